@@ -1,0 +1,57 @@
+# Everything works from a fresh clone on a machine with Python 3.11; run `make` for the list.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
+
+.PHONY: help install demo dev test lint types imports lock clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+install: $(INSTALLED) ## a virtual environment in .venv with the pinned packages
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	@mkdir -p $(DAGSTER_HOME)
+	cp dagster.yaml $@
+
+demo: install $(DAGSTER_HOME)/dagster.yaml ## the sample prompts to pictures, on the built-in sandbox: free, no key
+	@DUOMI_BASE_URL=sandbox $(BIN)/duomi generate
+	@echo
+	@echo "Next: make dev            look at it in Dagster's UI, http://127.0.0.1:3000"
+	@echo "      make demo           again: nothing is generated twice"
+	@echo "      $(BIN)/duomi why db_1   the story of one picture"
+	@echo "      cp .env.example .env    then set DUOMI_API_KEY for real pictures"
+
+dev: install $(DAGSTER_HOME)/dagster.yaml ## Dagster's UI with all assets, on http://127.0.0.1:3000
+	$(BIN)/dagster dev --host 127.0.0.1
+
+test: install ## the tests
+	$(BIN)/python -m pytest
+
+lint: install ## ruff, and its formatter's opinion
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+imports: install ## imports point one way
+	$(BIN)/lint-imports
+
+lock: ## compile requirements.lock anew from pyproject.toml
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet pip-tools
+	$(VENV)-lock/bin/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	rm -rf $(VENV)-lock
+
+clean: ## the virtual environment and caches; never pictures, ledger or history
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

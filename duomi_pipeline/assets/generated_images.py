@@ -1,0 +1,126 @@
+"""The asset `generated_images`: asks the engine for outcomes and turns each into one event."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from duomi_pipeline.assets.events import ImageEvents
+from duomi_pipeline.assets.failures import failure
+from duomi_pipeline.assets.results_manifest import refresh_manifest
+from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State
+from duomi_pipeline.engine.interrupt import stopped_by_signals
+from duomi_pipeline.partition_runs import RUN_SIZE
+from duomi_pipeline.partitions import prompt_partitions
+from duomi_pipeline.resources import RUN_TAG, DuomiResource
+from duomi_pipeline.settings import Parameters
+from duomi_pipeline.tracking import track
+
+POOL = "duomi_api"
+# Told of every outcome by runs in its own process and context: how the command line shows progress.
+OUTCOME_LISTENER: ContextVar[Callable[[Outcome], None]] = ContextVar("outcome_listener", default=lambda _: None)
+_OURS = {"force", "max_images", "states"}
+
+
+class ImagesConfig(dg.Config):
+    """Run config of `generated_images`. Empty fields: the settings' value; a prompt's own JSON wins over both."""
+
+    model: str | None = Field(default=None, description="Another model, for this run.")
+    image_size: str | None = Field(default=None, description="Delivery size, such as 1080x1920.")
+    seed: int | None = Field(default=None, description="0 to 9999999999.")
+    num_inference_steps: int | None = Field(default=None, description="1 to 100.")
+    guidance_scale: float | None = Field(default=None, description="0 to 20.")
+    negative_prompt: str | None = Field(default=None, description="What not to draw.")
+    force: bool = Field(default=False, description="Buy again also where a current picture is there. Costs money.")
+    max_images: int | None = Field(default=None, description="Buy at most so many pictures in this run.")
+    states: list[str] = Field(
+        default=sorted(state.value for state in NOT_CURRENT),
+        description="Which states are generated; prompts in other states keep what they have.",
+    )
+
+    def parameters(self) -> Parameters:
+        """The parameters that this run says."""
+        return Parameters.model_validate(self.model_dump(exclude=_OURS))
+
+    def wanted_states(self) -> frozenset[State]:
+        """The states as values; with `force` also the current ones."""
+        return frozenset(map(State, self.states)) | ({State.CURRENT} if self.force else set())
+
+
+def build_generated_images(code_version: str) -> dg.AssetsDefinition:
+    """The asset, for settings with this fingerprint: another one makes every partition outdated."""
+
+    @dg.asset(
+        deps=["prompts"],
+        partitions_def=prompt_partitions,
+        code_version=code_version,
+        backfill_policy=dg.BackfillPolicy.multi_run(RUN_SIZE),
+        output_required=False,
+        io_manager_key="png_io_manager",
+        pool=POOL,
+        group_name="images",
+        kinds={"python", "png"},
+    )
+    def generated_images(
+        context: dg.AssetExecutionContext, config: ImagesConfig, duomi: DuomiResource
+    ) -> Iterator[Any]:
+        """The picture of one prompt: PNG files in `DUOMI_IMAGE_DIR`, of the delivery size.
+
+        Started by materializing or backfilling partitions, by the sensor `new_prompts`, or by `duomi generate`.
+        Each new request costs money; a picture of the very same request is reused at no cost.
+        """
+        with duomi.session(_door(context), context.run.tags.get(RUN_TAG)) as session:
+            _generate(context, config, duomi, session)
+        yield from ()  # a generator without an Output: Dagster then records nothing but the events logged here
+
+    return generated_images
+
+
+def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: DuomiResource, session: Session) -> None:
+    sources, keys = duomi.sources(), list(context.partition_keys)
+    here = [prompt for prompt in sources.prompts if prompt.id in set(keys)]
+    track(context.instance, sources, here)
+    plan = session.plan(here, config.parameters())
+    wanted, kept = _split(plan.entries, config)
+    events = ImageEvents.of(context.instance, session.store, keys, session.settings.currency)
+    for entry, selection in kept:
+        context.log_event(events.kept(entry, selection))
+
+    outcomes: list[Outcome] = []
+    with (
+        session.generating(wanted, config.parameters(), force=config.force, max_images=config.max_images) as batch,
+        stopped_by_signals(batch),
+    ):
+        for outcome in batch:
+            outcomes.append(outcome)
+            if outcome.status != "failed" and outcome.selection is not None:
+                context.log_event(events.made(outcome, outcome.selection))
+            OUTCOME_LISTENER.get()(outcome)
+    refresh_manifest(context, duomi, session)
+    unknown = sorted(set(keys) - {prompt.id for prompt in here})
+    if problem := failure(outcomes, batch.remaining, unknown, batch.stop_reason):
+        raise problem
+
+
+def _split(
+    entries: Sequence[PlannedPrompt], config: ImagesConfig
+) -> tuple[list[PlannedPrompt], list[tuple[PlannedPrompt, Any]]]:
+    """What this run brings to a current picture (or finds current), and what it leaves as it is."""
+    states = config.wanted_states() | {State.CURRENT}
+    wanted = [entry for entry in entries if entry.state in states or entry.resumes]
+    chosen = {entry.prompt.id for entry in wanted}
+    left = [entry for entry in entries if entry.prompt.id not in chosen]
+    kept = [(e, e.selection) for e in left if e.selection and e.selection.files and e.state is not State.MISSING]
+    return wanted, kept
+
+
+def _door(context: dg.AssetExecutionContext) -> str:
+    """Which way the run came, for `duomi status`."""
+    tags = context.run.tags
+    if "dagster/sensor_name" in tags:
+        return "sensor"
+    if "dagster/schedule_name" in tags:
+        return "schedule"
+    return "cli" if RUN_TAG in tags else "ui"

@@ -1,0 +1,66 @@
+"""What commands share: the look at the sources, and how states, money and problems are written."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from duomi_pipeline.engine import State
+from duomi_pipeline.ledger import Money
+from duomi_pipeline.prompts import Problem
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+STATE_WORDS: Mapping[State, str] = {
+    State.MISSING: "no picture yet",
+    State.CHANGED: "the prompt was edited after its picture was made",
+    State.OUTDATED: "made with other settings; `duomi generate --outdated` makes them anew",
+    State.CURRENT: "the picture is there",
+    State.FAILED_FOR_GOOD: "refused; edit the prompt, or `duomi generate --failed`",
+    State.FAILED_FOR_NOW: "tried without success; `duomi generate --failed` tries again",
+}
+_MAX_PROBLEMS = 20
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    click.echo(json.dumps(content, ensure_ascii=False, indent=2))
+
+
+def warn_of(problems: Sequence[Problem]) -> None:
+    """Name rows and files that give no prompt, on stderr."""
+    for problem in problems[:_MAX_PROBLEMS]:
+        click.echo(f"Left out: {problem}", err=True)
+    if len(problems) > _MAX_PROBLEMS:
+        click.echo(f"… and {len(problems) - _MAX_PROBLEMS} more left out", err=True)
+
+
+def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    """Rows and files that give no prompt, for `--json`."""
+    return [{"origin": problem.origin, "reason": problem.reason} for problem in problems]
+
+
+def amount(price: float | None, currency: str) -> str:
+    """Money in words; an unknown price is unknown, never 0."""
+    return "unknown (set DUOMI_PRICE_PER_IMAGE)" if price is None else f"{price:.2f} {currency}"
+
+
+def money_lines(money: Money, currency: str) -> list[str]:
+    """What was billed, and what may have been billed twice."""
+    lines = [f"{money.billed} pictures billed, {amount(money.spent, currency)}"]
+    if money.maybe_billed:
+        most = amount(money.maybe_spent, currency)
+        lines.append(f"may have been billed without an answer: {money.maybe_billed} (at most {most})")
+    return lines
+
+
+def moment(seconds: float | None) -> str:
+    """A time for people, in UTC."""
+    return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def today() -> float:
+    """When this day of UTC began, in seconds since 1970: the day that caps mean."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()

@@ -1,0 +1,109 @@
+"""`duomi doctor`."""
+
+import importlib.metadata
+import os
+import secrets
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from duomi_pipeline.cli.console import warn_of
+from duomi_pipeline.cli.home import dagster_home
+from duomi_pipeline.duomi import DuomiError
+from duomi_pipeline.duomi.profiles import known_profiles
+from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.session import open_client
+from duomi_pipeline.ledger import LedgerError
+from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.settings import Settings
+
+Finding = tuple[bool, str]
+_SECRET_FIELDS = {"api_key", "ledger_url"}
+
+
+@click.command()
+@click.option("--settings", "show_settings", is_flag=True, help="Also print every setting; secrets are masked.")
+def doctor(show_settings: bool) -> None:
+    """Check settings, key, folders, database and Dagster, and say what to do. Sends nothing that costs."""
+    settings = Settings.load()
+    if show_settings:
+        for name in Settings.model_fields:
+            value = getattr(settings, name)
+            click.echo(f"DUOMI_{name.upper()}={'(set, hidden)' if name in _SECRET_FIELDS and value else value}")
+    checks: list[Callable[[Settings], Iterator[Finding]]] = [
+        _model,
+        _service,
+        _sources,
+        _folders,
+        _ledger,
+        _dagster,
+    ]
+    healthy = True
+    for check in checks:
+        for good, text in check(settings):
+            healthy = healthy and good
+            click.echo(f"{'ok ' if good else 'BAD'}  {text}")
+    if not healthy:
+        sys.exit(1)
+
+
+def _model(settings: Settings) -> Iterator[Finding]:
+    known = settings.model in known_profiles()
+    how = "known model" if known else "unknown model, asked like the default one"
+    yield True, f"model {settings.model}: {how}"
+
+
+def _service(settings: Settings) -> Iterator[Finding]:
+    if settings.uses_sandbox:
+        yield True, "no DUOMI_API_KEY: the built-in sandbox answers, pictures cost nothing"
+        return
+    try:
+        with open_client(settings) as client:
+            client.check_key()
+        yield True, f"{settings.service_url} accepts the key"
+    except DuomiError as error:
+        yield False, f"{settings.service_url}: {error}"
+
+
+def _sources(settings: Settings) -> Iterator[Finding]:
+    sources = read_sources(settings)
+    yield True, f"{len(sources.table.prompts)} prompts in the table, {len(sources.files.prompts)} in files"
+    for reason in sources.unreadable.values():
+        yield False, reason
+    warn_of([*sources.table.problems, *sources.files.problems])
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    folders = [settings.manifest_dir]
+    if "://" not in settings.image_dir:
+        folders.append(Path(settings.image_dir))
+    for folder in map(settings.path, folders):
+        trial = folder / f".duomi-{secrets.token_hex(4)}.tmp"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            trial.write_bytes(b"")
+            trial.unlink()
+            yield True, f"{folder} can be written"
+        except OSError as error:
+            yield False, f"{folder} cannot be written: {error.strerror}"
+
+
+def _ledger(settings: Settings) -> Iterator[Finding]:
+    try:
+        with Session(settings) as session:
+            files = sum(len(selection.files) for selection in session.ledger.selections().values())
+        yield True, f"ledger: {files} current pictures on record"
+    except (LedgerError, sqlite3.Error) as error:
+        yield False, str(error)
+
+
+def _dagster(settings: Settings) -> Iterator[Finding]:
+    home = dagster_home(settings)
+    yield True, f"Dagster {importlib.metadata.version('dagster')}, its home is {home}"
+    if os.environ.get("DAGSTER_HOME") and not Path(os.environ["DAGSTER_HOME"]).is_absolute():
+        yield False, "DAGSTER_HOME must be an absolute path"
+    if (settings.home / ".env").exists():
+        yield True, ".env is read; under `dagster dev` it overrides exported variables"

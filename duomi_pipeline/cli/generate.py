@@ -1,0 +1,177 @@
+"""`duomi generate`: flags to a selection of prompts, the selection to Dagster runs in this process."""
+
+import os
+import sys
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import click
+from pydantic import ValidationError
+
+from duomi_pipeline.cli.console import amount, json_option, print_json, warn_of
+from duomi_pipeline.cli.report import Report
+from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, PlannedPrompt, Session, State
+from duomi_pipeline.engine.plan import requests_to_buy
+from duomi_pipeline.prompts import Prompt, read_sources, write_single_prompt
+from duomi_pipeline.prompts.sources import Sources
+from duomi_pipeline.settings import Parameters, Settings
+
+CONFIRM_ABOVE = 20  # requests to a service that costs money, on a terminal
+_PARAMETER_FLAGS = ("model", "image_size", "num_inference_steps", "guidance_scale", "seed", "negative_prompt")
+# Flags that are settings for this one command.
+_SETTING_FLAGS = {
+    "input_dir": "DUOMI_PROMPT_DIR",
+    "delay": "DUOMI_DELAY",
+    "api_key": "DUOMI_API_KEY",
+    "concurrency": "DUOMI_MAX_CONCURRENCY",
+    "max_spend": "DUOMI_MAX_SPEND_PER_RUN",
+}
+
+
+@click.command()
+@click.option("--source", type=click.Choice(["sqlite", "json", "prompt"]), help="Default: the table and the files.")
+@click.option("--prompt", "text", metavar="TEXT", help="With --source prompt: what to draw.")
+@click.option("--input-dir", metavar="DIR", help="Folder of the JSON files.")
+@click.option("--limit", type=click.IntRange(min=0), help="Only the first N prompts of the source.")
+@click.option("--delay", type=float, metavar="S", help="Seconds between two starts of requests.")
+@click.option("--api-key", metavar="KEY", help="Better: DUOMI_API_KEY, which others on this machine cannot see.")
+@click.option("--model", metavar="M")
+@click.option("--image-size", metavar="WxH", help="What is delivered, such as 1080x1920.")
+@click.option("--num-inference-steps", type=int, metavar="N")
+@click.option("--guidance-scale", type=float, metavar="X")
+@click.option("--seed", type=int)
+@click.option("--negative-prompt", metavar="T")
+@click.option("--prompt-id", "ids", multiple=True, metavar="ID", help="Only this prompt; several may be given.")
+@click.option("--outdated", is_flag=True, help="Also pictures made with other settings.")
+@click.option("--failed", is_flag=True, help="Also prompts that failed.")
+@click.option("--force", is_flag=True, help="Buy again also what is current.")
+@click.option("--concurrency", type=int, metavar="N", help="Requests in flight.")
+@click.option("--max-images", type=click.IntRange(min=0), metavar="N", help="Buy at most N pictures.")
+@click.option("--max-spend", type=float, metavar="X", help="Spend at most X (needs DUOMI_PRICE_PER_IMAGE).")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--yes", is_flag=True, help="Do not ask before many paid requests.")
+@json_option
+def generate(**flags: Any) -> None:
+    """Bring prompts to pictures: missing and changed ones; --outdated, --failed and --force widen that.
+
+    \b
+    Examples:
+      duomi generate --source sqlite --limit 10 --delay 2.0
+      duomi generate --source json --input-dir path/to/json/files
+      duomi generate --source prompt --prompt "a cyberpunk cityscape, vertical composition"
+      duomi generate --prompt-id db_12 --force --seed 42
+    \b
+    Exit codes: 0 all wanted pictures are there, 1 some failed, 2 wrong usage, 3 stopped by the service,
+    4 stopped by a cap, 130 interrupted (Ctrl-C finishes what is in flight; a second one leaves at once).
+    """
+    for flag, variable in _SETTING_FLAGS.items():
+        if flags[flag] is not None:
+            os.environ[variable] = str(flags[flag])
+    settings = Settings.load()
+    parameters = _parameters(flags)
+    ids = set(flags["ids"]) or None
+    if flags["source"] == "prompt":
+        ids, parameters = {_keep_single_prompt(settings, flags["text"], parameters)}, Parameters()
+    elif flags["text"]:
+        raise click.UsageError("--prompt goes with --source prompt")
+    sources = read_sources(settings)
+    warn_of(sources.problems)
+    selected = _selected(sources, flags["source"], ids, flags["limit"])
+    with Session(settings) as session:
+        plan = session.plan(selected, parameters)
+    wanted = plan.wanted(_states(flags))
+    _announce(settings, wanted, force=flags["force"])
+    if flags["dry_run"]:
+        return
+    _confirm(settings, wanted, force=flags["force"], yes=flags["yes"])
+    report = _run(settings, sources, plan, wanted, parameters, flags)
+    if flags["as_json"]:
+        print_json(report.as_json())
+    else:
+        click.echo(report.as_text())
+    sys.exit(report.exit_code)
+
+
+def _run(
+    settings: Settings,
+    sources: Sources,
+    plan: Plan,
+    wanted: list[PlannedPrompt],
+    parameters: Parameters,
+    flags: dict[str, Any],
+) -> Report:
+    if not wanted:
+        return Report.of(settings, plan, wanted, [], None)
+    # Imported here: Dagster takes seconds to import, and a dry run or a second run needs none of it.
+    from duomi_pipeline.cli.runs import run_in_process  # noqa: PLC0415
+
+    return run_in_process(
+        settings,
+        sources,
+        plan,
+        wanted,
+        parameters,
+        states=_states(flags),
+        force=flags["force"],
+        max_images=flags["max_images"],
+    )
+
+
+def _parameters(flags: dict[str, Any]) -> Parameters:
+    try:
+        return Parameters(**{name: flags[name] for name in _PARAMETER_FLAGS})
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = str(first["loc"][0]).replace("_", "-")
+        raise click.UsageError(f"--{flag} {first['input']}: {first['msg'].removeprefix('Value error, ')}") from error
+
+
+def _keep_single_prompt(settings: Settings, text: str | None, parameters: Parameters) -> str:
+    if not text or not text.strip():
+        raise click.UsageError('--source prompt needs --prompt "what to draw"')
+    return write_single_prompt(settings.path(settings.prompt_dir), text, parameters, datetime.now(UTC))
+
+
+def _selected(
+    sources: Sources,
+    source: Literal["sqlite", "json", "prompt"] | None,
+    ids: Collection[str] | None,
+    limit: int | None,
+) -> list[Prompt]:
+    readings = {
+        "sqlite": sources.table.prompts,
+        "json": sources.files.prompts,
+        "prompt": sources.files.prompts,
+    }
+    prompts = readings[source] if source else sources.prompts
+    if ids is not None and (unknown := sorted(set(ids) - {prompt.id for prompt in prompts})):
+        raise click.UsageError(f"There is no prompt {', '.join(unknown)}. `duomi plan --json` lists ids.")
+    return [prompt for prompt in prompts if ids is None or prompt.id in ids][:limit]
+
+
+def _states(flags: dict[str, Any]) -> frozenset[State]:
+    states = set(GENERATED_BY_ITSELF)
+    if flags["outdated"]:
+        states.add(State.OUTDATED)
+    if flags["failed"]:
+        states |= {State.FAILED_FOR_NOW, State.FAILED_FOR_GOOD}
+    return frozenset(State) if flags["force"] else frozenset(states)
+
+
+def _requests(wanted: list[PlannedPrompt], *, force: bool) -> int:
+    return len({entry.request.key for entry in wanted}) if force else len(requests_to_buy(wanted))
+
+
+def _announce(settings: Settings, wanted: list[PlannedPrompt], *, force: bool) -> None:
+    requests = _requests(wanted, force=force)
+    price = None if settings.price_per_image is None else requests * settings.batch_size * settings.price_per_image
+    where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
+    cost = "" if settings.uses_sandbox or not requests else f", cost: {amount(price, settings.currency)}"
+    click.echo(f"{len(wanted)} prompts to bring to pictures, {requests} requests to {where}{cost}", err=True)
+
+
+def _confirm(settings: Settings, wanted: list[PlannedPrompt], *, force: bool, yes: bool) -> None:
+    many = _requests(wanted, force=force) > CONFIRM_ABOVE
+    if many and not yes and settings.host_kind == "service" and sys.stdin.isatty():
+        click.confirm("Go on?", abort=True, err=True)

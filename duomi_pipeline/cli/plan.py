@@ -1,0 +1,53 @@
+"""`duomi plan`."""
+
+import click
+
+from duomi_pipeline.cli.console import STATE_WORDS, amount, json_option, print_json, problems_json, warn_of
+from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
+from duomi_pipeline.engine.plan import requests_to_buy
+from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.settings import Settings
+
+
+@click.command()
+@json_option
+def plan(as_json: bool) -> None:
+    """What `duomi generate` would do and cost, per state. Nothing is sent.
+
+    \b
+    Examples:
+      duomi plan
+      duomi plan --json | jq .states
+    """
+    settings = Settings.load()
+    sources = read_sources(settings)
+    with Session(settings) as session:
+        found = session.plan(sources.prompts)
+    wanted = found.wanted(GENERATED_BY_ITSELF)
+    requests = requests_to_buy(wanted)
+    pictures = sum(request.pictures for request in requests.values())
+    cost = None if settings.price_per_image is None else pictures * settings.price_per_image
+    if as_json:
+        print_json(
+            {
+                "states": {state.value: count for state, count in found.counts.items()},
+                "generate": [entry.prompt.id for entry in wanted],
+                "requests": len(requests),
+                "pictures": pictures,
+                "cost": cost,
+                "currency": settings.currency,
+                "service": settings.host_kind,
+                "model": settings.model,
+                "left_out": problems_json(sources.problems),
+            }
+        )
+        return
+    warn_of(sources.problems)
+    for state in State:
+        if count := found.counts[state]:
+            click.echo(f"{count:>8}  {state.value:<16} {STATE_WORDS[state]}")
+    click.echo(
+        f"duomi generate would bring {len(wanted)} prompts to pictures with {len(requests)} requests to "
+        f"{settings.host_kind} ({settings.model})."
+    )
+    click.echo(f"Cost: {amount(cost if requests else 0.0, settings.currency)}")

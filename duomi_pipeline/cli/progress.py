@@ -1,0 +1,80 @@
+"""Progress on stderr: a bar on a terminal, lines otherwise."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from duomi_pipeline.engine import Outcome
+
+LINE_EVERY = 2.0  # seconds between two lines where there is no terminal
+
+
+class ProgressReport:
+    """Shows outcomes as they come; failures are named at once."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._failed = 0
+        self._started = time.monotonic()
+        self._last_line = 0.0
+        self._bar = _bar() if sys.stderr.isatty() and total else None
+        self._task = self._bar.add_task("pictures", total=total, rate="", failed=0) if self._bar else None
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def show(self, outcome: Outcome) -> None:
+        """Count an outcome."""
+        self._done += 1
+        if outcome.failure is not None:
+            self._failed += 1
+            self._say(f"failed: {outcome.prompt.id}: {outcome.failure}")
+        rate = self._done / max(time.monotonic() - self._started, 1e-6)
+        if self._bar and self._task is not None:
+            self._bar.update(self._task, completed=self._done, rate=f"{rate:.1f}/s", failed=self._failed)
+        elif time.monotonic() - self._last_line >= LINE_EVERY or self._done == self._total:
+            self._last_line = time.monotonic()
+            left = (self._total - self._done) / rate
+            click.echo(
+                f"{self._done}/{self._total} pictures, {rate:.1f}/s, {self._failed} failed, {left:.0f} s left",
+                err=True,
+            )
+
+    def _say(self, line: str) -> None:
+        if self._bar:
+            self._bar.console.print(line, markup=False, highlight=False)
+        else:
+            click.echo(line, err=True)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[failed]} failed"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

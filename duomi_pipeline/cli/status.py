@@ -1,0 +1,63 @@
+"""`duomi status`."""
+
+import click
+
+from duomi_pipeline.cli.console import (
+    STATE_WORDS,
+    json_option,
+    moment,
+    money_lines,
+    print_json,
+    problems_json,
+    today,
+    warn_of,
+)
+from duomi_pipeline.engine import Session, State
+from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.settings import Settings
+
+_MAX_NAMED = 20
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """How many prompts are in which state, what was spent, the last run, and who failed."""
+    settings = Settings.load()
+    sources = read_sources(settings)
+    with Session(settings) as session:
+        found = session.plan(sources.prompts)
+        total, day, last = session.ledger.money(), session.ledger.money(today()), session.ledger.last_run()
+    failed = [e for e in found.entries if e.state in (State.FAILED_FOR_GOOD, State.FAILED_FOR_NOW)]
+    if as_json:
+        print_json(
+            {
+                "states": {state.value: count for state, count in found.counts.items()},
+                "service": settings.host_kind,
+                "spend": {"total": vars(total), "today": vars(day), "currency": settings.currency},
+                "last_run": vars(last) if last else None,
+                "failed": [
+                    {
+                        "prompt_id": e.prompt.id,
+                        "state": e.state.value,
+                        "error": e.purchase and e.purchase.error_message,
+                    }
+                    for e in failed
+                ],
+                "left_out": problems_json(sources.problems),
+            }
+        )
+        return
+    warn_of(sources.problems)
+    for state in State:
+        click.echo(f"{found.counts[state]:>8}  {state.value:<16} {STATE_WORDS[state]}")
+    for line in money_lines(total, settings.currency):
+        click.echo(f"In all: {line}")
+    click.echo(f"Today:  {money_lines(day, settings.currency)[0]}")
+    if last:
+        how = f"stopped by {last.stopped_by}: {last.message}" if last.stopped_by else "to its end"
+        click.echo(f"Last run: {moment(last.started_at)} from {last.door}, {how}; {last.counts}")
+    for entry in failed[:_MAX_NAMED]:
+        click.echo(f"{entry.state.value}: {entry.prompt.id}: {entry.purchase and entry.purchase.error_message}")
+    if len(failed) > _MAX_NAMED:
+        click.echo(f"… and {len(failed) - _MAX_NAMED} more: duomi status --json")

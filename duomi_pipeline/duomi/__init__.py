@@ -1,0 +1,7 @@
+"""The Duomi HTTP API: requests and their keys, model profiles, protocols, client, errors. No Dagster, no disk."""
+
+from duomi_pipeline.duomi.client import DuomiClient
+from duomi_pipeline.duomi.errors import DuomiError
+from duomi_pipeline.duomi.request import ImageRequest, build_request
+
+__all__ = ["DuomiClient", "DuomiError", "ImageRequest", "build_request"]

@@ -1,0 +1,19 @@
+"""Prompts and settings to outcomes: states, plan, limits, retries. No Dagster."""
+
+from duomi_pipeline.engine.batch import Batch
+from duomi_pipeline.engine.outcome import Outcome, Stop
+from duomi_pipeline.engine.plan import Plan, PlannedPrompt
+from duomi_pipeline.engine.session import Session
+from duomi_pipeline.engine.states import GENERATED_BY_ITSELF, NOT_CURRENT, State
+
+__all__ = [
+    "GENERATED_BY_ITSELF",
+    "NOT_CURRENT",
+    "Batch",
+    "Outcome",
+    "Plan",
+    "PlannedPrompt",
+    "Session",
+    "State",
+    "Stop",
+]

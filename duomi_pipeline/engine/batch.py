@@ -1,0 +1,256 @@
+"""Many requests at a time: workers, retries by error class, stopping. Outcomes come as they finish.
+
+One request's own steps are `buy`'s. One prompt's failure never stops the others; an error that every prompt
+would meet stops all of them before the next request is sent.
+"""
+
+import heapq
+import itertools
+import queue
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from duomi_pipeline.duomi.errors import (
+    Ambiguous,
+    BadImage,
+    DuomiError,
+    NotDownloaded,
+    PromptRefused,
+    RateLimited,
+    ServiceBusy,
+    StopsTheRun,
+    TaskFailed,
+    TaskTimedOut,
+)
+from duomi_pipeline.engine.buy import Buyer, Job, StoppedError
+from duomi_pipeline.engine.outcome import Failure, Outcome, Stop
+from duomi_pipeline.images import StoreError
+from duomi_pipeline.ledger import Held, LimitReached, NotYet
+from duomi_pipeline.prompts import Prompt
+
+HELD_WAIT = 0.5  # seconds until another look at a request that another run is buying
+FIRST_BACKOFF, MAX_BACKOFF = 1.0, 60.0  # seconds
+RETRY_LATER = 900.0  # seconds until a failure for now is due again; doubled by nothing: schedules are daily
+URL_LIFETIME = 3600.0  # seconds; after that an address is taken for dead
+_FINISHED = object()
+
+
+class Batch:
+    """The work of one run; iterate over it once for its outcomes.
+
+    Args:
+        jobs: what to bring to pictures.
+        buyer: brings one.
+        concurrency: requests in flight.
+
+    Attributes:
+        stop_reason: why the run stopped early, `None` if it did not.
+    """
+
+    def __init__(self, jobs: Sequence[Job], buyer: Buyer, concurrency: int) -> None:
+        self._buyer = buyer
+        self._results: queue.Queue[Any] = queue.Queue()
+        self._due: list[tuple[float, int, Job]] = []
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._open_jobs = len(jobs)
+        self._unfinished = {entry.prompt.id: entry.prompt for job in jobs for entry in job.entries}
+        self._counts: Counter[str] = Counter()
+        self.stop_reason: Stop | None = None
+        self._error: BaseException | None = None
+        for job in sorted(jobs, key=_urgency):
+            self._push(job, 0.0)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"duomi-{number}", daemon=True)
+            for number in range(min(concurrency, len(jobs)))
+        ]
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Start the work and give each outcome as it is there.
+
+        Raises:
+            Exception: an error that nobody foresaw; what was in flight has been finished and recorded.
+        """
+        for thread in self._threads:
+            thread.start()
+        running = len(self._threads)
+        while running:
+            try:
+                found = self._results.get(timeout=1.0)  # a time-out, so that Windows hears Ctrl-C
+            except queue.Empty:
+                continue
+            if found is _FINISHED:
+                running -= 1
+                continue
+            self._unfinished.pop(found.prompt.id, None)
+            self._counts[found.status] += 1
+            yield found
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def remaining(self) -> tuple[Prompt, ...]:
+        """Prompts without an outcome: not reached before the run stopped."""
+        return tuple(self._unfinished.values())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Outcomes so far by status, and how many prompts have none."""
+        return {
+            **{status: self._counts[status] for status in ("generated", "reused", "failed")},
+            "remaining": len(self._unfinished),
+        }
+
+    def close(self) -> None:
+        """Send no further request, and wait for those in flight."""
+        self._buyer.stopped.set()
+        with self._changed:
+            self._changed.notify_all()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def stop(self, reason: Stop) -> None:
+        """Send no further request; what is in flight is finished. The first reason stands."""
+        with self._changed:
+            self.stop_reason = self.stop_reason or reason
+            self._buyer.stopped.set()
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        try:
+            while (job := self._next()) is not None:
+                self._try(job)
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
+            self._error = self._error or error
+            self.stop(Stop("interrupted", f"an unforeseen error: {error!r}"))
+        finally:
+            self._results.put(_FINISHED)
+
+    def _next(self) -> Job | None:
+        """The next job that is due, or `None` when there is no more work."""
+        with self._changed:
+            while self._open_jobs and not self._buyer.stopped.is_set():
+                wait = self._due[0][0] - time.monotonic() if self._due else None
+                if wait is not None and wait <= 0:
+                    return heapq.heappop(self._due)[2]
+                self._changed.wait(wait)
+            return None
+
+    def _push(self, job: Job, delay: float) -> None:
+        with self._changed:
+            heapq.heappush(self._due, (time.monotonic() + delay if delay else 0.0, next(self._order), job))
+            self._changed.notify()
+
+    def _done(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            self._results.put(outcome)
+        with self._changed:
+            self._open_jobs -= 1
+            self._changed.notify_all()
+
+    def _try(self, job: Job) -> None:
+        """One try at a job: outcomes, another try later, or the end of the run."""
+        try:
+            self._done(self._buyer.fulfil(job))
+        except StoppedError:
+            pass
+        except Held:
+            self._push(job, HELD_WAIT)
+        except NotYet as error:
+            self._push(job, error.seconds)
+        except LimitReached as error:
+            self.stop(Stop("cap", str(error)))
+        except StopsTheRun as error:
+            self.stop(Stop("service", str(error)))
+        except StoreError as error:
+            self._done(self._failed(job, Failure("store", "", str(error), final=False)))
+            self.stop(Stop("store", str(error)))
+        except DuomiError as error:
+            self._after(job, error)
+
+    def _after(self, job: Job, error: DuomiError) -> None:
+        """What an API error means for its own job."""
+        job.attempts += 1
+        if isinstance(error, RateLimited | ServiceBusy):
+            wait = error.retry_after if error.retry_after is not None else _backoff(job.attempts)
+            if isinstance(error, RateLimited):
+                self._buyer.pace.pause(wait)
+            if job.attempts < self._buyer.settings.max_attempts:
+                self._push(job, wait)
+                return
+            self._end(job, error, "failed")
+        elif isinstance(error, Ambiguous):
+            if self._buyer.ledger.lost_answers(_chain(job).id) <= self._buyer.settings.ambiguous_retries:
+                self._push(job, _backoff(job.attempts))
+                return
+            self._end(job, error, "failed", final=True)
+        elif isinstance(error, PromptRefused):
+            self._end(job, error, "refused", final=True)
+        elif isinstance(error, TaskTimedOut):
+            self._end_or_rebuy(job, error)
+        elif isinstance(error, NotDownloaded) and self._address_lives(job):
+            self._end(job, error, "ready")
+        elif isinstance(error, BadImage | TaskFailed):
+            self._end(job, error, "failed")
+        else:
+            raise error
+
+    def _end_or_rebuy(self, job: Job, error: TaskTimedOut) -> None:
+        """A task that timed out stays known for the next run; one that had its second chance is given up."""
+        if not error.late:
+            self._end(job, error, "submitted")
+            return
+        self._record(job, error, "failed")
+        self._push(job, 0.0)
+
+    def _address_lives(self, job: Job) -> bool:
+        chain = self._buyer.ledger.purchase(_chain(job).id)
+        return chain.state == "ready" and time.time() - chain.updated_at < URL_LIFETIME
+
+    def _end(self, job: Job, error: DuomiError, state: Any, *, final: bool = False) -> None:
+        self._record(job, error, state)
+        self._done(self._failed(job, Failure.of(error, final=final)))
+
+    def _record(self, job: Job, error: DuomiError, state: Any) -> None:
+        retry_at = time.time() + RETRY_LATER
+        self._buyer.ledger.ended(_chain(job), state, error.error_class, error.code, error.message, retry_at)
+
+    def _failed(self, job: Job, failure: Failure) -> list[Outcome]:
+        latency = time.monotonic() - job.started_at
+        return [
+            Outcome(
+                entry.prompt,
+                entry.request,
+                "failed",
+                files=entry.selection.files if entry.selection else (),
+                failure=failure,
+                attempts=job.attempts,
+                latency=latency,
+            )
+            for entry in job.entries
+        ]
+
+
+def _chain(job: Job) -> Any:
+    if job.purchase is None:
+        raise RuntimeError("a job failed at the API before it was claimed")
+    return job.purchase
+
+
+def _backoff(attempt: int) -> float:
+    """Seconds before the next try: growing, with jitter so that workers do not come back together."""
+    return min(FIRST_BACKOFF * 2.0 ** (attempt - 1), MAX_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def _urgency(job: Job) -> tuple[int, float]:
+    """Paid pictures first, those closest to the end of their address before the others."""
+    purchase = job.entries[0].purchase
+    if purchase is None or job.anew:
+        return (2, 0.0)
+    rank = {"ready": 0, "submitted": 1}.get(purchase.state, 2)
+    return (rank, purchase.updated_at if rank < 2 else 0.0)

@@ -1,0 +1,208 @@
+"""Buying one request: claim, send, wait, download, save. Each step is in the ledger before it happens.
+
+What to do about an error (try again, fail the prompt, stop the run) is `batch`'s.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from duomi_pipeline.duomi import DuomiClient, ImageRequest
+from duomi_pipeline.duomi.answers import Image, Pictures, Task, Waiting
+from duomi_pipeline.duomi.errors import (
+    Ambiguous,
+    BadImage,
+    DuomiError,
+    RateLimited,
+    ServiceBusy,
+    TaskTimedOut,
+)
+from duomi_pipeline.engine.outcome import Outcome
+from duomi_pipeline.engine.pace import Pace
+from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
+from duomi_pipeline.engine.saving import Saver
+from duomi_pipeline.images import NotAPictureError, Png, to_png
+from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase, Selection
+from duomi_pipeline.settings import Settings
+
+DOWNLOADS = 4  # tries at an address before its picture counts as bad
+DOWNLOAD_WAIT = 0.5  # seconds before the second try, then doubling
+MAX_POLL_INTERVAL = 30.0  # seconds
+LATE_POLLS = 3  # looks at a task that timed out in an earlier run, before its request may be bought again
+
+
+class StoppedError(Exception):
+    """The run was stopped before this request was sent: nothing happened."""
+
+
+@dataclass
+class Job:
+    """One request, and the prompts of the run that want it.
+
+    Attributes:
+        anew: buy it although a picture of it is there.
+        attempts: tries so far.
+        started_at: of the first try, in monotonic seconds.
+        purchase: its chain, once claimed.
+    """
+
+    request: ImageRequest
+    entries: list[PlannedPrompt]
+    anew: bool = False
+    attempts: int = 0
+    started_at: float = 0.0
+    purchase: Purchase | None = None
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """Buys requests for one run; called from many threads."""
+
+    settings: Settings
+    client: DuomiClient
+    ledger: Ledger
+    saver: Saver
+    limits: Limits
+    pace: Pace
+    run_id: str
+    stopped: threading.Event
+
+    def fulfil(self, job: Job) -> list[Outcome]:
+        """Bring one request to saved pictures for every prompt that wants it.
+
+        Raises:
+            StoppedError: the run was stopped before this request was sent.
+            Held, NotYet, LimitReached: the ledger says not now.
+            DuomiError: the API says no; the ledger holds how far it came.
+            StoreError: the pictures cannot be written; what is paid stays recorded.
+        """
+        job.started_at = job.started_at or time.monotonic()
+        if job.entries[0].reusable and not job.anew:
+            return [self._reuse(job, entry, entry.reusable) for entry in job.entries]
+        purchase = job.purchase = self._claim(job)
+        first, *others = job.entries
+        if purchase.state == "saved":  # another run was faster
+            return [self._reuse(job, entry, self._files_on_disk(job, entry)) for entry in job.entries]
+        adopted = self._adopt(first, purchase)
+        bought, thumbnail = (adopted, None) if adopted else self._buy(first, purchase)
+        cost = None if self.limits.price is None else self.limits.price * len(bought.files)
+        outcome = self._outcome(job, first, bought, thumbnail)
+        generated = replace(outcome, status="generated", attempts=job.attempts + 1, cost=cost)
+        return [generated, *(self._reuse(job, entry, bought.files) for entry in others)]
+
+    def _claim(self, job: Job) -> Purchase:
+        if self.stopped.is_set():
+            raise StoppedError
+        planned = job.entries[0].purchase
+        replaces = planned.id if planned and planned.state == "saved" else None
+        return self.ledger.claim(job.request.key, job.request.canonical, self.run_id, replaces)
+
+    def _adopt(self, entry: PlannedPrompt, purchase: Purchase) -> Selection | None:
+        """Files that a run saved and died before it could record them."""
+        if purchase.state not in ("ambiguous", "ready"):
+            return None
+        return self.saver.adopt(entry.prompt, entry.request, purchase)
+
+    def _buy(self, entry: PlannedPrompt, purchase: Purchase) -> tuple[Selection, bytes | None]:
+        request = entry.request
+        if purchase.state == "submitted":
+            pictures = self._wait(request, purchase)
+        elif purchase.state == "ready" and purchase.image_urls:
+            pictures = Pictures(tuple(Image(url=url) for url in purchase.image_urls), purchase.seed)
+        else:
+            pictures = self._send(request, purchase)
+        pngs = [self._png(image, request) for image in pictures.images]
+        bought = replace(self.ledger.purchase(purchase.id), seed=pictures.seed)
+        return self.saver.save(entry.prompt, request, bought, pngs, "generated"), pngs[0].thumbnail
+
+    def _send(self, request: ImageRequest, purchase: Purchase) -> Pictures:
+        """POST the request, under all limits; an accepted task is waited for."""
+        if self.ledger.lost_answers(purchase.id) > self.settings.ambiguous_retries:
+            raise Ambiguous("no answer came, as often as may be tried; each try may have been billed")
+        if not self.pace.wait_turn():
+            raise StoppedError
+        post = self.ledger.send(purchase, self.run_id, request.pictures, self.limits)
+        try:
+            answer = self.client.submit(request)
+        except Ambiguous as error:
+            self.ledger.answer_lost(purchase, post, error.message)
+            raise
+        except BadImage:
+            self.ledger.answered(purchase, post, (), None)  # an answer, so billed, but its bytes are broken
+            raise
+        except DuomiError:
+            self.ledger.not_sent(purchase, post)
+            raise
+        if isinstance(answer, Task):
+            self.ledger.accepted(purchase, post, answer.id)
+            return self._wait(request, replace(purchase, task_id=answer.id, state="planned"))
+        if urls := [image.url for image in answer.images if image.url]:
+            self.ledger.answered(purchase, post, urls, answer.seed)
+        # Bytes in the answer go straight to the folder: a file found there later says whose it is.
+        return answer
+
+    def _wait(self, request: ImageRequest, purchase: Purchase) -> Pictures:
+        """Poll a task until it has pictures. Only the service's word or the total time-out ends it."""
+        task_id, resumed = purchase.task_id or "", purchase.state == "submitted"
+        deadline = self.ledger.sent_at(purchase.id) + self.settings.task_timeout
+        late = time.time() >= deadline
+        interval, polls = self.settings.poll_interval, 0
+        while True:
+            if polls or not resumed:
+                time.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311 - jitter is no secret
+                interval = min(interval * 1.3, MAX_POLL_INTERVAL)
+            try:
+                found: Pictures | Waiting = self.client.poll(request, task_id)
+            except (ServiceBusy, RateLimited):
+                found = Waiting()  # a failed look says nothing about the task
+            if isinstance(found, Pictures):
+                self.ledger.answered(purchase, None, [image.url or "" for image in found.images], found.seed)
+                return found
+            polls += 1
+            if time.time() >= deadline and (not late or polls >= LATE_POLLS):
+                raise TaskTimedOut(f"task {task_id} is not done after {self.settings.task_timeout:g} s", late=late)
+
+    def _png(self, image: Image, request: ImageRequest) -> Png:
+        """A whole picture of the delivery size; an address is tried a few times."""
+        if image.data is not None:
+            return _checked(image.data, request)
+        wait = DOWNLOAD_WAIT
+        for _ in range(DOWNLOADS - 1):
+            try:
+                return _checked(self.client.download(image.url or ""), request)
+            except BadImage:
+                time.sleep(wait)
+                wait *= 2
+        return _checked(self.client.download(image.url or ""), request)
+
+    def _files_on_disk(self, job: Job, entry: PlannedPrompt) -> tuple[PictureFile, ...]:
+        files = self.ledger.saved_files_of(job.request.key)
+        return whole_set(files, self.saver.store.sizes(), entry.prompt.id)
+
+    def _reuse(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile]) -> Outcome:
+        """Let a prompt have pictures that are paid: its own files, or copies of another prompt's."""
+        purchase = self.ledger.purchase(files[0].purchase_id)
+        if files[0].prompt_id == entry.prompt.id:
+            return self._outcome(job, entry, self.saver.select(entry.prompt, entry.request, files))
+        return self._outcome(job, entry, self.saver.copy(entry.prompt, entry.request, purchase, files))
+
+    def _outcome(self, job: Job, entry: PlannedPrompt, selection: Selection, thumbnail: bytes | None = None) -> Outcome:
+        return Outcome(
+            prompt=entry.prompt,
+            request=entry.request,
+            status="reused",
+            files=selection.files,
+            selection=selection,
+            seed=self.ledger.purchase(selection.purchase_id).seed or entry.request.seed,
+            latency=time.monotonic() - job.started_at,
+            thumbnail=thumbnail or self.saver.thumbnail(selection.files[0]),
+        )
+
+
+def _checked(data: bytes, request: ImageRequest) -> Png:
+    try:
+        return to_png(data, request.delivery_size)
+    except NotAPictureError as error:
+        raise BadImage(str(error)) from error

@@ -1,0 +1,75 @@
+"""What became of a prompt in a run, and why a run stopped."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from duomi_pipeline.duomi import DuomiError, ImageRequest
+from duomi_pipeline.ledger import PictureFile, Selection
+from duomi_pipeline.prompts import Prompt
+
+Status = Literal["generated", "reused", "failed"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a prompt has no new picture.
+
+    Attributes:
+        error_class: one of the classes of `duomi.errors`, or `store`.
+        code: the service's code, may be empty.
+        message: the service's own words.
+        final: whether trying the same request again would fail the same way.
+    """
+
+    error_class: str
+    code: str
+    message: str
+    final: bool
+
+    @classmethod
+    def of(cls, error: DuomiError, *, final: bool) -> "Failure":
+        """The failure that an API error means."""
+        return cls(error.error_class, error.code, error.message, final)
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.error_class}{f' {self.code}' if self.code else ''})"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One prompt's result.
+
+    Attributes:
+        files: its current pictures, empty if it failed and had none.
+        selection: what its pictures were made of.
+        seed: the seed the service reported, else the one that was sent.
+        attempts: tries in this run; 0 where nothing was sent.
+        latency: seconds from the first try to the saved file.
+        thumbnail: a small WebP of the first picture.
+        cost: price of the pictures bought for it, `None` where no price is set.
+    """
+
+    prompt: Prompt
+    request: ImageRequest
+    status: Status
+    files: tuple[PictureFile, ...] = ()
+    selection: Selection | None = None
+    seed: int | None = None
+    failure: Failure | None = None
+    attempts: int = 0
+    latency: float = 0.0
+    cost: float | None = None
+    thumbnail: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why no further request is sent.
+
+    Attributes:
+        by: who stopped it; decides the exit code.
+        message: what happened and what to do next.
+    """
+
+    by: Literal["service", "cap", "interrupted", "store"]
+    message: str

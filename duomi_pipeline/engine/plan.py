@@ -1,0 +1,113 @@
+"""What a run would do: every prompt with its state and its request. Nothing is sent."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from duomi_pipeline.duomi import ImageRequest, build_request
+from duomi_pipeline.engine.states import State, decide
+from duomi_pipeline.images import ImageStore
+from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, Selection
+from duomi_pipeline.prompts import Prompt
+from duomi_pipeline.settings import Parameters, Settings
+
+_PAID_OR_ON_THE_WIRE = {"submitting", "submitted", "ready", "ambiguous"}
+
+
+@dataclass(frozen=True)
+class PlannedPrompt:
+    """One prompt in the plan.
+
+    Attributes:
+        state: of the prompt.
+        request: what would be asked for it.
+        selection: its current pictures, if any.
+        purchase: the latest chain of the request, if any.
+        reusable: files of the very same request that are there, of whichever prompt.
+    """
+
+    prompt: Prompt
+    state: State
+    request: ImageRequest
+    selection: Selection | None
+    purchase: Purchase | None
+    reusable: tuple[PictureFile, ...] = ()
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an interrupted purchase of the request waits to be finished."""
+        return self.purchase is not None and self.purchase.state in _PAID_OR_ON_THE_WIRE
+
+    def is_due(self, now: float) -> bool:
+        """Whether a failure may be tried again by itself."""
+        return self.purchase is None or (self.purchase.retry_at or 0.0) <= now
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All prompts of one look, in the order of their sources."""
+
+    entries: tuple[PlannedPrompt, ...]
+
+    @cached_property
+    def counts(self) -> Mapping[State, int]:
+        """How many prompts are in each state; every state is there."""
+        found = Counter(entry.state for entry in self.entries)
+        return {state: found[state] for state in State}
+
+    @cached_property
+    def by_id(self) -> Mapping[str, PlannedPrompt]:
+        """The entries by prompt id."""
+        return {entry.prompt.id: entry for entry in self.entries}
+
+    def wanted(self, states: Collection[State], ids: Collection[str] | None = None) -> list[PlannedPrompt]:
+        """The entries in some states, and those whose interrupted purchase is to be finished."""
+        return [
+            entry
+            for entry in self.entries
+            if (ids is None or entry.prompt.id in ids)
+            and (entry.state in states or (entry.resumes and entry.state is not State.CURRENT))
+        ]
+
+
+def requests_to_buy(entries: Iterable[PlannedPrompt]) -> dict[str, ImageRequest]:
+    """The requests that would be sent for some entries: one per key, none for what is reused or resumed."""
+    return {e.request.key: e.request for e in entries if not e.reusable and not e.resumes}
+
+
+def make_plan(
+    prompts: Sequence[Prompt],
+    settings: Settings,
+    run_parameters: Parameters,
+    ledger: Ledger,
+    store: ImageStore,
+) -> Plan:
+    """Look at ledger and folder once, and decide every prompt's state."""
+    selections, purchases, saved = ledger.selections(), ledger.latest_purchases(), ledger.saved_files()
+    sizes = store.sizes()
+    below = run_parameters.over(settings.parameters)
+    entries = []
+    for prompt in prompts:
+        request = build_request(settings, prompt.id, prompt.text, prompt.overrides.over(below))
+        selection, purchase = selections.get(prompt.id), purchases.get(request.key)
+        state = decide(prompt, request.key, selection, purchase, sizes)
+        reusable = whole_set(saved.get(request.key, ()), sizes, prompt.id)
+        entries.append(PlannedPrompt(prompt, state, request, selection, purchase, reusable))
+    return Plan(tuple(entries))
+
+
+def whole_set(files: Sequence[PictureFile], sizes: Mapping[str, int], prompt_id: str) -> tuple[PictureFile, ...]:
+    """The pictures of one purchase that are all on disk: the prompt's own files if it has such, else another's.
+
+    Args:
+        files: saved files of one request, the latest purchase first.
+        sizes: of the files on disk, by name.
+        prompt_id: the prompt that wants them.
+    """
+    groups: dict[tuple[int, str], list[PictureFile]] = {}
+    for file in files:
+        groups.setdefault((file.purchase_id, file.prompt_id), []).append(file)
+    whole = [group for group in groups.values() if all(sizes.get(file.file) == file.bytes for file in group)]
+    whole.sort(key=lambda group: group[0].prompt_id != prompt_id)
+    return tuple(sorted(whole[0], key=lambda file: file.position)) if whole else ()

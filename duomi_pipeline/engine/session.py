@@ -1,0 +1,165 @@
+"""One run's tools, opened together: ledger, store, and (for generating) the service or the built-in sandbox."""
+
+import contextlib
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from upath import UPath
+
+from duomi_pipeline.duomi import DuomiClient
+from duomi_pipeline.duomi.request import settings_fingerprint
+from duomi_pipeline.engine.batch import Batch
+from duomi_pipeline.engine.buy import Buyer, Job
+from duomi_pipeline.engine.pace import Pace
+from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
+from duomi_pipeline.engine.saving import Saver
+from duomi_pipeline.images import ImageStore
+from duomi_pipeline.ledger import Ledger, Limits
+from duomi_pipeline.ledger.liveness import HEARTBEAT
+from duomi_pipeline.prompts import Prompt
+from duomi_pipeline.settings import Parameters, Settings
+
+SANDBOX_BOOKS = "out/sandbox.db"
+
+
+class Session:
+    """What a plan or a run works with; use it as a context manager.
+
+    Args:
+        settings: all of them.
+        door: where the run came from, for `duomi status`: `ui`, `cli`, `sensor`, …
+        run_id: of a run that goes on, else a new one.
+
+    Raises:
+        LedgerError: the ledger cannot be opened.
+    """
+
+    def __init__(self, settings: Settings, door: str = "cli", run_id: str | None = None) -> None:
+        self.settings = settings
+        self.door = door
+        self.run_id = run_id or uuid.uuid4().hex
+        self.ledger = Ledger(settings.ledger_url.get_secret_value(), settings.home)
+        self.store = open_store(settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.ledger.close()
+
+    def plan(self, prompts: Sequence[Prompt], run_parameters: Parameters | None = None) -> Plan:
+        """Every prompt's state under these settings; nothing is sent."""
+        return make_plan(prompts, self.settings, run_parameters or Parameters(), self.ledger, self.store)
+
+    @contextlib.contextmanager
+    def generating(
+        self,
+        entries: Sequence[PlannedPrompt],
+        run_parameters: Parameters | None = None,
+        *,
+        force: bool = False,
+        max_images: int | None = None,
+    ) -> Iterator[Batch]:
+        """The batch that brings these prompts to pictures; iterate over it inside the block.
+
+        However the block is left, no new request is sent from then on, what is in flight is finished, and
+        the ledger learns how the run ended.
+        """
+        fingerprint = settings_fingerprint(
+            self.settings, (run_parameters or Parameters()).over(self.settings.parameters)
+        )
+        stopped = threading.Event()
+        with self._alive(), open_client(self.settings) as client:
+            buyer = Buyer(
+                settings=self.settings,
+                client=client,
+                ledger=self.ledger,
+                saver=Saver(self.ledger, self.store, fingerprint),
+                limits=_limits(self.settings, max_images),
+                pace=Pace(self.settings.delay, stopped),
+                run_id=self.run_id,
+                stopped=stopped,
+            )
+            batch = Batch(_jobs(entries, force=force), buyer, self.settings.max_concurrency)
+            try:
+                yield batch
+            finally:
+                batch.close()
+                stop = batch.stop_reason
+                self.ledger.end_run(
+                    self.run_id, stop.by if stop else None, stop.message if stop else None, batch.counts
+                )
+
+    @contextlib.contextmanager
+    def _alive(self) -> Iterator[None]:
+        """Tell the ledger, again and again, that this run lives."""
+        self.ledger.start_run(self.run_id, self.door)
+        ended = threading.Event()
+
+        def beat() -> None:
+            while not ended.wait(HEARTBEAT):
+                self.ledger.renew_run(self.run_id)
+
+        thread = threading.Thread(target=beat, name="duomi-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def open_store(settings: Settings) -> ImageStore:
+    """The store of the settings; a path without a scheme lies in the home folder."""
+    base = settings.image_dir if "://" in settings.image_dir else settings.path(settings.image_dir)
+    return ImageStore(UPath(base))
+
+
+@contextlib.contextmanager
+def open_client(settings: Settings) -> Iterator[DuomiClient]:
+    """A client for the service, or for a sandbox that runs in this process as long as the client is open."""
+    with contextlib.ExitStack() as stack:
+        url = settings.service_url
+        if settings.uses_sandbox:
+            # Imported here: most commands and every run against the service never start a server.
+            from duomi_pipeline.sandbox.faults import Faults  # noqa: PLC0415
+            from duomi_pipeline.sandbox.server import SandboxServer  # noqa: PLC0415
+
+            books = settings.path(SANDBOX_BOOKS)
+            books.parent.mkdir(parents=True, exist_ok=True)
+            # Relative addresses stay good when a later run's sandbox has another port.
+            sandbox = SandboxServer(books_path=books, faults=Faults(answer="relative_url"))
+            url = stack.enter_context(sandbox).url
+        yield stack.enter_context(
+            DuomiClient(
+                url,
+                settings.api_key,
+                settings.auth_scheme,
+                settings.timeout,
+                pool_size=settings.max_concurrency,
+            )
+        )
+
+
+def _limits(settings: Settings, max_images: int | None) -> Limits:
+    caps = [cap for cap in (settings.max_images_per_run, max_images) if cap is not None]
+    return Limits(
+        images_per_run=min(caps, default=None),
+        spend_per_run=settings.max_spend_per_run,
+        spend_per_day=settings.max_spend_per_day,
+        requests_per_minute=settings.requests_per_minute,
+        requests_per_day=settings.requests_per_day,
+        price=settings.price_per_image,
+        currency=settings.currency,
+    )
+
+
+def _jobs(entries: Sequence[PlannedPrompt], *, force: bool) -> list[Job]:
+    """One job per request: prompts that ask for the very same picture share it."""
+    jobs: dict[str, Job] = {}
+    for entry in entries:
+        jobs.setdefault(entry.request.key, Job(entry.request, [], anew=force)).entries.append(entry)
+    return list(jobs.values())

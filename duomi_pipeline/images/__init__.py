@@ -1,0 +1,18 @@
+"""Pictures as bytes and files: checking, converting, metadata, the store. No Dagster, no HTTP."""
+
+from duomi_pipeline.images.metadata import PictureInfo, read_info, with_info
+from duomi_pipeline.images.png import NotAPictureError, Png, check_whole, thumbnail_of, to_png
+from duomi_pipeline.images.store import ImageStore, StoreError
+
+__all__ = [
+    "ImageStore",
+    "NotAPictureError",
+    "PictureInfo",
+    "Png",
+    "StoreError",
+    "check_whole",
+    "read_info",
+    "thumbnail_of",
+    "to_png",
+    "with_info",
+]

@@ -1,0 +1,117 @@
+"""Bytes of any kind to a checked, whole PNG of the delivery size. A PNG of that size keeps its bytes."""
+
+import io
+from collections import deque
+from dataclasses import dataclass
+from typing import Self
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from duomi_pipeline.images.chunks import SIGNATURE, BrokenPngError, walk
+from duomi_pipeline.settings import Size
+
+MAX_PIXELS = 80_000_000
+THUMBNAIL_SIZE = Size(192, 192)  # the box it fits into: a few kB, small enough to live in an event
+_COMPRESSION = 6
+
+
+class NotAPictureError(ValueError):
+    """The bytes are no whole, usable picture; the text says why."""
+
+
+@dataclass(frozen=True)
+class Png:
+    """A whole PNG.
+
+    Attributes:
+        data: the file's bytes.
+        size: its size in pixels.
+        received_size: the size in which the service sent it.
+        received_format: `PNG`, `JPEG`, `WEBP`, …
+        thumbnail: a small WebP of it, made from the one decoding that checked it; `None` if not decoded.
+    """
+
+    data: bytes
+    size: Size
+    received_size: Size
+    received_format: str
+    thumbnail: bytes | None = None
+
+    @classmethod
+    def stored(cls, data: bytes, size: str, received_size: str) -> Self:
+        """A picture that was stored and checked before."""
+        return cls(data, Size.parse(size), Size.parse(received_size), "PNG")
+
+
+def to_png(data: bytes, delivery: Size) -> Png:
+    """Check a picture by decoding it once, and bring it to PNG and to the delivery size where it is not.
+
+    A picture of another shape is cut to the delivery's shape from its centre, never stretched.
+
+    Raises:
+        NotAPictureError: empty, not an image, cut off, damaged, too large, or of one flat colour.
+    """
+    if not data:
+        raise NotAPictureError("the picture is empty")
+    picture, kind = _decoded(data)
+    received = Size(*picture.size)
+    if _is_flat(picture):
+        raise NotAPictureError("the picture is of one flat colour")
+    if kind == "PNG" and received == delivery:
+        return Png(data, delivery, received, kind, _thumbnail(picture))
+    upright = ImageOps.exif_transpose(picture)
+    plain = upright if upright.mode in ("RGB", "RGBA", "L") else upright.convert("RGB")
+    fitted = plain if Size(*plain.size) == delivery else ImageOps.fit(plain, delivery, Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    fitted.save(file, "PNG", compress_level=_COMPRESSION)
+    return Png(file.getvalue(), delivery, received, kind, _thumbnail(fitted))
+
+
+def thumbnail_of(png: bytes) -> bytes:
+    """A small WebP of a stored picture.
+
+    Raises:
+        NotAPictureError: it is damaged.
+    """
+    return _thumbnail(_decoded(png)[0])
+
+
+def check_whole(png: bytes) -> None:
+    """Check a stored PNG by its checksums, without decoding it.
+
+    Raises:
+        NotAPictureError: it is cut off or damaged.
+    """
+    try:
+        deque(walk(png), maxlen=0)
+    except BrokenPngError as error:
+        raise NotAPictureError(str(error)) from error
+
+
+def _decoded(data: bytes) -> tuple[Image.Image, str]:
+    if data.startswith(SIGNATURE):
+        check_whole(data)
+    try:
+        picture = Image.open(io.BytesIO(data))
+        if picture.width * picture.height > MAX_PIXELS:
+            raise NotAPictureError(f"the picture is too large: {picture.width}x{picture.height}")
+        picture.load()
+    except UnidentifiedImageError as error:
+        raise NotAPictureError(f"not a picture: it begins with {data[:16]!r}") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise NotAPictureError(f"the picture is damaged: {error}") from error
+    return picture, picture.format or "unknown"
+
+
+def _thumbnail(picture: Image.Image) -> bytes:
+    small = picture.convert("RGB") if picture.mode not in ("RGB", "L") else picture.copy()
+    small.thumbnail(THUMBNAIL_SIZE, Image.Resampling.BOX, reducing_gap=2.0)
+    file = io.BytesIO()
+    small.convert("RGB").save(file, "WEBP", quality=70, method=2)
+    return file.getvalue()
+
+
+def _is_flat(picture: Image.Image) -> bool:
+    extrema = picture.getextrema()
+    bands = [extrema] if isinstance(extrema[0], int | float) else list(extrema)
+    return all(band[0] == band[1] for band in bands)

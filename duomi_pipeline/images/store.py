@@ -1,0 +1,144 @@
+"""The folder of pictures: named as the guide says, written whole or not at all, never overwritten.
+
+What a picture is and whose belongs to the ledger.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from upath import UPath
+from upath.implementations.local import FilePath, PosixUPath, WindowsUPath
+
+_LOCAL = (FilePath, PosixUPath, WindowsUPath)
+_TEMPORARY = ".duomi-"
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; make room, then start again",
+    errno.EDQUOT: "the quota is used up; make room, then start again",
+    errno.EACCES: "no permission to write there; check the folder's rights or DUOMI_IMAGE_DIR",
+    errno.EROFS: "the folder is read-only; set DUOMI_IMAGE_DIR to one that is not",
+}
+
+
+class StoreError(Exception):
+    """A picture could not be written or read; nothing half-written is left."""
+
+
+class ImageStore:
+    """Pictures under one base path.
+
+    Args:
+        base: a folder, or any fsspec URL such as `s3://bucket/pictures`.
+    """
+
+    def __init__(self, base: UPath) -> None:
+        self.base = base
+        self._is_local = isinstance(base, _LOCAL)
+        self._naming = threading.Lock()
+        self._given: set[str] = set()
+
+    def names(self, prefix: str, now: datetime, count: int) -> list[str]:
+        """Free names for the pictures of one request: `{prefix}_{timestamp}.png`, with `_1`, `_2` for several.
+
+        A name is given once: prompts that share a prefix get different milliseconds.
+        """
+        with self._naming:
+            while True:
+                utc = now.astimezone(UTC)
+                stem = f"{prefix}_{utc:%Y%m%d_%H%M%S}_{utc.microsecond // 1000:03d}"
+                names = [f"{stem}.png"] if count == 1 else [f"{stem}_{index}.png" for index in range(1, count + 1)]
+                if not any(name in self._given or (self.base / name).exists() for name in names):
+                    self._given.update(names)
+                    return names
+                now += timedelta(milliseconds=1)
+
+    def save(self, name: str, data: bytes) -> None:
+        """Write a picture, whole or not at all.
+
+        Raises:
+            StoreError: the name is taken, the disk is full, the folder is read-only, …
+        """
+        try:
+            self.base.mkdir(parents=True, exist_ok=True)
+            if self._is_local:
+                _write_local(self.base.path, name, data)
+            elif (self.base / name).exists():
+                raise FileExistsError(errno.EEXIST, "there is such a file already")
+            else:
+                (self.base / name).write_bytes(data)  # an object store shows an object only when it is whole
+        except OSError as error:
+            advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
+            raise StoreError(f"{name} could not be saved in {self.base}: {advice}") from error
+
+    def read(self, name: str) -> bytes:
+        """A picture's bytes.
+
+        Raises:
+            StoreError: it is not there or cannot be read.
+        """
+        try:
+            return (self.base / name).read_bytes()
+        except OSError as error:
+            raise StoreError(f"{name} could not be read from {self.base}: {error.strerror or error}") from error
+
+    def sizes(self) -> Mapping[str, int]:
+        """Size in bytes of every picture, by name, in one look."""
+        if self._is_local:
+            return _local_sizes(self.base.path)
+        if not self.base.exists():
+            return {}
+        entries = self.base.fs.ls(self.base.path, detail=True)
+        return {entry["name"].rpartition("/")[2]: entry["size"] for entry in entries if entry["type"] == "file"}
+
+    def location(self, name: str) -> str:
+        """Where a picture lies, for people."""
+        return str(self.base / name)
+
+
+def _write_local(folder: str, name: str, data: bytes) -> None:
+    temporary = os.path.join(folder, f"{_TEMPORARY}{secrets.token_hex(8)}.tmp")  # noqa: PTH118
+    final = os.path.join(folder, name)  # noqa: PTH118
+    try:
+        with open(temporary, "xb") as file:  # noqa: PTH123
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _move_without_replacing(temporary, final)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)  # noqa: PTH108
+    _sync_folder(folder)
+
+
+def _move_without_replacing(source: str, target: str) -> None:
+    """A rename that fails where the target exists; where there are no hard links, a checked rename."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "there is such a file already") from None
+        os.rename(source, target)  # noqa: PTH104
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name itself survive a power cut; not all systems let a folder be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _local_sizes(folder: str) -> dict[str, int]:
+    try:
+        with os.scandir(folder) as entries:
+            return {e.name: e.stat().st_size for e in entries if e.name.endswith(".png") and e.is_file()}
+    except FileNotFoundError:
+        return {}

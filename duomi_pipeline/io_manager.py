@@ -1,0 +1,74 @@
+"""`png_io_manager`: gives downstream assets a prompt's current picture, and stores images that assets return."""
+
+import io
+from typing import Any
+
+import dagster as dg
+from PIL import Image
+from pydantic import Field
+from upath import UPath
+
+from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.session import open_store
+from duomi_pipeline.partition_runs import IMAGES_KEY
+from duomi_pipeline.settings import Settings
+
+
+class PngIOManager(dg.ConfigurableIOManager):
+    """Pictures as PNG files.
+
+    Loading `generated_images` gives a `PIL.Image.Image` for one partition, and a dict of them by prompt id for
+    several. Images that other assets return lie in a folder of the asset's name beside the generated ones.
+    """
+
+    home: str = Field(description="Folder with .env and duomi.toml, and root of all relative paths.")
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Store an image, or a dict of images by partition key."""
+        if obj is None:
+            return
+        images = obj if isinstance(obj, dict) else {_only_key(context): obj}
+        for key, image in images.items():
+            if not isinstance(image, Image.Image):
+                raise TypeError(f"png_io_manager stores PIL images, not {type(image).__name__}")
+            path = self._path(context.asset_key, key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = io.BytesIO()
+            image.save(file, "PNG")
+            path.write_bytes(file.getvalue())
+        context.add_output_metadata({"path": str(self._path(context.asset_key, next(iter(images))).parent)})
+
+    def load_input(self, context: dg.InputContext) -> Image.Image | dict[str, Image.Image]:
+        """Load one partition's image, or several by partition key.
+
+        Raises:
+            FileNotFoundError: a prompt has no picture; names it.
+        """
+        keys = list(context.asset_partition_keys) if context.has_asset_partitions else ["image"]
+        load = self._current_pictures if context.asset_key == IMAGES_KEY else self._stored_images
+        images = load(context.asset_key, keys)
+        return images[keys[0]] if len(keys) == 1 else images
+
+    def _current_pictures(self, _key: dg.AssetKey, prompt_ids: list[str]) -> dict[str, Image.Image]:
+        with Session(Settings.load(self.home)) as session:
+            selections = session.ledger.selections()
+            missing = [key for key in prompt_ids if key not in selections]
+            if missing:
+                raise FileNotFoundError(f"No picture yet of {', '.join(missing[:10])}; materialize generated_images")
+            return {key: _image(session.store.read(selections[key].files[0].file)) for key in prompt_ids}
+
+    def _stored_images(self, key: dg.AssetKey, partitions: list[str]) -> dict[str, Image.Image]:
+        return {partition: _image(self._path(key, partition).read_bytes()) for partition in partitions}
+
+    def _path(self, key: dg.AssetKey, partition: str) -> UPath:
+        return open_store(Settings.load(self.home)).base / "_".join(key.path) / f"{partition}.png"
+
+
+def _only_key(context: dg.OutputContext) -> str:
+    return context.partition_key if context.has_partition_key else "image"
+
+
+def _image(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image

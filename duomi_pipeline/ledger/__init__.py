@@ -1,0 +1,19 @@
+"""What was asked, paid and saved. No Dagster, no HTTP."""
+
+from duomi_pipeline.ledger.ledger import Held, Ledger, LedgerError, LimitReached, Limits, NotYet
+from duomi_pipeline.ledger.records import Money, PictureFile, Post, Purchase, RunRecord, Selection
+
+__all__ = [
+    "Held",
+    "Ledger",
+    "LedgerError",
+    "LimitReached",
+    "Limits",
+    "Money",
+    "NotYet",
+    "PictureFile",
+    "Post",
+    "Purchase",
+    "RunRecord",
+    "Selection",
+]

@@ -1,0 +1,320 @@
+"""The ledger: each step towards a picture is written here before it happens. Bulk reading is `reading`'s.
+
+planned ── submitting ─┬─ submitted (task id) ─┬─ ready (addresses) ── saved
+   └──────<── free ────┤                       └─ refused | failed
+                       └─ ambiguous (the answer was lost: may have been billed)
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from duomi_pipeline.ledger import liveness, reading
+from duomi_pipeline.ledger.database import Database, LedgerError
+from duomi_pipeline.ledger.reading import LedgerReader
+from duomi_pipeline.ledger.records import Purchase, Selection
+from duomi_pipeline.ledger.schema import NOT_BILLED, OPEN_STATES, pictures, posts, purchases, runs, selections
+
+__all__ = ["Held", "Ledger", "LedgerError", "LimitReached", "Limits", "NotYet"]
+Billing = Literal["billed", "free", "ambiguous"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be sent: checked, and reserved, in the same transaction that writes the POST.
+
+    Attributes:
+        images_per_run, spend_per_run, spend_per_day: the user's caps; a day is a day of UTC.
+        requests_per_minute, requests_per_day: the service's pace, over all runs on this ledger.
+        price: of one picture, `None` where unknown.
+    """
+
+    images_per_run: int | None = None
+    spend_per_run: float | None = None
+    spend_per_day: float | None = None
+    requests_per_minute: int | None = None
+    requests_per_day: int | None = None
+    price: float | None = None
+    currency: str = "CNY"
+
+
+class Held(Exception):  # noqa: N818 - a signal, not a failure
+    """Another living run works on this very request."""
+
+
+class LimitReached(Exception):  # noqa: N818
+    """A cap would be passed: nothing was sent.
+
+    Attributes:
+        setting: the setting that caps.
+        daily: whether it is free again tomorrow (UTC).
+    """
+
+    def __init__(self, setting: str, message: str, *, is_pace: bool = False) -> None:
+        super().__init__(message)
+        self.setting = setting
+        self.is_pace = is_pace
+
+
+class NotYet(Exception):  # noqa: N818
+    """The requests of this minute are used up."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"next request in {seconds:.1f} s")
+        self.seconds = seconds
+
+
+class Ledger(LedgerReader):
+    """The ledger as one run uses it.
+
+    Args:
+        url: SQLAlchemy URL; a relative SQLite file lies in `home`.
+    """
+
+    def __init__(self, url: str, home: Path) -> None:
+        super().__init__(Database(url, home))
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._database.close()
+
+    def start_run(self, run_id: str, door: str) -> None:
+        """Write that a run lives and from which door it came."""
+        with self._database.write() as connection:
+            liveness.register(connection, run_id, door)
+
+    def renew_run(self, run_id: str) -> None:
+        """Give a sign of life; at least every `liveness.HEARTBEAT` seconds."""
+        with self._database.write() as connection:
+            liveness.renew(connection, run_id)
+
+    def end_run(self, run_id: str, stopped_by: str | None, message: str | None, counts: dict[str, int]) -> None:
+        """Write how a run ended; what it held is free for others."""
+        with self._database.write() as connection:
+            row = connection.execute(select(runs.c.counts).where(runs.c.id == run_id)).scalar()
+            total = {**json.loads(row or "{}")}
+            for name, count in counts.items():
+                total[name] = total.get(name, 0) + count
+            connection.execute(
+                update(runs)
+                .where(runs.c.id == run_id)
+                .values(ended_at=time.time(), stopped_by=stopped_by, message=message, counts=json.dumps(total))
+            )
+
+    def claim(self, request_key: str, request: str, run_id: str, replaces: int | None = None) -> Purchase:
+        """Make a request this run's own: its open chain, a saved one, or a new one.
+
+        A chain that a dead run left `submitting` comes back `ambiguous`: its POST may have been billed.
+
+        Args:
+            request_key: of the request.
+            request: its canonical form.
+            run_id: the run that claims.
+            replaces: a saved chain to be bought anew (`force`, or its files are gone); any other saved
+                chain, such as one that another run saved meanwhile, is returned as it is.
+
+        Raises:
+            Held: another living run works on it.
+        """
+        now = time.time()
+        with self._database.write() as connection:
+            latest = reading.latest_purchase(connection, request_key)
+            if latest and latest.state in OPEN_STATES:
+                if latest.run_id not in (None, run_id) and liveness.is_alive(connection, latest.run_id):
+                    raise Held(request_key)
+                return self._take_over(connection, latest, run_id, now)
+            if latest and latest.state == "saved" and latest.id != replaces:
+                return latest
+            values = {"request_key": request_key, "request": request, "state": "planned", "run_id": run_id}
+            inserted = connection.execute(insert(purchases).values(**values, created_at=now, updated_at=now))
+            return reading.purchase(connection, _id(inserted.inserted_primary_key))
+
+    def _take_over(self, connection: Connection, chain: Purchase, run_id: str, now: float) -> Purchase:
+        changes: dict[str, Any] = {"run_id": run_id, "updated_at": now}
+        if chain.state == "submitting":
+            changes["state"] = "ambiguous"
+            lost = (posts.c.purchase_id == chain.id) & (posts.c.billing == "sent")
+            connection.execute(update(posts).where(lost).values(billing="ambiguous"))
+        connection.execute(update(purchases).where(purchases.c.id == chain.id).values(**changes))
+        return reading.purchase(connection, chain.id)
+
+    def send(self, purchase: Purchase, run_id: str, pictures_asked: int, limits: Limits) -> int:
+        """Write that a POST goes out now, reserving its price under all limits. Returns the post's id.
+
+        Raises:
+            LimitReached: a cap would be passed.
+            NotYet: the requests of this minute are used up.
+        """
+        now = time.time()
+        price = None if limits.price is None else limits.price * pictures_asked
+        with self._database.write() as connection:
+            _check_caps(connection, run_id, pictures_asked, price or 0.0, limits, now)
+            _check_pace(connection, limits, now)
+            self._change(connection, purchase.id, state="submitting")
+            row = {"purchase_id": purchase.id, "run_id": run_id, "sent_at": now, "pictures": pictures_asked}
+            result = connection.execute(
+                insert(posts).values(**row, price=price, currency=limits.currency, billing="sent")
+            )
+            return _id(result.inserted_primary_key)
+
+    def accepted(self, purchase: Purchase, post_id: int, task_id: str) -> None:
+        """The service took a task: billed, and never to be submitted again."""
+        with self._database.write() as connection:
+            self._change(connection, purchase.id, state="submitted", task_id=task_id)
+            _settle(connection, post_id, "billed")
+
+    def answered(self, purchase: Purchase, post_id: int | None, image_urls: Sequence[str], seed: int | None) -> None:
+        """The pictures are there: at these addresses, or (none) in the answer that is being saved now."""
+        with self._database.write() as connection:
+            self._change(connection, purchase.id, state="ready", answer=json.dumps(list(image_urls)), seed=seed)
+            if post_id is not None:
+                _settle(connection, post_id, "billed")
+
+    def not_sent(self, purchase: Purchase, post_id: int) -> None:
+        """The service did not take the request: nothing was billed, the reservation is given back."""
+        with self._database.write() as connection:
+            self._change(connection, purchase.id, state="planned")
+            _settle(connection, post_id, "free")
+
+    def answer_lost(self, purchase: Purchase, post_id: int, message: str) -> int:
+        """The request was sent and its answer lost. Returns how often that happened to this chain."""
+        with self._database.write() as connection:
+            self._change(connection, purchase.id, state="ambiguous", error_class="ambiguous", error_message=message)
+            _settle(connection, post_id, "ambiguous")
+        return self.lost_answers(purchase.id)
+
+    def lost_answers(self, purchase_id: int) -> int:
+        """How many POSTs of a chain have an unknown end."""
+        with self._database.read() as connection:
+            lost = (posts.c.purchase_id == purchase_id) & (posts.c.billing == "ambiguous")
+            return int(connection.execute(select(func.count()).where(lost)).scalar_one())
+
+    def ended(
+        self,
+        purchase: Purchase,
+        state: Literal["refused", "failed", "submitted", "ready"],
+        error_class: str,
+        code: str,
+        message: str,
+        retry_at: float | None = None,
+    ) -> None:
+        """The chain ends with an error; or (submitted, ready) it stays open for the next run, the error noted."""
+        with self._database.write() as connection:
+            self._change(
+                connection,
+                purchase.id,
+                state=state,
+                error_class=error_class,
+                error_code=code,
+                error_message=message,
+                retry_at=retry_at,
+            )
+
+    def saved(self, purchase: Purchase, selection: Selection) -> None:
+        """Its files are on disk: record them, and make them their prompt's current pictures, in one step."""
+        with self._database.write() as connection:
+            self._change(connection, purchase.id, state="saved", seed=purchase.seed, error_class=None, retry_at=None)
+            on_the_wire = (posts.c.purchase_id == purchase.id) & (posts.c.billing == "sent")
+            connection.execute(update(posts).where(on_the_wire).values(billing="billed", answered_at=time.time()))
+            connection.execute(insert(pictures), [vars(file) for file in selection.files])
+            self._select(connection, selection)
+
+    def select(self, selection: Selection) -> None:
+        """Make files that are recorded already their prompt's current pictures again."""
+        with self._database.write() as connection:
+            self._select(connection, selection)
+
+    def _select(self, connection: Connection, selection: Selection) -> None:
+        values = {name: value for name, value in vars(selection).items() if name != "files"}
+        dialect_insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+        statement = dialect_insert(selections).values(**values)
+        connection.execute(statement.on_conflict_do_update(index_elements=["prompt_id"], set_=values))
+
+    def release(self, purchase: Purchase) -> None:
+        """Give a chain back that this run will not go on with."""
+        with self._database.write() as connection:
+            self._change(connection, purchase.id, run_id=None)
+
+    def _change(self, connection: Connection, purchase_id: int, **values: Any) -> None:
+        row = purchases.c.id == purchase_id
+        connection.execute(update(purchases).where(row).values(updated_at=time.time(), **values))
+
+
+def _settle(connection: Connection, post_id: int, billing: Billing) -> None:
+    connection.execute(update(posts).where(posts.c.id == post_id).values(billing=billing, answered_at=time.time()))
+
+
+def _id(primary_key: Any) -> int:
+    return int(primary_key[0])
+
+
+def _day_start(now: float) -> float:
+    return datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _total(column: Any, *conditions: Any) -> Select[Any]:
+    return select(func.coalesce(func.sum(column), 0)).where(posts.c.billing != NOT_BILLED, *conditions)
+
+
+def _check_caps(connection: Connection, run_id: str, asked: int, price: float, limits: Limits, now: float) -> None:
+    """Raise `LimitReached` where this POST would pass a cap; open and lost POSTs count as spent."""
+    this_run, today = posts.c.run_id == run_id, posts.c.sent_at >= _day_start(now)
+    caps = [
+        (
+            "DUOMI_MAX_IMAGES_PER_RUN",
+            limits.images_per_run,
+            asked,
+            _total(posts.c.pictures, this_run),
+            "images",
+        ),
+        (
+            "DUOMI_MAX_SPEND_PER_RUN",
+            limits.spend_per_run,
+            price,
+            _total(posts.c.price, this_run),
+            limits.currency,
+        ),
+        (
+            "DUOMI_MAX_SPEND_PER_DAY",
+            limits.spend_per_day,
+            price,
+            _total(posts.c.price, today),
+            limits.currency,
+        ),
+    ]
+    for setting, cap, more, total, unit in caps:
+        if cap is None:
+            continue
+        used = connection.execute(total).scalar_one()
+        if used + more > cap + 1e-9:
+            raise LimitReached(setting, f"{setting}={cap:g} is reached ({used:g} {unit} used); raise it to go on")
+
+
+def _check_pace(connection: Connection, limits: Limits, now: float) -> None:
+    """Raise where the requests of this minute or this day are used up, whatever became of them."""
+    if limits.requests_per_day is not None:
+        sent = connection.execute(select(func.count()).where(posts.c.sent_at >= _day_start(now))).scalar_one()
+        if sent >= limits.requests_per_day:
+            tomorrow = datetime.fromtimestamp(_day_start(now) + 86_400, UTC)
+            message = (
+                f"the {limits.requests_per_day} requests of today are used up; continues after {tomorrow:%F %H:%M} UTC"
+            )
+            raise LimitReached("DUOMI_REQUESTS_PER_DAY", message, is_pace=True)
+    if limits.requests_per_minute is not None:
+        recent = (
+            select(posts.c.sent_at)
+            .where(posts.c.sent_at > now - 60)
+            .order_by(posts.c.sent_at.desc())
+            .limit(limits.requests_per_minute)
+        )
+        times = connection.execute(recent).scalars().all()
+        if len(times) >= limits.requests_per_minute:
+            raise NotYet(max(times[-1] + 60 - now, 0.01))

@@ -1,0 +1,46 @@
+"""Which runs are alive. A purchase belongs to its run only as long as that run lives."""
+
+import os
+import socket
+import time
+
+from sqlalchemy import Connection, insert, select, update
+
+from duomi_pipeline.ledger.schema import runs
+
+LEASE = 90.0  # seconds without a sign of life after which a run on another machine counts as dead
+HEARTBEAT = 20.0  # seconds between two signs of life
+
+
+def register(connection: Connection, run_id: str, door: str) -> None:
+    """Write that a run lives; one that is known (a step of the same run) is revived."""
+    now = time.time()
+    alive = {"host": socket.gethostname(), "pid": os.getpid(), "alive_until": now + LEASE, "ended_at": None}
+    revived = connection.execute(update(runs).where(runs.c.id == run_id).values(**alive))
+    if not revived.rowcount:
+        connection.execute(insert(runs).values(id=run_id, door=door, started_at=now, **alive))
+
+
+def renew(connection: Connection, run_id: str) -> None:
+    """Give a sign of life."""
+    connection.execute(update(runs).where(runs.c.id == run_id).values(alive_until=time.time() + LEASE))
+
+
+def is_alive(connection: Connection, run_id: str | None) -> bool:
+    """Whether a run still works: not ended, lease not out, and its process there if it is on this machine."""
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+    if row is None or row["ended_at"] is not None or row["alive_until"] < time.time():
+        return False
+    return row["host"] != socket.gethostname() or _process_exists(row["pid"])
+
+
+def _process_exists(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # os.kill would end the process there; the lease decides
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,108 @@
+"""The ledger's tables. Times are seconds since 1970 (UTC), money is in the setting's currency.
+
+`purchases` is the chain of steps for one request; `posts` is the journal of every POST that may cost money;
+`pictures` are the files; `selections` says which purchase is each prompt's current one; `runs` says who is alive.
+"""
+
+from sqlalchemy import (
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+OPEN_STATES = ("planned", "submitting", "submitted", "ready", "ambiguous")
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("door", String(40), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("alive_until", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("stopped_by", String(40)),
+    Column("message", Text),
+    Column("counts", Text),
+)
+
+purchases = Table(
+    "purchases",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("request_key", String(64), nullable=False),
+    Column("request", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("run_id", String(64), ForeignKey("runs.id")),
+    Column("task_id", Text),
+    Column("answer", Text),
+    Column("seed", Integer),
+    Column("error_class", String(40)),
+    Column("error_code", String(40)),
+    Column("error_message", Text),
+    Column("retry_at", Float),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Index("purchases_by_key", "request_key", "id"),
+)
+# At most one open chain per request: this is what makes "bought once" hold between two runs.
+Index(
+    "purchases_one_open_per_key",
+    purchases.c.request_key,
+    unique=True,
+    sqlite_where=purchases.c.state.in_(OPEN_STATES),
+    postgresql_where=purchases.c.state.in_(OPEN_STATES),
+)
+
+posts = Table(
+    "posts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("purchase_id", Integer, ForeignKey("purchases.id"), nullable=False, index=True),
+    Column("run_id", String(64), ForeignKey("runs.id"), nullable=False, index=True),
+    Column("sent_at", Float, nullable=False, index=True),
+    Column("answered_at", Float),
+    Column("pictures", Integer, nullable=False),
+    Column("price", Float),
+    Column("currency", String(12), nullable=False),
+    Column("billing", String(12), nullable=False),
+)
+
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("prompt_id", String(100), nullable=False),
+    Column("purchase_id", Integer, ForeignKey("purchases.id"), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("size", String(12), nullable=False),
+    Column("received_size", String(12), nullable=False),
+    Column("origin", String(12), nullable=False),
+    Column("saved_at", Float, nullable=False),
+    UniqueConstraint("prompt_id", "purchase_id", "position"),
+)
+
+selections = Table(
+    "selections",
+    metadata,
+    Column("prompt_id", String(100), primary_key=True),
+    Column("purchase_id", Integer, ForeignKey("purchases.id"), nullable=False),
+    Column("request_key", String(64), nullable=False),
+    Column("prompt_version", String(64), nullable=False),
+    Column("settings_fingerprint", String(64), nullable=False),
+    Column("selected_at", Float, nullable=False),
+)
+
+NOT_BILLED = "free"

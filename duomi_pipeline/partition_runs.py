@@ -1,0 +1,80 @@
+"""Runs over partitions: a run takes one contiguous range, so scattered prompts become few ranges.
+
+Which prompts are wanted is the plan's; starting the runs is the sensor's, the schedule's or the command line's.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import dagster as dg
+
+IMAGES_KEY = dg.AssetKey("generated_images")
+RUN_SIZE = 500  # partitions of one run: its start costs seconds, and a range is also what a stop gives back
+MAX_GAP = 20  # partitions with a current picture that a range may pass over; each costs an event, a run costs seconds
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+_PARTITION = "dagster/partition"
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+class PartitionRange(NamedTuple):
+    """A contiguous stretch of partitions, in the order in which Dagster knows them."""
+
+    first: str
+    last: str
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What makes a run a run over this range."""
+        return {RANGE_START: self.first, RANGE_END: self.last}
+
+
+def partition_ranges(
+    order: Sequence[str], wanted: Collection[str], passable: Collection[str], run_size: int = RUN_SIZE
+) -> list[PartitionRange]:
+    """Cover the wanted partitions with few ranges.
+
+    Args:
+        order: all partitions, in Dagster's order.
+        wanted: those to run.
+        passable: those that a run may contain without doing anything: their picture is current.
+        run_size: partitions of one run at most.
+    """
+    stretches: list[list[int]] = []  # each: first place, last place
+    wanted, passable = set(wanted), set(passable)
+    crossable, end = False, -1
+    for place, key in enumerate(order):
+        if key not in wanted:
+            crossable = crossable and key in passable
+            continue
+        near = crossable and place - end <= MAX_GAP + 1
+        if stretches and near and place - stretches[-1][0] < run_size:
+            stretches[-1][1] = place
+        else:
+            stretches.append([place, place])
+        crossable, end = True, place
+    return [PartitionRange(order[first], order[last]) for first, last in stretches]
+
+
+def active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that generate pictures and are queued or going on."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
+    return [run for run in runs if run.asset_selection is None or IMAGES_KEY in run.asset_selection]
+
+
+def keys_in_flight(instance: dg.DagsterInstance, order: Sequence[str]) -> set[str]:
+    """Partition keys that an unfinished run works on."""
+    place = {key: index for index, key in enumerate(order)}
+    found: set[str] = set()
+    for run in active_runs(instance):
+        first = run.tags.get(RANGE_START) or run.tags.get(_PARTITION)
+        last = run.tags.get(RANGE_END) or first
+        if first in place and last in place:
+            found.update(order[place[first] : place[last] + 1])
+    return found

@@ -1,0 +1,6 @@
+"""What to draw: the prompt and its two sources. No Dagster, no HTTP."""
+
+from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError
+from duomi_pipeline.prompts.sources import read_sources, write_single_prompt
+
+__all__ = ["Problem", "Prompt", "Reading", "SourceError", "read_sources", "write_single_prompt"]

@@ -1,0 +1,88 @@
+"""The prompt, and what one look at a source gives. Reading a source belongs to `table` and `files`."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from duomi_pipeline.settings import Parameters
+
+SourceKind = Literal["database", "json", "single_prompt"]
+MAX_ID_LENGTH = 100
+MAX_PREFIX_BYTES = 200  # a file name holds 255 bytes: room for timestamp, index, ending and a temporary suffix
+
+
+class SourceError(Exception):
+    """A source as a whole cannot be read. Its prompts are unknown, not gone."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row or file that gives no prompt, and why."""
+
+    origin: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One thing to draw.
+
+    Attributes:
+        id: partition key, `[A-Za-z0-9_-]`, at most 100 characters.
+        text: the prompt as its author wrote it.
+        source: which kind of source it came from.
+        origin: where it stands, for people: `prompts.id=12` or a file name.
+        file_prefix: how its picture files begin.
+        overrides: parameters for this prompt alone, negative prompt included.
+        image_id: `images.id` of a table row.
+    """
+
+    id: str
+    text: str
+    source: SourceKind
+    origin: str
+    file_prefix: str
+    overrides: Parameters = field(default_factory=Parameters)
+    image_id: int | None = None
+
+    @cached_property
+    def version(self) -> str:
+        """Fingerprint of what is drawn: text and overrides, nothing else of the row or file."""
+        content = json.dumps([self.text, self.overrides.said()], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one look at a source gave.
+
+    Attributes:
+        prompts: the prompts, in the source's order.
+        problems: rows and files that gave none.
+        present: ids of files that are there but could not be read now; their prompts are not gone.
+    """
+
+    prompts: tuple[Prompt, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    present: frozenset[str] = frozenset()
+
+
+def file_prompt_id(stem: str) -> str:
+    """Partition key of a JSON file: its stem reduced to safe characters, with a hash where that changed it."""
+    reduced = re.sub(r"[^A-Za-z0-9_-]", "_", stem)
+    if reduced == stem and len(stem) <= MAX_ID_LENGTH - len("json_"):
+        return f"json_{stem}"
+    digest = hashlib.sha256(stem.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"json_{reduced[: MAX_ID_LENGTH - len('json_') - 9]}-{digest}"
+
+
+def safe_prefix(name: str) -> str:
+    """A name made fit to begin a file name: no path parts, no control characters, not hidden, not too long."""
+    clean = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|\ud800-\udfff]', "_", name).strip(" .") or "image"
+    return clean.encode()[:MAX_PREFIX_BYTES].decode(errors="ignore")

@@ -1,0 +1,72 @@
+"""Both sources together, and the way a single prompt becomes a file of the second."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from duomi_pipeline.prompts.files import read_folder
+from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError, file_prompt_id
+from duomi_pipeline.prompts.table import fetch_rows, table_prompts
+from duomi_pipeline.settings import Parameters, Settings
+
+
+@dataclass(frozen=True)
+class Sources:
+    """One look at all sources.
+
+    Attributes:
+        table, files: what each gave.
+        unreadable: per source that failed as a whole (`"db_"` or `"json_"`, the prefix of its ids), why.
+    """
+
+    table: Reading
+    files: Reading
+    unreadable: dict[str, str]
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """All prompts: the table's rows by id, then the files by name."""
+        return self.table.prompts + self.files.prompts
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that gave no prompt, whole sources first."""
+        whole = tuple(Problem("source", reason) for reason in self.unreadable.values())
+        return whole + self.table.problems + self.files.problems
+
+    def may_retire(self, prompt_id: str) -> bool:
+        """Whether an id that is not among the prompts is really gone. A failed read is not an empty source."""
+        failed = any(prompt_id.startswith(prefix) for prefix in self.unreadable)
+        return not failed and prompt_id not in self.files.present
+
+
+def read_sources(settings: Settings) -> Sources:
+    """Look at the table and the folder; a source that cannot be read leaves the other one usable."""
+    unreadable: dict[str, str] = {}
+    table, files = Reading(), Reading()
+    try:
+        table = table_prompts(fetch_rows(settings.path(settings.database)), settings.database_names)
+    except SourceError as error:
+        unreadable["db_"] = str(error)
+    try:
+        files = read_folder(settings.path(settings.prompt_dir))
+    except SourceError as error:
+        unreadable["json_"] = str(error)
+    return Sources(table, files, unreadable)
+
+
+def write_single_prompt(folder: Path, text: str, overrides: Parameters, now: datetime) -> str:
+    """Keep a prompt of the command line as a JSON prompt file, so that it is tracked like all others.
+
+    Returns its prompt id. What was said with it (seed, model, …) is kept as its overrides.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"single_prompt_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}.json"
+    content: dict[str, Any] = {"image_prompt": text}
+    if said := overrides.said():
+        content["generation"] = said
+    with path.open("x", encoding="utf-8") as file:
+        json.dump(content, file, ensure_ascii=False, indent=2)
+    return file_prompt_id(path.stem)

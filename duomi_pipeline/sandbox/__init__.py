@@ -1,0 +1,1 @@
+"""A local service that speaks the Duomi contract, for trying and testing without a key."""

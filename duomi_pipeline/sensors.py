@@ -1,0 +1,99 @@
+"""The sensor `new_prompts` and the schedule `catch_up`. Both are off until the user switches them on: they spend."""
+
+import time
+from collections.abc import Sequence
+
+import dagster as dg
+
+from duomi_pipeline.assets.generated_images import ImagesConfig
+from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
+from duomi_pipeline.jobs import MISSING_AND_FAILED_FOR_NOW, generate_missing_images, images_config
+from duomi_pipeline.partition_runs import IMAGES_KEY, active_runs, keys_in_flight, partition_ranges
+from duomi_pipeline.partitions import PARTITIONS_NAME, prompt_partitions
+from duomi_pipeline.resources import DuomiResource
+from duomi_pipeline.tracking import observation, observed_versions, partition_changes
+
+INTERVAL = 30  # seconds between two looks
+STOPPED_PAUSE = 900.0  # seconds to leave a service or cap alone that stopped the last run
+_MAX_NAMED = 20
+
+
+@dg.sensor(
+    job=generate_missing_images,
+    minimum_interval_seconds=INTERVAL,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Looks for new, changed and retired prompts in both sources, and generates what is missing.",
+)
+def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
+    """One look at both sources: from a new file to a running generation in a single tick."""
+    instance, sources = context.instance, duomi.sources()
+    for problem in sources.problems[:_MAX_NAMED]:
+        context.log.warning("Left out: %s", problem)
+    existing = list(instance.get_dynamic_partitions(PARTITIONS_NAME))
+    in_flight = keys_in_flight(instance, existing)
+    changes = partition_changes(sources, existing, observed_versions(instance), in_flight)
+    retired = set(changes.retire)
+    order = [key for key in existing if key not in retired] + list(changes.add)
+    with duomi.session() as session:
+        requests, waiting = _requests(session, session.plan(sources.prompts), order, bool(active_runs(instance)))
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else dg.SkipReason(waiting),
+        dynamic_partitions_requests=_partition_requests(changes.add, changes.retire),
+        asset_events=[observation(prompt) for prompt in changes.observe],
+    )
+
+
+@dg.schedule(
+    cron_schedule="0 6 * * *",
+    target=[IMAGES_KEY, dg.AssetKey("results_manifest")],
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Once a day: what failed for now or is still missing is tried again, and the manifest rewritten.",
+)
+def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> list[dg.RunRequest]:
+    """Image runs over what failed for now, or the manifest alone where there is nothing to generate."""
+    order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
+    with duomi.session() as session:
+        plan = session.plan(duomi.sources().prompts)
+    runs = _image_runs(plan, order, wanted=_ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]))
+    return runs or [dg.RunRequest(asset_selection=[dg.AssetKey("results_manifest")])]
+
+
+def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool) -> tuple[list[dg.RunRequest], str]:
+    """The runs to start now, and why there are none."""
+    now = time.time()
+    due = {entry.prompt.id for entry in plan.wanted([State.FAILED_FOR_NOW]) if entry.is_due(now)}
+    wanted = _ids(plan, GENERATED_BY_ITSELF) | due
+    if not wanted:
+        return [], f"Nothing to generate: {_summary(plan)}."
+    if running:
+        return [], f"{len(wanted)} prompts wait for the image run that is going on."
+    last = session.ledger.last_run()
+    if last and last.stopped_by in ("service", "cap", "store") and now - (last.ended_at or 0) < STOPPED_PAUSE:
+        return [], f"{len(wanted)} prompts wait: the last run was stopped. {last.message}"
+    return _image_runs(plan, order, wanted), ""
+
+
+def _image_runs(plan: Plan, order: Sequence[str], wanted: set[str]) -> list[dg.RunRequest]:
+    config = images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW))
+    ranges = partition_ranges(order, wanted, passable=_ids(plan, [State.CURRENT]))
+    return [dg.RunRequest(asset_selection=[IMAGES_KEY], run_config=config, tags=dict(r.tags)) for r in ranges]
+
+
+def _ids(plan: Plan, states: Sequence[State] | frozenset[State]) -> set[str]:
+    return {entry.prompt.id for entry in plan.wanted(states)}
+
+
+def _summary(plan: Plan) -> str:
+    return ", ".join(f"{count} {state.value}" for state, count in plan.counts.items() if count) or "no prompts"
+
+
+def _partition_requests(
+    add: Sequence[str], retire: Sequence[str]
+) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
+    requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
+    if add:
+        requests.append(prompt_partitions.build_add_request(list(add)))
+    if retire:
+        requests.append(prompt_partitions.build_delete_request(list(retire)))
+    return requests

@@ -1,0 +1,215 @@
+"""Every setting of the pipeline, read once and passed down: the lowest layer, it imports nothing of ours.
+
+Order: environment, `.env`, `duomi.toml` (both in the home folder), default. What a setting means to the
+service (which model takes which field) belongs to `duomi`, not here.
+"""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+SANDBOX = "sandbox"
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class SettingsError(ValueError):
+    """A setting has a value that cannot be used; the text names setting, value and what is allowed."""
+
+
+class Size(NamedTuple):
+    """A picture's size in pixels."""
+
+    width: int
+    height: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `"1080x1920"`."""
+        width, height = text.split("x")
+        return cls(int(width), int(height))
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+def _checked_size(value: object) -> object:
+    match = re.fullmatch(r"\s*(\d{2,4})\s*[xX×]\s*(\d{2,4})\s*", value) if isinstance(value, str) else None
+    if not match or not all(64 <= int(side) <= 8192 for side in match.groups()):
+        raise ValueError("write it as WIDTHxHEIGHT, both 64 to 8192, for example 1080x1920")
+    return f"{int(match[1])}x{int(match[2])}"
+
+
+ImageSize = Annotated[str, BeforeValidator(_checked_size)]
+Seed = Annotated[int, Field(ge=0, le=9_999_999_999)] | Literal["per-prompt"]
+
+
+class Parameters(BaseModel):
+    """What a picture is asked with. `None` means "not said here": the next layer below decides.
+
+    One model for all layers (settings, launchpad, command line, a prompt's own JSON), joined with `over`.
+    Ranges: SiliconFlow's image API, whose contract the default model has.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    image_size: ImageSize | None = None
+    negative_prompt: Annotated[str, Field(max_length=10_000)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=4)] | None = None
+    num_inference_steps: Annotated[int, Field(ge=1, le=100)] | None = None
+    guidance_scale: Annotated[float, Field(ge=0, le=20)] | None = None
+    seed: Seed | None = None
+
+    def said(self) -> dict[str, Any]:
+        """Only the fields that have a value."""
+        return self.model_dump(exclude_none=True)
+
+    def over(self, below: "Parameters") -> "Parameters":
+        """These parameters, and `below` where these say nothing."""
+        return Parameters(**{**below.said(), **self.said()})
+
+
+class Settings(BaseSettings):
+    """The settings of `interface.md`; load them with `Settings.load`."""
+
+    model_config = SettingsConfigDict(env_prefix="DUOMI_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    home: Path = Path()
+    api_key: SecretStr | None = None
+    base_url: str = ""
+    auth_scheme: Literal["raw", "bearer"] = "raw"
+    protocol: Literal["auto", "siliconflow", "openai", "duomi_async", "nano_banana"] = "auto"
+
+    model: str = Field("stabilityai/stable-diffusion-xl-base-1.0", min_length=1)
+    image_size: ImageSize = "1080x1920"
+    negative_prompt: str = ""
+    batch_size: int = Field(1, ge=1, le=4)
+    num_inference_steps: int = Field(20, ge=1, le=100)
+    guidance_scale: float = Field(7.5, ge=0, le=20)
+    seed: Seed = 51515151
+
+    database: Path = Path("data/llm_video_batch.db")
+    database_names: Literal["id", "descriptive"] = "id"
+    prompt_dir: Path = Path("out/prompt_json")
+    image_dir: str = "out/generated_images"
+    manifest_dir: Path = Path("out/manifest")
+    gallery_dir: Path = Path("out/gallery")
+    log_dir: Path = Path("logs")
+    ledger_url: SecretStr = SecretStr("sqlite:///out/ledger.db")
+
+    max_concurrency: int = Field(4, ge=1, le=256)
+    delay: float = Field(0.0, ge=0)
+    requests_per_minute: int | None = Field(None, ge=1)
+    requests_per_day: int | None = Field(None, ge=1)
+    timeout: float = Field(60.0, gt=0)
+    task_timeout: float = Field(1800.0, gt=0)
+    poll_interval: float = Field(4.0, gt=0)
+    max_attempts: int = Field(5, ge=1)
+    ambiguous_retries: int = Field(1, ge=0)
+
+    price_per_image: float | None = Field(None, ge=0)
+    currency: str = Field("CNY", min_length=1, max_length=12)
+    max_images_per_run: int | None = Field(None, ge=0)
+    max_spend_per_run: float | None = Field(None, ge=0)
+    max_spend_per_day: float | None = Field(None, ge=0)
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_usable(cls, value: str) -> str:
+        url = value.strip().rstrip("/").removesuffix("/v1")
+        if url not in ("", SANDBOX) and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("write an http(s) address such as https://duomiapi.com, or the word sandbox")
+        return url
+
+    @classmethod
+    def load(cls, home: Path | str | None = None, **overrides: Any) -> "Settings":
+        """Read the settings of a home folder (default: `DUOMI_HOME`, else the current folder).
+
+        Raises:
+            SettingsError: a value cannot be used; names each such setting, its value and what is allowed.
+        """
+        root = Path(home or os.environ.get("DUOMI_HOME") or ".").expanduser().resolve()
+        try:
+            return cls(home=root, **{name: value for name, value in overrides.items() if value is not None})
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{root / 'duomi.toml'} is not TOML: {error}") from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before `.env` before `duomi.toml`, the last two from the home folder."""
+        home = init_settings()["home"]
+        toml = TomlConfigSettingsSource(settings_cls, home / "duomi.toml")
+        if unknown := sorted(set(toml()) - set(cls.model_fields)):
+            raise SettingsError(f"{home / 'duomi.toml'}: no such setting: {', '.join(unknown)}")
+        return (
+            init_settings,
+            env_settings,
+            DotEnvSettingsSource(settings_cls, env_file=home / ".env"),
+            toml,
+        )
+
+    @property
+    def parameters(self) -> Parameters:
+        """What a picture is asked with where nothing else is said: every field has a value."""
+        return Parameters(**{name: getattr(self, name) for name in Parameters.model_fields})
+
+    @property
+    def uses_sandbox(self) -> bool:
+        """Whether the built-in sandbox answers instead of the service."""
+        return self.base_url == SANDBOX or not (self.base_url or self.api_key)
+
+    @property
+    def service_url(self) -> str:
+        """Address of the service, without `/v1`; only of use when the sandbox is not."""
+        return self.base_url or "https://duomiapi.com"
+
+    @property
+    def host_kind(self) -> str:
+        """`sandbox`, `local` (a server on this machine) or `service`: pictures of one never pass for another's."""
+        if self.uses_sandbox:
+            return SANDBOX
+        return "local" if urlsplit(self.service_url).hostname in _LOOPBACK else "service"
+
+    def path(self, path: Path | str) -> Path:
+        """A path of these settings, made absolute on the home folder."""
+        return self.home / Path(path).expanduser()
+
+
+def _explain(error: ValidationError) -> str:
+    """Name setting, value and rule of each problem; a secret's value is never shown."""
+    lines = []
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        secret = name in ("api_key", "ledger_url")
+        value = "(hidden)" if secret else repr(problem["input"])
+        lines.append(f"DUOMI_{name.upper()}={value}: {problem['msg'].removeprefix('Value error, ')}")
+    return "\n".join(dict.fromkeys(lines))

@@ -1,0 +1,89 @@
+"""How Dagster's partitions follow the sources: what to add, to retire, and to report as a new version.
+
+Pure first: `partition_changes` decides, the others ask and tell Dagster. Whether pictures are made is the plan's.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+
+from duomi_pipeline.partition_runs import keys_in_flight
+from duomi_pipeline.partitions import PARTITIONS_NAME
+from duomi_pipeline.prompts import Prompt
+from duomi_pipeline.prompts.sources import Sources
+
+PROMPTS_KEY = dg.AssetKey("prompts")
+DATA_VERSION_TAG = "dagster/data_version"
+USER_PROVIDED_TAG = "dagster/data_version_is_user_provided"
+_MAX_TEXT = 2_000  # characters of a prompt that an event carries
+
+
+@dataclass(frozen=True)
+class PartitionChanges:
+    """What Dagster has to learn about the prompts.
+
+    Attributes:
+        add: ids without a partition yet, in the order of the sources.
+        retire: partitions whose row or file is gone.
+        observe: prompts that are new or have another version than the last one reported.
+    """
+
+    add: tuple[str, ...]
+    retire: tuple[str, ...]
+    observe: tuple[Prompt, ...]
+
+
+def partition_changes(
+    sources: Sources, existing: Collection[str], observed: Mapping[str, str], in_flight: Collection[str] = ()
+) -> PartitionChanges:
+    """Compare the sources with what Dagster knows.
+
+    Args:
+        sources: one look at them; a source that could not be read retires nothing.
+        existing: partition keys.
+        observed: the last version reported, by partition key.
+        in_flight: keys that a run works on: retiring them now would lose their event.
+    """
+    wanted = {prompt.id for prompt in sources.prompts}
+    known = set(existing)
+    gone = (key for key in existing if key not in wanted and key not in in_flight and sources.may_retire(key))
+    return PartitionChanges(
+        add=tuple(prompt.id for prompt in sources.prompts if prompt.id not in known),
+        retire=tuple(gone),
+        observe=tuple(prompt for prompt in sources.prompts if observed.get(prompt.id) != prompt.version),
+    )
+
+
+def observed_versions(instance: dg.DagsterInstance) -> dict[str, str]:
+    """The last version of every prompt that was reported, in one query."""
+    tags = instance.event_log_storage.get_latest_tags_by_partition(
+        PROMPTS_KEY, dg.DagsterEventType.ASSET_OBSERVATION, [DATA_VERSION_TAG]
+    )
+    return {key: found[DATA_VERSION_TAG] for key, found in tags.items() if DATA_VERSION_TAG in found}
+
+
+def observation(prompt: Prompt) -> dg.AssetObservation:
+    """The event that tells of a prompt's version."""
+    return dg.AssetObservation(
+        PROMPTS_KEY,
+        partition=prompt.id,
+        metadata={"prompt": prompt.text[:_MAX_TEXT], "source": prompt.source, "origin": prompt.origin},
+        tags={DATA_VERSION_TAG: prompt.version, USER_PROVIDED_TAG: "true"},
+    )
+
+
+def track(instance: dg.DagsterInstance, sources: Sources, prompts: Iterable[Prompt] | None = None) -> PartitionChanges:
+    """Bring partitions and observations up to date; `prompts` limits it to some of them."""
+    existing = instance.get_dynamic_partitions(PARTITIONS_NAME)
+    changes = partition_changes(sources, existing, observed_versions(instance), keys_in_flight(instance, existing))
+    only = None if prompts is None else {prompt.id for prompt in prompts}
+    add = [key for key in changes.add if only is None or key in only]
+    if add:
+        instance.add_dynamic_partitions(PARTITIONS_NAME, add)
+    for key in changes.retire:
+        instance.delete_dynamic_partition(PARTITIONS_NAME, key)
+    observe = tuple(prompt for prompt in changes.observe if only is None or prompt.id in only)
+    for prompt in observe:
+        instance.report_runless_asset_event(observation(prompt))
+    return PartitionChanges(tuple(add), changes.retire, observe)

@@ -1,0 +1,413 @@
+"""Every shape of answer seen in the wild becomes pictures, a task, waiting, or an error with the service's words."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from duomi_pipeline.duomi.answers import (
+    Image,
+    NotUnderstood,
+    Pictures,
+    Task,
+    Waiting,
+    parse_json,
+    parse_submission,
+    parse_task,
+)
+from duomi_pipeline.duomi.errors import (
+    AccountError,
+    BadImage,
+    ConfigurationError,
+    DailyLimitReached,
+    DuomiError,
+    PromptRefused,
+    RateLimited,
+    ServiceBusy,
+    StopsTheRun,
+    TaskFailed,
+    classify,
+)
+
+URL = "https://files.example/a.png?sign=1"
+BYTES = b"\x89PNG bytes of a picture"
+B64 = base64.b64encode(BYTES).decode()
+BY_URL = Image(url=URL)
+BY_DATA = Image(data=BYTES)
+DONE = [
+    "succeeded",
+    "success",
+    "completed",
+    "complete",
+    "finished",
+    "done",
+    "succeed",
+    "3",
+    3,
+    "SUCCEEDED",
+    " Done ",
+]
+FAILED = [
+    "failed",
+    "failure",
+    "fail",
+    "error",
+    "cancelled",
+    "canceled",
+    "rejected",
+    "aborted",
+    "expired",
+    "2",
+    2,
+    "FAILED",
+]
+WAITING = [
+    "pending",
+    "queued",
+    "running",
+    "processing",
+    "in_progress",
+    "submitted",
+    "",
+    "1",
+    0,
+    None,
+    "who knows",
+    True,
+    {},
+]
+WORDS = "the words of the service"
+
+
+def submitted(body: Any, status: int = 200) -> Pictures | Task:
+    return parse_submission(parse_json(status, json.dumps(body)))
+
+
+def polled(body: Any, status: int = 200) -> Pictures | Waiting:
+    return parse_task(parse_json(status, json.dumps(body)))
+
+
+def error_of(body: Any, status: int = 400, retry_after: float | None = None) -> DuomiError:
+    with pytest.raises(DuomiError) as caught:
+        parse_json(status, body if isinstance(body, str) else json.dumps(body), retry_after)
+    return caught.value
+
+
+# --- answers to a POST -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "images"),
+    [
+        ({"images": [{"url": URL}], "timings": {"inference": 1.5}}, [BY_URL]),
+        ({"images": [{"url": URL}, {"url": "/b.png"}]}, [BY_URL, Image(url="/b.png")]),
+        ({"images": [URL]}, [BY_URL]),
+        ({"created": 1, "data": [{"url": URL, "revised_prompt": "x"}]}, [BY_URL]),
+        ({"created": 1, "data": [{"b64_json": B64}]}, [BY_DATA]),
+        ({"data": [{"b64_json": f"data:image/png;base64,{B64}"}]}, [BY_DATA]),
+        ({"data": [{"url": f"data:image/png;base64,{B64}"}]}, [BY_DATA]),
+        ({"images": [f"data:image/webp;base64,{B64}"]}, [BY_DATA]),
+        ({"data": [{"url": URL, "b64_json": B64}]}, [BY_DATA]),
+        ({"data": [{"url": URL, "b64_json": ""}]}, [BY_URL]),
+        ({"data": [{"url": URL, "b64_json": None}]}, [BY_URL]),
+        ({"images": [{"url": URL}], "data": [{"url": URL}]}, [BY_URL]),
+        ({"images": [], "data": [{"url": URL}]}, [BY_URL]),
+        ({"images": None, "data": [{"url": URL}]}, [BY_URL]),
+        ({"images": [None, {}, {"url": ""}, 7, {"url": URL}]}, [BY_URL]),
+        ({"images": ["", URL]}, [BY_URL]),
+        (
+            {"id": "t", "state": "succeeded", "data": {"images": [{"url": URL, "file_name": "a.png"}]}},
+            [BY_URL],
+        ),
+        ({"code": 200, "data": {"task_id": "t", "data": {"images": [URL]}}}, [BY_URL]),
+        ({"code": 0, "images": [{"url": URL}]}, [BY_URL]),
+        ({"code": "success", "images": [{"url": URL}]}, [BY_URL]),
+        ({"code": None, "error": None, "images": [{"url": URL}]}, [BY_URL]),
+        ({"code": "", "images": [{"url": URL}]}, [BY_URL]),
+    ],
+)
+def test_pictures_are_found_in_every_shape_of_a_submission(body: dict[str, Any], images: list[Image]) -> None:
+    assert submitted(body) == Pictures(tuple(images))
+
+
+@pytest.mark.parametrize(("seed", "kept"), [(51515151, 51515151), (0, 0), (None, None), ("7", None), (True, None)])
+def test_the_seed_that_the_service_reports_is_kept_if_it_is_a_number(seed: object, kept: int | None) -> None:
+    answer = submitted({"images": [{"url": URL}], "seed": seed})
+    assert answer == Pictures((BY_URL,), kept)
+
+
+@pytest.mark.parametrize(
+    ("body", "task_id"),
+    [
+        ({"id": "task_1"}, "task_1"),
+        ({"id": 17}, "17"),
+        ({"task_id": "t"}, "t"),
+        ({"code": 200, "data": {"task_id": "t"}}, "t"),
+        ({"code": 200, "msg": "success", "data": {"id": "t"}}, "t"),
+        ({"id": "t", "state": "pending", "data": {"images": []}}, "t"),
+        ({"id": "t", "state": "pending", "data": []}, "t"),
+        ({"id": "t", "data": {"images": [""]}}, "t"),
+    ],
+)
+def test_a_submission_without_pictures_gives_its_task(body: dict[str, Any], task_id: str) -> None:
+    assert submitted(body) == Task(task_id)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"id": ""}, {"id": " "}, {"id": None}, {"id": {}}, {"data": "x"}, {"created": 1, "data": []}]
+)
+def test_a_submission_with_neither_pictures_nor_task_is_not_understood(body: dict[str, Any]) -> None:
+    with pytest.raises(NotUnderstood):
+        submitted(body)
+
+
+@pytest.mark.parametrize("error", [{"message": WORDS}, WORDS, {"message": WORDS, "code": None}])
+def test_an_error_without_a_code_keeps_the_words_of_the_service(error: object) -> None:
+    with pytest.raises(DuomiError, match=WORDS):
+        submitted({"error": error})
+
+
+def test_base64_that_is_broken_is_a_bad_image() -> None:
+    with pytest.raises(BadImage):
+        submitted({"data": [{"b64_json": "abcde"}]})
+
+
+# --- answers to a poll -------------------------------------------------------------------------------
+
+TASK_SHAPES = ["flat state", "nested state", "nested status", "both"]
+
+
+def task(shape: str, word: object, images: list[object], **more: object) -> dict[str, Any]:
+    if shape == "flat state":
+        return {
+            "id": "t",
+            "state": word,
+            "progress": 0,
+            "data": {"images": images, "description": "", **more},
+        }
+    states = {
+        "nested state": {"state": word},
+        "nested status": {"status": word},
+        "both": {"state": word, "status": word},
+    }
+    return {
+        "code": 200,
+        "msg": "success",
+        "data": {"task_id": "t", **states[shape], "data": {"images": images}, **more},
+    }
+
+
+@pytest.mark.parametrize("shape", TASK_SHAPES)
+@pytest.mark.parametrize("word", DONE)
+def test_a_task_that_is_done_gives_its_pictures(shape: str, word: object) -> None:
+    assert polled(task(shape, word, [{"url": URL, "file_name": "a"}])) == Pictures((BY_URL,))
+    assert polled(task(shape, word, [URL])) == Pictures((BY_URL,))
+
+
+@pytest.mark.parametrize("shape", TASK_SHAPES)
+@pytest.mark.parametrize("images", [[], [{}], [None], [""], [{"url": None}]])
+def test_a_task_that_is_done_without_a_picture_is_waited_for(shape: str, images: list[object]) -> None:
+    assert polled(task(shape, "succeeded", images)) == Waiting()
+
+
+@pytest.mark.parametrize("shape", TASK_SHAPES)
+@pytest.mark.parametrize("word", WAITING)
+def test_any_other_state_is_waited_for(shape: str, word: object) -> None:
+    assert polled(task(shape, word, [])) == Waiting()
+
+
+def test_an_answer_without_a_state_is_waited_for() -> None:
+    assert polled({}) == polled({"code": 200, "data": None}) == polled({"data": []}) == Waiting()
+
+
+@pytest.mark.parametrize("shape", TASK_SHAPES)
+@pytest.mark.parametrize("word", FAILED)
+def test_a_task_that_failed_says_why(shape: str, word: object) -> None:
+    with pytest.raises(TaskFailed, match="upstream exploded"):
+        polled(task(shape, word, [], msg="upstream exploded"))
+    with pytest.raises(PromptRefused, match="sensitive"):
+        polled(task(shape, word, [], description="the prompt is sensitive"))
+
+
+def test_a_failure_inside_an_envelope_of_success_is_a_failure() -> None:
+    with pytest.raises(TaskFailed):
+        polled({"status": "success", "code": 200, "data": {"state": "failed", "msg": "no luck"}})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": "t", "state": "failed", "error": {"code": "generation_failed", "message": "no luck"}},
+        {"id": "t", "state": "failed", "error": {"code": 1234, "message": "no luck"}},
+        {"id": "t", "state": "failed", "error": {"message": "no luck"}},
+        {"id": "t", "state": "failed", "error": "no luck"},
+        {"id": "t", "state": "failed", "message": "no luck"},
+    ],
+)
+def test_an_explicit_failure_ends_the_task_whatever_code_comes_with_it(body: dict[str, Any]) -> None:
+    with pytest.raises(TaskFailed, match="no luck"):
+        polled(body)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Your request was rejected by the safety system",
+        "content policy violation",
+        "NSFW",
+        "内容违规",
+        "包含敏感词",
+        "moderation_blocked",
+    ],
+)
+def test_a_task_that_failed_for_its_content_is_final_for_the_prompt(words: str) -> None:
+    with pytest.raises(PromptRefused) as caught:
+        polled({"id": "t", "state": "failed", "data": {"description": words}})
+    assert caught.value.message == words
+
+
+# --- errors ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": WORDS}},
+        {"error": WORDS},
+        {"message": WORDS},
+        {"msg": WORDS},
+        {"detail": WORDS},
+        {"data": {"description": WORDS}},
+        {"data": {"msg": WORDS}},
+        {"error": {"message": ""}, "message": None, "msg": f"  {WORDS} "},
+        json.dumps(WORDS),
+        WORDS,
+        "<!DOCTYPE html><style>p {}</style><script>x()</script>\n<body><h1>the words</h1>\n<p>of the service",
+        {"detail": [{"loc": ["body"], "msg": WORDS}]},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("status", [400, 401, 429, 451, 500, 502])
+def test_the_words_of_the_service_are_found_in_every_place(body: object, status: int) -> None:
+    message = error_of(body, status).message
+    assert WORDS in message
+    assert "<" not in message
+
+
+@pytest.mark.parametrize("text", ["", " ", "{}", "null", "<html></html>"])
+def test_an_error_without_words_still_says_something(text: str) -> None:
+    error = error_of(text, 503)
+    assert isinstance(error, ServiceBusy)
+    assert error.message.strip()
+
+
+def test_a_very_long_text_is_cut() -> None:
+    assert len(error_of({"message": "x" * 100_000}, 500).message) <= 300
+    assert len(error_of("<p>" + "x" * 100_000, 500).message) <= 300
+
+
+CLASSES: list[tuple[int, str, type[DuomiError]]] = [
+    (400, "", ConfigurationError),
+    (404, "", ConfigurationError),
+    *((400, code, ConfigurationError) for code in ("20012", "20015", "20025", "20026", "20028", "20034", "20035")),
+    *((400, code, ConfigurationError) for code in ("30003", "30004", "30005", "30006", "30007")),
+    (403, "30003", ConfigurationError),
+    (503, "20012", ConfigurationError),
+    *((status, "", AccountError) for status in (401, 402, 403)),
+    *((400, code, AccountError) for code in ("30001", "30002", "30011", "30012")),
+    (429, "30001", AccountError),
+    (451, "", PromptRefused),
+    (400, "20021", PromptRefused),
+    (403, "20021", PromptRefused),
+    (429, "", RateLimited),
+    *((429, code, RateLimited) for code in ("50601", "50604", "50607")),
+    *((429, code, DailyLimitReached) for code in ("50605", "50608")),
+    *((status, "", ServiceBusy) for status in (500, 501, 502, 503, 504, 524)),
+    *((400, code, ServiceBusy) for code in ("50505", "50508", "50603")),
+    (429, "50603", ServiceBusy),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "kind"), CLASSES)
+def test_status_and_code_decide_the_class(status: int, code: str, kind: type[DuomiError]) -> None:
+    error = error_of({"code": int(code), "message": WORDS} if code else {"message": WORDS}, status)
+    assert type(error) is kind
+    assert error.message.startswith(WORDS)
+    assert error.code == (code or str(status))
+    assert f"(code {error.code})" in str(error)
+
+
+@pytest.mark.parametrize(("status", "code", "kind"), [row for row in CLASSES if row[1] and row[0] == 400])
+@pytest.mark.parametrize("place", ["code", "code as text", "error.code"])
+def test_a_code_counts_also_with_http_200(status: int, code: str, kind: type[DuomiError], place: str) -> None:
+    error_object = {"error": {"code": code, "message": WORDS}}
+    body = {"code": {"code": int(code), "msg": WORDS}, "code as text": {"code": code, "msg": WORDS}}.get(
+        place, error_object
+    )
+    error = error_of(body, 200)
+    assert type(error) is kind
+    assert (error.code, error.message[: len(WORDS)]) == (code, WORDS)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (400, ConfigurationError),
+        (401, AccountError),
+        (429, RateLimited),
+        (451, PromptRefused),
+        (500, ServiceBusy),
+        ("fail", ConfigurationError),
+    ],
+)
+def test_a_body_with_an_http_status_as_code_is_that_error(code: object, kind: type[DuomiError]) -> None:
+    error = error_of({"code": code, "msg": "fail_to_submit_task"}, 200)
+    assert type(error) is kind
+    assert error.message.startswith("fail_to_submit_task")
+
+
+@pytest.mark.parametrize("code", [0, 200, "200", "success", "SUCCESS", "", None])
+def test_a_fine_code_on_an_http_error_does_not_hide_the_error(code: object) -> None:
+    error = error_of({"code": code, "msg": WORDS}, 401)
+    assert type(error) is AccountError
+    assert error.code == "401"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "advice"),
+    [
+        (401, "", "DUOMI_API_KEY"),
+        (404, "", "DUOMI_BASE_URL"),
+        (400, "20012", "DUOMI_MODEL"),
+        (400, "30003", "DUOMI_MODEL"),
+        (403, "30001", "top up"),
+        (402, "", "top up"),
+    ],
+)
+def test_an_error_that_stops_the_run_says_what_to_do(status: int, code: str, advice: str) -> None:
+    error = classify(status, code, WORDS)
+    assert isinstance(error, StopsTheRun)
+    assert error.message.startswith(WORDS)
+    assert advice in error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "asked", "wait"),
+    [("", None, None), ("", 7.0, 7.0), ("50601", None, 60), ("50604", 5.0, 60), ("50607", 90.0, 90)],
+)
+def test_how_long_to_wait_is_kept(code: str, asked: float | None, wait: float | None) -> None:
+    error = error_of({"code": code or None, "message": "slow down"}, 429, asked)
+    assert type(error) is RateLimited
+    assert error.retry_after == wait
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "OK", '"OK"', "[]", "7", "null", "<html>Bad gateway</html>", '{"images": [', "9" * 5000, "[" * 100_000,
+     '{"a":' * 100_000],
+    ids=["empty", "word", "string", "list", "number", "null", "html", "half", "digits", "deep list", "deep object"],
+)  # fmt: skip
+def test_a_success_that_is_no_json_object_is_not_understood(text: str) -> None:
+    error = error_of(text, 200)
+    assert type(error) is NotUnderstood
+    assert error.message

@@ -1,0 +1,87 @@
+"""Both sources together: one that cannot be read leaves the other usable, and retires nothing."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from duomi_pipeline.prompts import read_sources, write_single_prompt
+from duomi_pipeline.prompts.sources import Sources
+from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline_tests.prompts import prompt_database, prompt_file
+
+MOMENT = datetime(2026, 3, 4, 5, 6, 7, 89_000, tzinfo=UTC)
+
+
+def look(home: Path, **overrides: object) -> Sources:
+    return read_sources(Settings.load(home, database="x.db", prompt_dir="json", **overrides))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "json").mkdir()
+    prompt_file(tmp_path / "json", "boat.json", {"image_prompt": "a boat"})
+    prompt_database(tmp_path / "x.db", ["a train", None], names=["station"])
+    return tmp_path
+
+
+def test_the_table_comes_before_the_files(home: Path) -> None:
+    sources = look(home)
+    assert [prompt.id for prompt in sources.prompts] == ["db_1", "json_boat"]
+    assert [problem.origin for problem in sources.problems] == ["prompts.id=2"]
+    assert sources.unreadable == {}
+
+
+def test_the_setting_for_descriptive_names_reaches_the_table(home: Path) -> None:
+    prefixes = [prompt.file_prefix for prompt in look(home, database_names="descriptive").prompts]
+    assert prefixes == ["db_station", "boat"]
+
+
+def test_a_database_that_cannot_be_read_leaves_the_files_and_retires_none_of_its_prompts(home: Path) -> None:
+    (home / "x.db").unlink()
+    sources = look(home)
+    assert [prompt.id for prompt in sources.prompts] == ["json_boat"]
+    assert str(home / "x.db") in sources.problems[0].reason
+    assert not sources.may_retire("db_1")
+    assert sources.may_retire("json_gone")
+
+
+def test_a_folder_that_cannot_be_listed_leaves_the_table_and_retires_none_of_its_prompts(home: Path) -> None:
+    (home / "json" / "boat.json").unlink()
+    (home / "json").rmdir()
+    (home / "json").write_text("not a folder")
+    sources = look(home)
+    assert [prompt.id for prompt in sources.prompts] == ["db_1"]
+    assert not sources.may_retire("json_boat")
+    assert sources.may_retire("db_9")
+
+
+def test_a_prompt_whose_file_is_bad_for_now_is_not_retired(home: Path) -> None:
+    prompt_file(home / "json", "boat.json", b"{")
+    sources = look(home)
+    assert not sources.may_retire("json_boat")
+    assert sources.may_retire("json_gone")
+
+
+@pytest.mark.parametrize("text", ["a boat", "雨夜的城市", 'say "hi"\n\\ <b>', "{}"])
+def test_a_single_prompt_is_tracked_like_a_file(home: Path, text: str) -> None:
+    folder, said = home / "json" / "new" / "folder", Parameters(seed=7, negative_prompt="blur")
+    prompt_id = write_single_prompt(folder, text, said, MOMENT)
+    (prompt,) = read_sources(Settings.load(home, prompt_dir=folder)).files.prompts
+    assert prompt.id == prompt_id == "json_single_prompt_20260304_050607_089"
+    assert (prompt.text, prompt.overrides) == (text, said)
+    assert (prompt.source, prompt.file_prefix) == ("single_prompt", "single_prompt")
+    assert prompt.origin == "single_prompt_20260304_050607_089.json"
+
+
+def test_a_single_prompt_never_replaces_another(home: Path) -> None:
+    prompt_id = write_single_prompt(home / "json", "first", Parameters(), MOMENT)
+    with pytest.raises(FileExistsError):
+        write_single_prompt(home / "json", "second", Parameters(), MOMENT)
+    assert {prompt.id: prompt.text for prompt in look(home).files.prompts}[prompt_id] == "first"
+
+
+def test_a_single_prompt_that_cannot_be_written_leaves_no_half_file(home: Path) -> None:
+    with pytest.raises(ValueError, match="surrogate"):
+        write_single_prompt(home / "json", "bytes of a shell \udcff", Parameters(), MOMENT)
+    assert [path.name for path in (home / "json").iterdir()] == ["boat.json"]

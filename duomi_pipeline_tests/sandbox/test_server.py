@@ -1,0 +1,81 @@
+"""Starting and stopping the service."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import requests
+
+from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.sandbox.client import Client
+
+
+def test_it_starts_and_stops_at_once_beside_idle_and_waiting_clients() -> None:
+    began = time.monotonic()
+    server = SandboxServer()
+    with server:
+        client = Client(server)
+        client.get("/sandbox/books")
+        client.set(latency=60)
+        waiting = threading.Thread(target=_give_up, args=(server,))
+        waiting.start()
+        while not server.books.totals().posts:
+            time.sleep(0.001)
+    waiting.join(timeout=2)
+    assert not waiting.is_alive()
+    assert time.monotonic() - began < 1
+    with pytest.raises(requests.ConnectionError):
+        client.get("/sandbox/books")
+
+
+def _give_up(server: SandboxServer) -> None:
+    with pytest.raises(requests.ConnectionError):
+        Client(server).siliconflow()
+
+
+def test_a_server_that_was_never_started_can_be_closed() -> None:
+    SandboxServer().close()
+
+
+def test_a_taken_port_is_reported() -> None:
+    with SandboxServer() as server, pytest.raises(OSError, match="in use"):
+        SandboxServer(port=int(server.url.rpartition(":")[2]))
+
+
+def test_faults_can_be_changed_from_the_program(client: Client) -> None:
+    client.server.change_faults(rate_503=1)
+    assert client.siliconflow().status_code == 503
+    with pytest.raises(ValueError, match="rate_503"):
+        client.server.change_faults(rate_503=2)
+
+
+def test_it_logs_nothing_even_when_connections_break(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    client.set(rate_reset_after=1)
+    with pytest.raises(requests.ConnectionError):
+        client.siliconflow()
+    client.set(rate_truncated_answer=1)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        client.siliconflow()
+    client.get("/sandbox/books")
+    own = [record for record in caplog.records if not record.name.startswith("urllib3")]
+    assert [record for record in own if record.levelno > logging.DEBUG] == []
+
+
+def test_in_the_foreground_it_says_its_url_and_ends_with_ctrl_c() -> None:
+    program = "from duomi_pipeline.sandbox.server import serve; serve(port=0)"
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        url = next(word for word in line.replace(",", " ").split() if word.startswith("http://"))
+        session = requests.Session()
+        session.trust_env = False
+        assert session.get(url + "/sandbox/books", timeout=5).json()["posts"] == 0
+        os.kill(process.pid, signal.SIGINT)
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
