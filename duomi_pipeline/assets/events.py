@@ -44,23 +44,26 @@ class ImageEvents:
 
     def made(self, outcome: Outcome, selection: Selection) -> dg.AssetMaterialization:
         """The event of a prompt whose picture is current now."""
-        metadata: dict[str, dg.MetadataValue] = {
-            **self._files(selection),
-            "prompt": dg.MetadataValue.text(outcome.prompt.text[:_MAX_TEXT]),
-            "origin": dg.MetadataValue.text(outcome.prompt.origin),
+        metadata: dict[str, dg.MetadataValue] = {}
+        if outcome.thumbnail is not None:
+            metadata["preview"] = dg.MetadataValue.md(_image_markdown(outcome.thumbnail))
+        metadata |= self._files(selection)
+        metadata |= {
             "model": dg.MetadataValue.text(outcome.request.model),
             "service": dg.MetadataValue.text(outcome.request.host_kind),
-            "request": dg.MetadataValue.json({k: v for k, v in outcome.request.body.items() if k != "prompt"}),
             "how": dg.MetadataValue.text(outcome.status),
             "latency_seconds": dg.MetadataValue.float(round(outcome.latency, 3)),
             "attempts": dg.MetadataValue.int(outcome.attempts),
         }
-        if outcome.thumbnail is not None:
-            metadata["preview"] = dg.MetadataValue.md(_image_markdown(outcome.thumbnail))
         if outcome.seed is not None:
             metadata["seed"] = dg.MetadataValue.int(outcome.seed)
         if outcome.cost is not None:
             metadata[f"cost_{self.currency}"] = dg.MetadataValue.float(outcome.cost)
+        metadata |= {
+            "prompt": dg.MetadataValue.text(outcome.prompt.text[:_MAX_TEXT]),
+            "origin": dg.MetadataValue.text(outcome.prompt.origin),
+            "request": dg.MetadataValue.json({k: v for k, v in outcome.request.body.items() if k != "prompt"}),
+        }
         return self._event(outcome.prompt, selection, metadata)
 
     def kept(self, entry: PlannedPrompt, selection: Selection) -> dg.AssetMaterialization:

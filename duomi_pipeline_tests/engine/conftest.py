@@ -1,0 +1,24 @@
+"""A home folder and a sandbox for each test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from duomi_pipeline.sandbox.faults import Faults
+from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.engine.home import Home
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
+    """A service that does everything right until told otherwise; its books are a file."""
+    with SandboxServer(faults=Faults(picture="flat"), books_path=tmp_path / "books.db") as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path, sandbox: SandboxServer) -> Home:
+    path = tmp_path / "home"
+    path.mkdir()
+    return Home(path, sandbox)

@@ -1,0 +1,204 @@
+"""A home folder with prompts, its runs in this process and in others, and the sandbox's books beside it."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duomi_pipeline.engine import NOT_CURRENT, Outcome, Plan, Session, State, Stop
+from duomi_pipeline.images import PictureInfo, read_info
+from duomi_pipeline.images.png import check_whole
+from duomi_pipeline.ledger import Money
+from duomi_pipeline.prompts import Prompt, read_sources
+from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline.settings import Parameters, Settings
+
+SIZE = "72x128"
+REAL_PROMPTS = Path(__file__).parents[3] / "shared" / "real_prompts" / "prompt_json"
+QUICK: dict[str, Any] = {
+    "image_size": SIZE,
+    "poll_interval": 0.05,
+    "timeout": 2.0,
+    "max_concurrency": 8,
+    "price_per_image": 0.1,
+}
+ASYNCHRONOUS: dict[str, Any] = {"protocol": "duomi_async"}
+DEADLINE = 30.0  # seconds
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of one run."""
+
+    id: str
+    outcomes: tuple[Outcome, ...]
+    stop: Stop | None
+    counts: dict[str, int]
+    remaining: tuple[Prompt, ...]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """The failed prompts' messages by prompt id."""
+        return {o.prompt.id: str(o.failure) for o in self.outcomes if o.failure}
+
+    def outcome(self, name: str) -> Outcome:
+        """The outcome of the prompt in the file of that name."""
+        return next(o for o in self.outcomes if o.prompt.id == f"json_{name}")
+
+
+class Worker:
+    """A run in a process of its own."""
+
+    def __init__(self, spec: dict[str, Any], prefix: Sequence[str] = ()) -> None:
+        command = [*prefix, sys.executable, "-m", "duomi_pipeline_tests.engine.worker", json.dumps(spec)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def planned(self) -> "Worker":
+        """Wait until it has looked at its prompts."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "planned\n", self.process.communicate()[1]
+        return self
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.communicate()
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+
+    def result(self) -> dict[str, Any]:
+        """What it printed at its end, and its exit code."""
+        out, err = self.process.communicate(timeout=DEADLINE)
+        lines = [line for line in out.splitlines() if line.startswith("{")]
+        found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+        return {"exit": self.process.returncode, "stderr": err, **found}
+
+
+class Home:
+    """A home folder; `sandbox` is the service it buys from."""
+
+    def __init__(self, path: Path, sandbox: SandboxServer, **settings: Any) -> None:
+        self.path = path
+        self.sandbox = sandbox
+        self.images = path / "out" / "generated_images"
+        self.defaults = {**QUICK, "base_url": sandbox.url, **settings}
+
+    def settings(self, **changes: Any) -> Settings:
+        return Settings.load(self.path, **{**self.defaults, **changes})
+
+    def write(self, name: str, text: str, **content: Any) -> None:
+        """A JSON prompt file."""
+        folder = self.path / "out" / "prompt_json"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(json.dumps({"image_prompt": text, **content}), encoding="utf-8")
+
+    def write_many(self, count: int) -> None:
+        """Different prompts `p00`, `p01`, …: real ones where there are any."""
+        found = sorted(REAL_PROMPTS.glob("*.json"))[:count] if REAL_PROMPTS.is_dir() else []
+        texts = [str(json.loads(file.read_text(encoding="utf-8"))["image_prompt"]) for file in found]
+        texts += [f"A quiet harbour at dawn, boat number {number}" for number in range(len(texts), count)]
+        for number, text in enumerate(texts):
+            self.write(f"p{number:02}", f"{number}. {text}")
+
+    def session(self, **changes: Any) -> Session:
+        return Session(self.settings(**changes))
+
+    def plan(self, parameters: Parameters | None = None, **changes: Any) -> Plan:
+        with self.session(**changes) as session:
+            return session.plan(read_sources(session.settings).prompts, parameters)
+
+    def state(self, name: str, **changes: Any) -> State:
+        """The state of the prompt in the file of that name."""
+        return self.plan(**changes).by_id[f"json_{name}"].state
+
+    def run(
+        self,
+        states: Collection[State] = NOT_CURRENT,
+        parameters: Parameters | None = None,
+        *,
+        force: bool = False,
+        max_images: int | None = None,
+        **changes: Any,
+    ) -> Run:
+        """Bring the prompts in these states to pictures."""
+        with self.session(**changes) as session:
+            plan = session.plan(read_sources(session.settings).prompts, parameters)
+            with session.generating(plan.wanted(states), parameters, force=force, max_images=max_images) as batch:
+                outcomes = tuple(batch)
+            return Run(session.run_id, outcomes, batch.stop_reason, batch.counts, batch.remaining)
+
+    def worker(self, prefix: Sequence[str] = (), spec: dict[str, Any] | None = None, **changes: Any) -> Worker:
+        """The same in another process."""
+        return Worker({"home": str(self.path), "settings": {**self.defaults, **changes}, **(spec or {})}, prefix)
+
+    def money(self) -> Money:
+        with self.session() as session:
+            return session.ledger.money()
+
+    def purchase_states(self) -> list[str]:
+        """The states of all chains in the ledger."""
+        with closing(sqlite3.connect(self.path / "out" / "ledger.db")) as db:
+            return [row[0] for row in db.execute("SELECT state FROM purchases ORDER BY id")]
+
+    def age_ledger(self, seconds: float) -> None:
+        """Let time pass: everything that the ledger says happened so much earlier."""
+        with closing(sqlite3.connect(self.path / "out" / "ledger.db")) as db:
+            db.execute("UPDATE purchases SET created_at = created_at - ?, updated_at = updated_at - ?", [seconds] * 2)
+            db.execute("UPDATE posts SET sent_at = sent_at - ?", [seconds])
+            db.execute("UPDATE runs SET alive_until = alive_until - ?", [seconds])
+            db.commit()
+
+    @property
+    def posts(self) -> int:
+        """Requests that reached the service."""
+        return self.sandbox.books.totals().posts
+
+    @property
+    def billed(self) -> int:
+        """Pictures the service billed."""
+        return self.sandbox.books.billed()
+
+    def files(self) -> list[Path]:
+        """Everything in the folder of pictures, hidden files too."""
+        return sorted(self.images.iterdir()) if self.images.exists() else []
+
+    def infos(self) -> dict[str, PictureInfo]:
+        """What each picture says about itself, by prompt id; every picture is checked to be whole."""
+        found: dict[str, PictureInfo] = {}
+        for file in self.files():
+            data = file.read_bytes()
+            check_whole(data)
+            info = read_info(data)
+            assert info is not None, file
+            found[info.prompt_id] = info
+        return found
+
+    def clear_pictures(self) -> None:
+        shutil.rmtree(self.images)
+
+
+def wait_until(condition: Callable[[], object], what: str = "it") -> None:
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)
+
+
+def without_root_rights() -> list[str]:
+    """A command prefix under which folder permissions count, also for root."""
+    if os.geteuid() != 0:
+        return []
+    tool = shutil.which("setpriv")
+    return [tool, "--bounding-set", "-dac_override,-dac_read_search"] if tool else ["no setpriv"]

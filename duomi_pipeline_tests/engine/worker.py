@@ -1,0 +1,65 @@
+"""A run in a process of its own, which tests may kill: `python -m duomi_pipeline_tests.engine.worker SPEC`.
+
+The spec is JSON: `home`, `settings`, and optionally `force`, `die_at` (an audit event and which one of them ends
+the process with SIGKILL), `max_file_bytes`, `wait_for` (a file to wait for before the run begins).
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from duomi_pipeline.engine import NOT_CURRENT, Session
+from duomi_pipeline.engine.interrupt import EXIT_INTERRUPTED, stopped_by_signals
+from duomi_pipeline.engine.outcome import Stop
+from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.settings import Settings
+
+EXIT_CODES = {"service": 3, "cap": 4, "interrupted": EXIT_INTERRUPTED, "store": 5}
+
+
+def die_at(event: str, number: int) -> None:
+    """Kill this process, as kill -9 would, the moment before it does something for the n-th time."""
+    lock, seen = threading.Lock(), 0
+
+    def hook(name: str, _arguments: tuple[Any, ...]) -> None:
+        nonlocal seen
+        if name == event:
+            with lock:
+                seen += 1
+                if seen == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                    time.sleep(60)
+
+    sys.addaudithook(hook)
+
+
+def main(spec: dict[str, Any]) -> int:
+    """Run, print what became of it as one line of JSON, return the exit code."""
+    settings = Settings.load(spec["home"], **spec["settings"])
+    if limit := spec.get("max_file_bytes"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    with Session(settings) as session:
+        plan = session.plan(read_sources(settings).prompts)
+        print("planned", flush=True)
+        while (gate := spec.get("wait_for")) and not Path(gate).exists():
+            time.sleep(0.005)
+        if spec.get("die_at"):
+            die_at(*spec["die_at"])
+        with session.generating(plan.wanted(NOT_CURRENT)) as batch, stopped_by_signals(batch):
+            failures = [f"{o.prompt.id}: {o.failure}" for o in batch if o.failure]
+        print(json.dumps({"counts": batch.counts, "stop": _text(batch.stop_reason), "failures": failures}))
+        return EXIT_CODES[batch.stop_reason.by] if batch.stop_reason else int(bool(failures))
+
+
+def _text(stop: Stop | None) -> str | None:
+    return stop and stop.message
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1])))
