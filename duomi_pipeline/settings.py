@@ -59,6 +59,8 @@ def _checked_size(value: object) -> object:
     return f"{int(match[1])}x{int(match[2])}"
 
 
+ModelName = Annotated[str, Field(min_length=1, max_length=200)]
+NegativePrompt = Annotated[str, Field(max_length=10_000)]
 ImageSize = Annotated[str, BeforeValidator(_checked_size)]
 Seed = Annotated[int, Field(ge=0, le=9_999_999_999)] | Literal["per-prompt"]
 
@@ -72,9 +74,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
-    model: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    model: ModelName | None = None
     image_size: ImageSize | None = None
-    negative_prompt: Annotated[str, Field(max_length=10_000)] | None = None
+    negative_prompt: NegativePrompt | None = None
     batch_size: Annotated[int, Field(ge=1, le=4)] | None = None
     num_inference_steps: Annotated[int, Field(ge=1, le=100)] | None = None
     guidance_scale: Annotated[float, Field(ge=0, le=20)] | None = None
@@ -92,7 +94,9 @@ class Parameters(BaseModel):
 class Settings(BaseSettings):
     """The settings of `interface.md`; load them with `Settings.load`."""
 
-    model_config = SettingsConfigDict(env_prefix="DUOMI_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="DUOMI_", frozen=True, extra="ignore", env_ignore_empty=True, str_strip_whitespace=True
+    )
 
     home: Path = Path()
     api_key: SecretStr | None = None
@@ -100,9 +104,9 @@ class Settings(BaseSettings):
     auth_scheme: Literal["raw", "bearer"] = "raw"
     protocol: Literal["auto", "siliconflow", "openai", "duomi_async", "nano_banana"] = "auto"
 
-    model: str = Field("stabilityai/stable-diffusion-xl-base-1.0", min_length=1)
+    model: ModelName = "stabilityai/stable-diffusion-xl-base-1.0"
     image_size: ImageSize = "1080x1920"
-    negative_prompt: str = ""
+    negative_prompt: NegativePrompt = ""
     batch_size: int = Field(1, ge=1, le=4)
     num_inference_steps: int = Field(20, ge=1, le=100)
     guidance_scale: float = Field(7.5, ge=0, le=20)
@@ -133,6 +137,12 @@ class Settings(BaseSettings):
     max_spend_per_run: float | None = Field(None, ge=0)
     max_spend_per_day: float | None = Field(None, ge=0)
 
+    @field_validator("api_key")
+    @classmethod
+    def _blank_is_no_key(cls, value: SecretStr | None) -> SecretStr | None:
+        stripped = value.get_secret_value().strip() if value else ""
+        return SecretStr(stripped) if stripped else None
+
     @field_validator("base_url")
     @classmethod
     def _base_url_is_usable(cls, value: str) -> str:
@@ -155,6 +165,8 @@ class Settings(BaseSettings):
             raise SettingsError(_explain(error)) from None
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{root / 'duomi.toml'} is not TOML: {error}") from None
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{root / '.env'} or {root / 'duomi.toml'} is not UTF-8: {error.reason}") from None
 
     @classmethod
     def settings_customise_sources(

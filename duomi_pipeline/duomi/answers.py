@@ -26,7 +26,9 @@ _FAILED = {
     "2",
 }
 _FINE_CODES = {"", "0", "200", "success", "none"}
-_CONTENT_WORDS = re.compile(r"content|moderat|sensitive|policy|safety|nsfw|prohibited|违规|敏感|审核", re.IGNORECASE)
+_CONTENT_WORDS = re.compile(
+    r"(?<!no )content|moderat|sensitive|policy|safety|nsfw|prohibited|违规|敏感|审核", re.IGNORECASE
+)
 _MAX_MESSAGE = 300
 
 
@@ -67,12 +69,12 @@ def parse_json(status: int, text: str, retry_after: float | None = None) -> dict
     """
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     code, message = _code(body), _message(body) or _plain(text) or f"HTTP {status} without a text"
     if status >= 400:
         raise classify(status, code if code not in _FINE_CODES else "", message, retry_after)
-    if isinstance(body, dict) and code not in _FINE_CODES:
+    if isinstance(body, dict) and code not in _FINE_CODES and not _words(body) & _FAILED:
         raise classify(int(code) if re.fullmatch(r"[45]\d\d", code) else 400, code, message, retry_after)
     if not isinstance(body, dict):
         raise NotUnderstood(f"the answer is not JSON as agreed: {_plain(text) or 'empty'}")
@@ -95,7 +97,7 @@ def parse_submission(body: dict[str, Any]) -> Pictures | Task:
             task_id = holder.get("task_id") or holder.get("id")
             if isinstance(task_id, str | int) and str(task_id).strip():
                 return Task(str(task_id))
-    raise NotUnderstood("the answer holds neither pictures nor a task id")
+    raise NotUnderstood(_message(body) or "the answer holds neither pictures nor a task id")
 
 
 def parse_task(body: dict[str, Any]) -> Pictures | Waiting:
@@ -105,15 +107,20 @@ def parse_task(body: dict[str, Any]) -> Pictures | Waiting:
         PromptRefused: the task failed for its content.
         TaskFailed: the service says that it failed.
     """
-    inner = body.get("data")
-    holders = [body, inner] if isinstance(inner, dict) else [body]
-    words = {str(h[name]).strip().lower() for h in holders for name in ("state", "status") if h.get(name) is not None}
+    inner, words = body.get("data"), _words(body)
     if words & _FAILED:
         message = _message(inner) or _message(body) or "the service says that the task failed"
         raise (PromptRefused(message, "task") if _CONTENT_WORDS.search(message) else TaskFailed(message, "task"))
     if words & _DONE and (images := _images(body)):
         return Pictures(images, _seed(body))
     return Waiting()  # "succeeded" without a picture happens: the picture comes a few polls later
+
+
+def _words(body: dict[str, Any]) -> set[str]:
+    """The state words of a task, wherever they stand."""
+    holders = [holder for holder in (body, body.get("data")) if isinstance(holder, dict)]
+    found = (holder.get(name) for holder in holders for name in ("state", "status"))
+    return {str(word).strip().lower() for word in found if word is not None}
 
 
 def _images(body: Any) -> tuple[Image, ...]:
@@ -131,6 +138,8 @@ def _images(body: Any) -> tuple[Image, ...]:
 
 def _image(entry: Any) -> Image | None:
     if isinstance(entry, str):
+        if not entry.strip():
+            return None
         return Image(data=_decoded(entry)) if entry.startswith("data:") else Image(url=entry)
     if not isinstance(entry, dict):
         return None

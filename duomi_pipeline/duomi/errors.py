@@ -151,10 +151,10 @@ def classify(status: int, code: str, message: str, retry_after: float | None = N
         return ConfigurationError(text, shown)
     if code in _ACCOUNT_CODES or status in (401, 402, 403):
         return AccountError(text, shown)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimited(message, shown, retry_after)
     if code in _BUSY_CODES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServiceBusy(message, shown, retry_after)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RateLimited(message, shown, retry_after)
     if status in (400, 404, 405, 422):
         return ConfigurationError(text, shown)
     return ServiceBusy(message, shown, retry_after)

@@ -38,10 +38,21 @@ class Profile:
         large_enough = [size for size in legal if size.width >= delivery.width]
         if legal:
             return large_enough[0] if large_enough else legal[-1]
-        return Size(*(min(self._rounded_up(side), self.max_side) for side in delivery))
+        return self._near(delivery)
 
-    def _rounded_up(self, side: int) -> int:
-        return -(-side // self.side_multiple) * self.side_multiple
+    def _near(self, delivery: Size) -> Size:
+        """A legal size near to a shape that no legal size has exactly."""
+        pixels = delivery.width * delivery.height
+        scale = math.sqrt(min(max(pixels, self.min_pixels), self.max_pixels) / pixels)
+        scale = min(scale, self.max_side / max(delivery))
+        rounded = math.floor if scale < 1 else math.ceil
+        sides = [max(rounded(side * scale / self.side_multiple), 1) * self.side_multiple for side in delivery]
+        sides = [min(side, self.max_side) for side in sides]
+        while sides[0] * sides[1] > self.max_pixels:
+            sides[sides.index(max(sides))] -= self.side_multiple
+        while sides[0] * sides[1] < self.min_pixels:
+            sides[sides.index(min(sides))] += self.side_multiple
+        return Size(*sides)
 
 
 @cache

@@ -93,7 +93,7 @@ def derived_seed(prompt_id: str) -> int:
 
 def settings_fingerprint(settings: Settings, parameters: Parameters) -> str:
     """Fingerprint of all parameters that are sent for a prompt without overrides: the asset's `code_version`."""
-    shared_seed = parameters.model_copy(update={"seed": None}) if parameters.seed == "per-prompt" else parameters
-    request = build_request(settings, "", "", shared_seed)
-    content = f"{request.canonical}|{parameters.seed == 'per-prompt'}"
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    request = build_request(settings, "", "", parameters)
+    own_seeds = parameters.seed == "per-prompt" and "seed" in request.body
+    content = f"{request.canonical}|per-prompt" if own_seeds else request.canonical
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -79,5 +79,7 @@ def with_texts(png: bytes, texts: Mapping[str, str]) -> bytes:
 
 
 def _text_key(chunk: Chunk) -> str | None:
-    found = read_international_text(chunk)
-    return found[0] if found else None
+    """The key of a text chunk of any of the three kinds."""
+    if chunk.kind not in (b"tEXt", b"zTXt", b"iTXt"):
+        return None
+    return bytes(chunk.data).partition(b"\0")[0].decode("latin-1")

@@ -4,6 +4,7 @@ Inserted as text chunks, so pixels keep their bytes. Never in here: the API key,
 """
 
 import json
+import re
 from datetime import datetime
 from typing import Any, Literal
 
@@ -62,7 +63,7 @@ def read_info(png: bytes) -> PictureInfo | None:
                 return PictureInfo.model_validate(json.loads(found[1]))
             if chunk.kind == b"IDAT":
                 return None
-    except (BrokenPngError, ValidationError, ValueError):
+    except (BrokenPngError, ValidationError, ValueError, RecursionError):
         return None
     return None
 
@@ -86,4 +87,4 @@ def a1111_parameters(info: PictureInfo) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split()).replace("Negative prompt:", "Negative prompt")
+    return re.sub(r"Negative prompt:+", "Negative prompt", " ".join(text.split()))

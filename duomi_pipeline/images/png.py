@@ -11,6 +11,7 @@ from duomi_pipeline.images.chunks import SIGNATURE, BrokenPngError, walk
 from duomi_pipeline.settings import Size
 
 MAX_PIXELS = 80_000_000
+Image.MAX_IMAGE_PIXELS = None  # checked below, before a pixel is decoded; Pillow's own check only warns at first
 THUMBNAIL_SIDES = (144, 128, 112, 96, 64)  # the longer side, in pixels
 MAX_THUMBNAIL_BYTES = 700  # as base64 in Markdown below 1,000 characters: what the UI shows in the page itself
 _THUMBNAIL_QUALITY = 25
@@ -100,7 +101,7 @@ def _decoded(data: bytes) -> tuple[Image.Image, str]:
         picture.load()
     except UnidentifiedImageError as error:
         raise NotAPictureError(f"not a picture: it begins with {data[:16]!r}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise NotAPictureError(f"the picture is damaged: {error}") from error
     return picture, picture.format or "unknown"
 

@@ -92,7 +92,11 @@ class ImageStore:
         if not self.base.exists():
             return {}
         entries = self.base.fs.ls(self.base.path, detail=True)
-        return {entry["name"].rpartition("/")[2]: entry["size"] for entry in entries if entry["type"] == "file"}
+        return {
+            entry["name"].rpartition("/")[2]: entry["size"]
+            for entry in entries
+            if entry["type"] == "file" and entry["name"].endswith(".png")
+        }
 
     def location(self, name: str) -> str:
         """Where a picture lies, for people."""

@@ -1,6 +1,7 @@
 """The folder of JSON prompt files that keep arriving. One bad file never stops the others."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -42,10 +43,10 @@ def read_folder(folder: Path, now: float | None = None) -> Reading:
             present.add(prompt_id)
             if not (isinstance(error, _NotJsonError) and _is_fresh(path, now or time.time())):
                 reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-                problems.append(Problem(path.name, reason))
+                problems.append(Problem(_shown(path), reason))
             continue
         if prompt_id in prompts:
-            problems.append(Problem(path.name, f"has the same prompt id as {prompts[prompt_id].origin}; rename one"))
+            problems.append(Problem(_shown(path), f"has the same prompt id as {prompts[prompt_id].origin}; rename one"))
             continue
         prompts[prompt_id] = prompt
     return Reading(tuple(prompts.values()), tuple(problems), frozenset(present))
@@ -70,12 +71,14 @@ def _read(path: Path, prompt_id: str) -> Prompt:
         raise _BadFileError(f'"image_prompt" is not text but {type(text).__name__}')
     if not text.strip():
         raise _BadFileError('"image_prompt" is empty')
+    if re.search("[\ud800-\udfff]", text):
+        raise _BadFileError('"image_prompt" holds half a character (a lone surrogate)')
     single = _SINGLE_PROMPT.fullmatch(path.stem)
     return Prompt(
         id=prompt_id,
         text=text,
         source="single_prompt" if single else "json",
-        origin=path.name,
+        origin=_shown(path),
         file_prefix="single_prompt" if single else safe_prefix(path.stem),
         overrides=_overrides(content),
     )
@@ -89,7 +92,7 @@ def _content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise _BadFileError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise _NotJsonError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
     except json.JSONDecodeError as error:
         raise _NotJsonError(f"not valid JSON: {error}") from error
     except (RecursionError, ValueError) as error:
@@ -113,8 +116,13 @@ def _overrides(content: dict[str, Any]) -> Parameters:
         raise _BadFileError(f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
+def _shown(path: Path) -> str:
+    """A file's name as text that can be printed, also where its bytes are no UTF-8."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
+
+
 def _is_fresh(path: Path, now: float) -> bool:
     try:
-        return now - path.stat().st_mtime < STILL_WRITING
+        return abs(now - path.stat().st_mtime) < STILL_WRITING
     except OSError:
         return False

@@ -61,12 +61,16 @@ def write_single_prompt(folder: Path, text: str, overrides: Parameters, now: dat
     """Keep a prompt of the command line as a JSON prompt file, so that it is tracked like all others.
 
     Returns its prompt id. What was said with it (seed, model, …) is kept as its overrides.
+
+    Raises:
+        ValueError: the text holds something that is no text.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"single_prompt_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}.json"
     content: dict[str, Any] = {"image_prompt": text}
     if said := overrides.said():
         content["generation"] = said
-    with path.open("x", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=2)
+    data = json.dumps(content, ensure_ascii=False, indent=2).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"single_prompt_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}.json"
+    with path.open("xb") as file:
+        file.write(data)
     return file_prompt_id(path.stem)
