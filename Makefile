@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PORT ?= 3000
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 
 .PHONY: help install demo dev test lint types imports lock clean
@@ -31,7 +32,7 @@ demo: install $(DAGSTER_HOME)/dagster.yaml ## the sample prompts to pictures, on
 	@echo "      cp .env.example .env    then set DUOMI_API_KEY for real pictures"
 
 dev: install $(DAGSTER_HOME)/dagster.yaml ## Dagster's UI with all assets, on http://127.0.0.1:3000
-	$(BIN)/dagster dev --host 127.0.0.1
+	$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
 
 test: install ## the tests
 	$(BIN)/python -m pytest

@@ -1,5 +1,6 @@
 """A home folder with prompts, its runs in this process and in others, and the sandbox's books beside it."""
 
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, Plan, Session, State, Stop
 from duomi_pipeline.images import PictureInfo, read_info
@@ -32,6 +35,10 @@ QUICK: dict[str, Any] = {
     "price_per_image": 0.1,
 }
 ASYNCHRONOUS: dict[str, Any] = {"protocol": "duomi_async"}
+# Audit events of Python, each at one exact step of a run. The service is asked first, the picture's host second.
+BEFORE_THE_DOWNLOAD = ("socket.connect", 2)
+BEFORE_THE_RENAME = ("os.link", 1)
+BETWEEN_FILE_AND_RECORD = ("os.remove", 1)
 DEADLINE = 30.0  # seconds
 
 
@@ -184,8 +191,10 @@ class Home:
             found[info.prompt_id] = info
         return found
 
-    def clear_pictures(self) -> None:
-        shutil.rmtree(self.images)
+    def pictures(self) -> list[tuple[str | None, tuple[int, int]]]:
+        """Format and size of everything in the folder of pictures, decoded."""
+        opened = (Image.open(io.BytesIO(file.read_bytes())) for file in self.files())
+        return [(picture.format, picture.size) for picture in opened if picture.load()]
 
 
 def wait_until(condition: Callable[[], object], what: str = "it") -> None:

@@ -1,0 +1,94 @@
+"""`plan`, `status`, `why`, `manifest`, `doctor`, `sandbox`: they look, and send nothing that costs."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import requests
+
+from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.cli import command, duomi
+
+
+def test_plan_says_what_would_be_sent_and_what_it_costs(home: Path, sandbox: SandboxServer) -> None:
+    plan = json.loads(duomi(home, "plan", "--json").stdout)
+    assert (plan["states"]["missing"], plan["requests"], plan["cost"]) == (4, 4, 0.4)
+    assert plan["generate"] == ["json_boat", "json_fox", "json_market", "json_tower"]
+    assert sandbox.books.totals().posts == 0
+
+
+def test_an_unknown_price_is_unknown_and_not_zero(home: Path) -> None:
+    (home / "duomi.toml").write_text("")
+    assert json.loads(duomi(home, "plan", "--json").stdout)["cost"] is None
+    assert "unknown (set DUOMI_PRICE_PER_IMAGE)" in duomi(home, "plan").stdout
+
+
+def test_status_tells_states_money_and_who_failed(home: Path, sandbox: SandboxServer) -> None:
+    sandbox.change_faults(refuse=("fox",))
+    duomi(home, "generate")
+    status = json.loads(duomi(home, "status", "--json").stdout)
+    assert (status["states"]["current"], status["states"]["failed_for_good"]) == (3, 1)
+    assert status["spend"]["total"]["billed"] == 3
+    assert status["failed"][0]["prompt_id"] == "json_fox"
+    assert status["last_run"]["door"] == "cli"
+    assert "json_fox" in duomi(home, "status").stdout
+
+
+def test_why_tells_the_story_of_one_prompt(home: Path) -> None:
+    duomi(home, "generate")
+    story = json.loads(duomi(home, "why", "json_boat", "--json").stdout)
+    assert story["state"] == "current"
+    assert story["request"]["body"]["prompt"].startswith("A red boat")
+    assert [purchase["state"] for purchase in story["purchases"]] == ["saved"]
+    assert [post["billing"] for post in story["purchases"][0]["posts"]] == ["billed"]
+    assert "← current" in duomi(home, "why", "json_boat").stdout
+
+
+def test_manifest_has_a_row_for_every_prompt(home: Path, sandbox: SandboxServer) -> None:
+    sandbox.change_faults(refuse=("fox",))
+    duomi(home, "generate")
+    run = duomi(home, "manifest")
+    paths = {Path(line).suffix: Path(line) for line in run.stdout.split()}
+    table = pd.read_parquet(paths[".parquet"])
+    assert dict(zip(table["prompt_id"], table["state"], strict=True)) == {
+        "json_boat": "current",
+        "json_fox": "failed_for_good",
+        "json_market": "current",
+        "json_tower": "current",
+    }
+    assert len(json.loads(paths[".json"].read_text())) == len(pd.read_csv(paths[".csv"])) == 4
+
+
+def test_doctor_finds_what_is_wrong_and_says_what_to_do(home: Path, sandbox: SandboxServer) -> None:
+    sandbox.change_faults(api_key="right")
+    run = duomi(home, "doctor", DUOMI_API_KEY="wrong")
+    assert run.returncode == 1
+    assert "Check DUOMI_API_KEY" in run.stdout
+    assert "No database at" in run.stdout
+    assert "set DUOMI_DATABASE" in run.stdout
+
+
+def test_bad_settings_are_named_with_what_is_allowed(home: Path) -> None:
+    run = duomi(home, "plan", DUOMI_IMAGE_SIZE="huge", DUOMI_GUIDANCE_SCALE="99")
+    assert run.returncode == 2
+    assert "DUOMI_IMAGE_SIZE='huge': write it as WIDTHxHEIGHT" in run.stderr
+    assert "DUOMI_GUIDANCE_SCALE='99'" in run.stderr
+
+
+def test_the_sandbox_runs_alone_with_faults(home: Path) -> None:
+    line, env = command(home, "sandbox", "--port", "0", "--fail", "credits=1", "--fail", 'refuse=["fox"]')
+    with subprocess.Popen(line, env=env, cwd=home, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        url = server.stderr.readline().split()[3].rstrip(",")
+        faults = requests.get(f"{url}/sandbox/faults", timeout=5).json()
+        server.terminate()
+    assert (faults["credits"], faults["refuse"]) == (1, ["fox"])
+
+
+def test_an_unknown_fault_is_named_with_all_that_there_are(home: Path) -> None:
+    run = duomi(home, "sandbox", "--fail", "nonsense=1")
+    assert run.returncode == 2
+    assert "nonsense" in run.stderr
+    assert "rate_503" in run.stderr
+
