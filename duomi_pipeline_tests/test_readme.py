@@ -98,7 +98,9 @@ def test_make_dev_serves_the_ui_with_all_assets_and_no_load_error(clone: Path) -
 
 def _assets(url: str, server: subprocess.Popen[bytes]) -> set[str]:
     """The assets that the UI knows, once it answers."""
-    query = "{ assetNodes { assetKey { path } } workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
+    query = (
+        "{ assetNodes { assetKey { path } } workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"
+    )
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and server.poll() is None:
         try:

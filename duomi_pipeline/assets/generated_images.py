@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from duomi_pipeline.assets import GROUP
 from duomi_pipeline.assets.events import ImageEvents
 from duomi_pipeline.assets.failures import failure
 from duomi_pipeline.assets.results_manifest import refresh_manifest
@@ -60,7 +61,7 @@ def build_generated_images(code_version: str) -> dg.AssetsDefinition:
         output_required=False,
         io_manager_key="png_io_manager",
         pool=POOL,
-        group_name="images",
+        group_name=GROUP,
         kinds={"python", "png"},
     )
     def generated_images(

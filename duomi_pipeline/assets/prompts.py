@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import dagster as dg
 import pandas as pd
 
+from duomi_pipeline.assets import GROUP
 from duomi_pipeline.partitions import prompt_partitions
 from duomi_pipeline.prompts import Problem, Prompt, Reading
 from duomi_pipeline.prompts.files import read_folder
@@ -14,7 +15,6 @@ from duomi_pipeline.prompts.table import COLUMNS, fetch_rows, table_prompts
 from duomi_pipeline.resources import DuomiResource
 from duomi_pipeline.tracking import PROMPTS_KEY, PartitionChanges, track
 
-GROUP = "prompts"
 _PREVIEW_ROWS = 10
 _CELL = 120  # characters
 

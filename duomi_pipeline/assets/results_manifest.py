@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from duomi_pipeline.assets import GROUP
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.manifest import COLUMNS, manifest, write_manifest
 from duomi_pipeline.resources import DuomiResource
@@ -12,7 +13,7 @@ from duomi_pipeline.resources import DuomiResource
 _KEY = dg.AssetKey("results_manifest")
 
 
-@dg.asset(name="results_manifest", deps=["generated_images"], group_name="images", kinds={"parquet", "csv"})
+@dg.asset(name="results_manifest", deps=["generated_images"], group_name=GROUP, kinds={"parquet", "csv"})
 def results_manifest(context: dg.AssetExecutionContext, duomi: DuomiResource) -> dg.MaterializeResult[None]:
     """One row per prompt, whatever its state: `results.parquet`, `.csv` and `.json` in `DUOMI_MANIFEST_DIR`.
 

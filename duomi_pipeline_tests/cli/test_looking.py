@@ -91,4 +91,3 @@ def test_an_unknown_fault_is_named_with_all_that_there_are(home: Path) -> None:
     assert run.returncode == 2
     assert "nonsense" in run.stderr
     assert "rate_503" in run.stderr
-

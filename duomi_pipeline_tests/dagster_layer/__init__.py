@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
-from dagster._core.test_utils import InProcessTestWorkspaceLoadTarget
+from dagster._core.test_utils import InProcessTestWorkspaceLoadTarget, create_run_for_test
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._daemon.backfill import execute_backfill_iteration
@@ -223,6 +223,20 @@ class Project:
             list(execute_sensor_iteration(workspace, logging.getLogger("sensor"), None, None))
             self._work_off_queue(workspace)
             return self.instance.get_ticks(remote.get_remote_origin_id(), remote.selector_id, limit=1)[0]
+
+    def start_run(self, status: dg.DagsterRunStatus, tags: Mapping[str, str], asset: str = "generated_images") -> None:
+        """Have a run in some status that nobody executes."""
+        with self.workspace() as workspace:
+            location = workspace.create_request_context().get_code_location(LOCATION)
+            origin = location.get_repository("__repository__").get_full_job("__ASSET_JOB").get_remote_origin()
+        create_run_for_test(
+            self.instance,
+            "__ASSET_JOB",
+            status=status,
+            tags=dict(tags),
+            asset_selection=frozenset({dg.AssetKey(asset)}),
+            remote_job_origin=origin,
+        )
 
     def _work_off_queue(self, workspace: WorkspaceProcessContext) -> None:
         for run in reversed(self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))):

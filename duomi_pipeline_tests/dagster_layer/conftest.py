@@ -17,7 +17,7 @@ _OVERRIDES = {
     "run_launcher": {
         "module": "dagster._core.launcher.sync_in_memory_run_launcher",
         "class": "SyncInMemoryRunLauncher",
-    }
+    },
 }
 
 

@@ -32,7 +32,10 @@ def test_each_model_ends_as_a_whole_picture_of_the_delivery_size(
     assert home.pictures() == [("PNG", (72, 128))]
     info = home.infos()["json_a"]
     assert (info.model, info.prompt, info.size, info.request_key) == (model, "a lighthouse", SIZE, outcome.request.key)
-    assert (info.received_size, info.requested_size) == (outcome.files[0].received_size, str(outcome.request.asked_size))
+    assert (info.received_size, info.requested_size) == (
+        outcome.files[0].received_size,
+        str(outcome.request.asked_size),
+    )
     assert (home.posts, home.billed, home.money().billed, outcome.cost) == (1, 1, 1, 0.1)
 
 
@@ -187,7 +190,9 @@ def test_a_picture_whose_host_fails_is_downloaded_by_the_next_run(home: Home) ->
 # --- lost answers ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", ["rate_reset_after", "rate_truncated_answer", "rate_html_200", "rate_reset_before", "rate_hang"])
+@pytest.mark.parametrize(
+    "fault", ["rate_reset_after", "rate_truncated_answer", "rate_html_200", "rate_reset_before", "rate_hang"]
+)
 def test_an_answer_that_is_lost_is_not_asked_for_again_when_no_repeat_is_allowed(home: Home, fault: str) -> None:
     home.sandbox.change_faults(**{fault: 1})
     home.write("a", "a lighthouse")
@@ -241,9 +246,7 @@ def test_spoilt_downloads_are_fetched_again_without_a_second_purchase(home: Home
     assert home.sandbox.books.totals().downloads > 30
 
 
-@pytest.mark.parametrize(
-    ("fault", "received"), [("rate_jpeg_as_png", "72x128"), ("rate_wrong_size", "1024x1024")]
-)
+@pytest.mark.parametrize(("fault", "received"), [("rate_jpeg_as_png", "72x128"), ("rate_wrong_size", "1024x1024")])
 def test_a_picture_of_another_format_or_size_is_brought_to_what_was_wanted(
     home: Home, fault: str, received: str
 ) -> None:
