@@ -19,6 +19,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -151,6 +152,15 @@ class Settings(BaseSettings):
             raise ValueError("write an http(s) address such as https://duomiapi.com, or the word sandbox")
         return url
 
+    @model_validator(mode="after")
+    def _spend_caps_need_a_price(self) -> Self:
+        caps = [name for name in ("max_spend_per_run", "max_spend_per_day") if getattr(self, name) is not None]
+        if caps and self.price_per_image is None:
+            raise ValueError(
+                f"DUOMI_{caps[0].upper()} is set, but DUOMI_PRICE_PER_IMAGE is not: set what a picture costs"
+            )
+        return self
+
     @classmethod
     def load(cls, home: Path | str | None = None, **overrides: Any) -> "Settings":
         """Read the settings of a home folder (default: `DUOMI_HOME`, else the current folder).
@@ -220,6 +230,9 @@ def _explain(error: ValidationError) -> str:
     """Name setting, value and rule of each problem; a secret's value is never shown."""
     lines = []
     for problem in error.errors():
+        if not problem["loc"]:
+            lines.append(problem["msg"].removeprefix("Value error, "))
+            continue
         name = str(problem["loc"][0])
         secret = name in ("api_key", "ledger_url")
         value = "(hidden)" if secret else repr(problem["input"])

@@ -50,9 +50,13 @@ def amount(price: float | None, currency: str) -> str:
 def money_lines(money: Money, currency: str) -> list[str]:
     """What was billed, and what may have been billed twice."""
     lines = [f"{money.billed} pictures billed, {amount(money.spent, currency)}"]
+    if money.reused:
+        lines.append(f"saved by reuse: {money.reused} pictures that an identical request had paid")
+    if money.reserved:
+        lines.append(f"on the wire: {money.reserved} pictures, their price is reserved")
     if money.maybe_billed:
         most = amount(money.maybe_spent, currency)
-        lines.append(f"may have been billed without an answer: {money.maybe_billed} (at most {most})")
+        lines.append(f"may have been billed twice: {money.maybe_billed} (at most {most})")
     return lines
 
 

@@ -36,6 +36,8 @@ _ADVICE = {
     "402": "The balance is used up: top up, then start again; nothing that was paid is bought twice.",
     "403": "Check that DUOMI_API_KEY is right and has credits.",
     "404": "Check DUOMI_BASE_URL and DUOMI_PROTOCOL.",
+    "50605": "The service's requests for today are used up: start again tomorrow.",
+    "50608": "The service's requests for today are used up: start again tomorrow.",
     "20012": "There is no such model: check DUOMI_MODEL.",
 }
 
@@ -144,7 +146,7 @@ def classify(status: int, code: str, message: str, retry_after: float | None = N
     if code in _MODERATED_CODES or status == HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:
         return PromptRefused(message, shown)
     if code in _DAILY_CODES:
-        return DailyLimitReached(message, shown, retry_after)
+        return DailyLimitReached(text, shown, retry_after)
     if code in _MINUTE_CODES:
         return RateLimited(message, shown, max(retry_after or 0.0, RATE_WAIT))
     if code in _CONFIGURATION_CODES:

@@ -26,15 +26,17 @@ from duomi_pipeline.duomi.errors import (
     TaskFailed,
     TaskTimedOut,
 )
+from duomi_pipeline.engine.breaker import Breaker
 from duomi_pipeline.engine.buy import Buyer, Job, StoppedError
 from duomi_pipeline.engine.outcome import Failure, Outcome, Stop
+from duomi_pipeline.engine.throttle import Throttle
 from duomi_pipeline.images import StoreError
 from duomi_pipeline.ledger import Held, LimitReached, NotYet
 from duomi_pipeline.prompts import Prompt
 
 HELD_WAIT = 0.5  # seconds until another look at a request that another run is buying
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 60.0  # seconds
-RETRY_LATER = 900.0  # seconds until a failure for now is due again; doubled by nothing: schedules are daily
+RETRY_LATER = 900.0  # seconds until the sensor tries a failure for now again
 URL_LIFETIME = 3600.0  # seconds; after that an address is taken for dead
 _FINISHED = object()
 
@@ -62,6 +64,9 @@ class Batch:
         self._counts: Counter[str] = Counter()
         self.stop_reason: Stop | None = None
         self._error: BaseException | None = None
+        self._throttle = Throttle(concurrency, sum(job.anew or not job.entries[0].reusable for job in jobs))
+        self._breaker = Breaker(concurrency)
+        self._in_process = 0
         for job in sorted(jobs, key=_urgency):
             self._push(job, 0.0)
         self._threads = [
@@ -124,7 +129,10 @@ class Batch:
     def _work(self) -> None:
         try:
             while (job := self._next()) is not None:
-                self._try(job)
+                try:
+                    self._try(job)
+                finally:
+                    self._give_back()
         except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
             self._error = self._error or error
             self.stop(Stop("interrupted", f"an unforeseen error: {error!r}"))
@@ -135,11 +143,18 @@ class Batch:
         """The next job that is due, or `None` when there is no more work."""
         with self._changed:
             while self._open_jobs and not self._buyer.stopped.is_set():
-                wait = self._due[0][0] - time.monotonic() if self._due else None
+                full = self._in_process >= self._throttle.width
+                wait = self._due[0][0] - time.monotonic() if self._due and not full else None
                 if wait is not None and wait <= 0:
+                    self._in_process += 1
                     return heapq.heappop(self._due)[2]
                 self._changed.wait(wait)
             return None
+
+    def _give_back(self) -> None:
+        with self._changed:
+            self._in_process -= 1
+            self._changed.notify_all()
 
     def _push(self, job: Job, delay: float) -> None:
         with self._changed:
@@ -156,7 +171,11 @@ class Batch:
     def _try(self, job: Job) -> None:
         """One try at a job: outcomes, another try later, or the end of the run."""
         try:
-            self._done(self._buyer.fulfil(job))
+            outcomes = self._buyer.fulfil(job)
+            if any(outcome.status == "generated" for outcome in outcomes):
+                self._throttle.succeeded()
+                self._breaker.succeeded()
+            self._done(outcomes)
         except StoppedError:
             pass
         except Held:
@@ -176,8 +195,11 @@ class Batch:
     def _after(self, job: Job, error: DuomiError) -> None:
         """What an API error means for its own job."""
         job.attempts += 1
+        if stop := self._breaker.failed(error):
+            self.stop(stop)
         if isinstance(error, RateLimited | ServiceBusy):
             wait = error.retry_after if error.retry_after is not None else _backoff(job.attempts)
+            self._throttle.pushed_back()
             if isinstance(error, RateLimited):
                 self._buyer.pace.pause(wait)
             if job.attempts < self._buyer.settings.max_attempts:
@@ -190,6 +212,7 @@ class Batch:
                 return
             self._end(job, error, "failed", final=True)
         elif isinstance(error, PromptRefused):
+            self._throttle.succeeded()  # the service works: it is this prompt that it refuses
             self._end(job, error, "refused", final=True)
         elif isinstance(error, TaskTimedOut):
             self._end_or_rebuy(job, error)

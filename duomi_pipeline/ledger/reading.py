@@ -99,9 +99,14 @@ class LedgerReader:
         ).where(posts.c.sent_at >= since)
         if run_id is not None:
             query = query.where(posts.c.run_id == run_id)
+        copies = select(func.count()).where(pictures.c.origin == "reused", pictures.c.saved_at >= since)
+        if run_id is not None:
+            copies = copies.where(
+                pictures.c.purchase_id.in_(select(posts.c.purchase_id).where(posts.c.run_id == run_id))
+            )
         with self._database.read() as connection:
             rows = {row[0]: row[1:] for row in connection.execute(query.group_by(posts.c.billing))}
-        return _money(rows)
+            return _money(rows, int(connection.execute(copies).scalar_one()))
 
     def last_run(self) -> RunRecord | None:
         """The run that started last."""
@@ -157,12 +162,10 @@ def _purchase(row: RowMapping) -> Purchase:
     return Purchase(**{name: row[name] for name in names}, image_urls=tuple(json.loads(row["answer"] or "[]")))
 
 
-def _money(rows: Mapping[str, Any]) -> Money:
+def _money(rows: Mapping[str, Any], reused: int) -> Money:
     def total(billing: str) -> tuple[int, float | None]:
         images, price, priced = rows.get(billing, (0, 0.0, 1))
         return int(images or 0), (float(price or 0) if priced else None)
 
-    billed, spent = total("billed")
-    lost = [total(name) for name in ("ambiguous", "sent")]
-    prices = [price for _, price in lost if price is not None]
-    return Money(billed, sum(images for images, _ in lost), spent, sum(prices) if prices else None)
+    (billed, spent), (lost, lost_price) = total("billed"), total("ambiguous")
+    return Money(billed, lost, total("sent")[0], reused, spent, lost_price)

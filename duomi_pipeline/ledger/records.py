@@ -83,11 +83,15 @@ class Money:
     Attributes:
         billed: pictures that were billed for sure.
         maybe_billed: pictures of requests whose answer was lost.
-        spent, maybe_spent: their prices.
+        reserved: pictures of requests that are on the wire now.
+        reused: pictures that another prompt's identical request had paid already.
+        spent, maybe_spent: prices of the first two.
     """
 
     billed: int
     maybe_billed: int
+    reserved: int
+    reused: int
     spent: float | None
     maybe_spent: float | None
 
