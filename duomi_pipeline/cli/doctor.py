@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import secrets
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from duomi_pipeline.cli.home import dagster_home
 from duomi_pipeline.duomi import DuomiError
 from duomi_pipeline.duomi.profiles import known_profiles
 from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.mending import mend, survey
 from duomi_pipeline.engine.session import open_client
 from duomi_pipeline.ledger import LedgerError
 from duomi_pipeline.prompts import read_sources
@@ -22,13 +22,18 @@ from duomi_pipeline.settings import Settings
 
 Finding = tuple[bool, str]
 _SECRET_FIELDS = {"api_key", "ledger_url"}
+_MEND = "`duomi doctor --mend` records the first and forgets the second"
 
 
 @click.command()
 @click.option("--settings", "show_settings", is_flag=True, help="Also print every setting; secrets are masked.")
-def doctor(show_settings: bool) -> None:
+@click.option("--mend", "mending", is_flag=True, help="First record unknown pictures, and forget files that are gone.")
+def doctor(show_settings: bool, mending: bool) -> None:
     """Check settings, key, folders, database and Dagster, and say what to do. Sends nothing that costs."""
     settings = Settings.load()
+    if mending:
+        with Session(settings) as session:
+            mend(session, survey(session))
     if show_settings:
         for name in Settings.model_fields:
             value = getattr(settings, name)
@@ -94,10 +99,21 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 def _ledger(settings: Settings) -> Iterator[Finding]:
     try:
         with Session(settings) as session:
+            found = survey(session)
             files = sum(len(selection.files) for selection in session.ledger.selections().values())
-        yield True, f"ledger: {files} current pictures on record"
-    except (LedgerError, sqlite3.Error) as error:
+    except LedgerError as error:
         yield False, str(error)
+        return
+    yield True, f"ledger: {files} current pictures on record"
+    if found.unrecorded:
+        yield False, f"{len(found.unrecorded)} pictures are not on record, such as {found.unrecorded[0][0]}: {_MEND}"
+    if found.gone:
+        yield False, f"{len(found.gone)} files on record are gone, such as {found.gone[0].file}: {_MEND}"
+    if found.foreign:
+        yield (
+            True,
+            f"{len(found.foreign)} files beside the pictures are not ours or damaged, such as {found.foreign[0]}",
+        )
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:

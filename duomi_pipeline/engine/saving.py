@@ -28,11 +28,14 @@ class Saver:
 
     Args:
         settings_fingerprint: of the settings the run generates under.
+        price, currency: of one picture.
     """
 
     ledger: Ledger
     store: ImageStore
     settings_fingerprint: str
+    price: float | None
+    currency: str
 
     def save(
         self, prompt: Prompt, request: ImageRequest, purchase: Purchase, pngs: Sequence[Png], origin: Origin
@@ -46,7 +49,7 @@ class Saver:
         names = self.store.names(prompt.file_prefix, now, len(pngs))
         files = []
         for position, (name, png) in enumerate(zip(names, pngs, strict=True)):
-            data = with_info(png.data, self._info(prompt, request, purchase, png, position, now))
+            data = with_info(png.data, self._info(prompt, request, purchase, png, position, origin, now))
             self.store.save(name, data)
             size, received = str(png.size), str(png.received_size)
             files.append(
@@ -136,7 +139,14 @@ class Saver:
         )
 
     def _info(
-        self, prompt: Prompt, request: ImageRequest, purchase: Purchase, png: Png, index: int, now: datetime
+        self,
+        prompt: Prompt,
+        request: ImageRequest,
+        purchase: Purchase,
+        png: Png,
+        index: int,
+        origin: Origin,
+        now: datetime,
     ) -> PictureInfo:
         return PictureInfo(
             prompt_id=prompt.id,
@@ -153,6 +163,9 @@ class Saver:
             received_size=str(png.received_size),
             size=str(png.size),
             seed=purchase.seed if purchase.seed is not None else request.seed,
+            origin=origin,
+            price=self.price,
+            currency=self.currency,
             created_at=now,
         )
 

@@ -77,7 +77,9 @@ class Session:
                 settings=self.settings,
                 client=client,
                 ledger=self.ledger,
-                saver=Saver(self.ledger, self.store, fingerprint),
+                saver=Saver(
+                    self.ledger, self.store, fingerprint, self.settings.price_per_image, self.settings.currency
+                ),
                 limits=_limits(self.settings, max_images),
                 pace=Pace(self.settings.delay, stopped),
                 run_id=self.run_id,

@@ -27,6 +27,8 @@ class PictureInfo(BaseModel):
         index: 0 for the only or first picture of a request.
         requested_size, received_size, size: `WxH` asked for, sent by the service, of this file.
         seed: the seed the service reported, else the one that was sent.
+        origin: `generated`, or `reused` for a copy of what another prompt's identical request had paid.
+        price: of this one picture, `None` where it was unknown.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,6 +48,9 @@ class PictureInfo(BaseModel):
     received_size: str
     size: str
     seed: int | None = None
+    origin: str = "generated"
+    price: float | None = None
+    currency: str = ""
     created_at: datetime
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from duomi_pipeline.ledger.schema import metadata
+from duomi_pipeline.ledger.migrate import NewerLedgerError, migrate
 
 LOCK_WAIT = 30  # seconds
 _PG_LOCK = 0x64756F6D69  # one advisory lock serialises our writers on PostgreSQL, as BEGIN IMMEDIATE does on SQLite
@@ -28,9 +28,11 @@ class Database:
         try:
             self._engine = _engine(url, home)
             with self.write() as connection:
-                metadata.create_all(connection)
+                migrate(connection)
         except SQLAlchemyError as error:
             raise LedgerError(f"The ledger cannot be opened: {_words(error)}. Check DUOMI_LEDGER_URL.") from error
+        except NewerLedgerError as error:
+            raise LedgerError(f"The ledger cannot be opened: {error}.") from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -84,21 +84,21 @@ class Ledger(LedgerReader):
 
     def close(self) -> None:
         """Give the database back."""
-        self._database.close()
+        self.database.close()
 
     def start_run(self, run_id: str, door: str) -> None:
         """Write that a run lives and from which door it came."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             liveness.register(connection, run_id, door)
 
     def renew_run(self, run_id: str) -> None:
         """Give a sign of life; at least every `liveness.HEARTBEAT` seconds."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             liveness.renew(connection, run_id)
 
     def end_run(self, run_id: str, stopped_by: str | None, message: str | None, counts: dict[str, int]) -> None:
         """Write how a run ended; what it held is free for others."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             row = connection.execute(select(runs.c.counts).where(runs.c.id == run_id)).scalar()
             total = {**json.loads(row or "{}")}
             for name, count in counts.items():
@@ -108,6 +108,11 @@ class Ledger(LedgerReader):
                 .where(runs.c.id == run_id)
                 .values(ended_at=time.time(), stopped_by=stopped_by, message=message, counts=json.dumps(total))
             )
+
+    def is_alive(self, run_id: str) -> bool:
+        """Whether a run still works."""
+        with self.database.read() as connection:
+            return liveness.is_alive(connection, run_id)
 
     def claim(self, request_key: str, request: str, run_id: str, replaces: int | None = None) -> Purchase:
         """Make a request this run's own: its open chain, a saved one, or a new one.
@@ -125,7 +130,7 @@ class Ledger(LedgerReader):
             Held: another living run works on it.
         """
         now = time.time()
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             latest = reading.latest_purchase(connection, request_key)
             if latest and latest.state in OPEN_STATES:
                 if latest.run_id not in (None, run_id) and liveness.is_alive(connection, latest.run_id):
@@ -155,7 +160,7 @@ class Ledger(LedgerReader):
         """
         now = time.time()
         price = None if limits.price is None else limits.price * pictures_asked
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             _check_caps(connection, run_id, pictures_asked, price or 0.0, limits, now)
             _check_pace(connection, limits, now)
             self._change(connection, purchase.id, state="submitting")
@@ -167,33 +172,33 @@ class Ledger(LedgerReader):
 
     def accepted(self, purchase: Purchase, post_id: int, task_id: str) -> None:
         """The service took a task: billed, and never to be submitted again."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._change(connection, purchase.id, state="submitted", task_id=task_id)
             _settle(connection, post_id, "billed")
 
     def answered(self, purchase: Purchase, post_id: int | None, image_urls: Sequence[str], seed: int | None) -> None:
         """The pictures are there: at these addresses, or (none) in the answer that is being saved now."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._change(connection, purchase.id, state="ready", answer=json.dumps(list(image_urls)), seed=seed)
             if post_id is not None:
                 _settle(connection, post_id, "billed")
 
     def not_sent(self, purchase: Purchase, post_id: int) -> None:
         """The service did not take the request: nothing was billed, the reservation is given back."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._change(connection, purchase.id, state="planned")
             _settle(connection, post_id, "free")
 
     def answer_lost(self, purchase: Purchase, post_id: int, message: str) -> int:
         """The request was sent and its answer lost. Returns how often that happened to this chain."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._change(connection, purchase.id, state="ambiguous", error_class="ambiguous", error_message=message)
             _settle(connection, post_id, "ambiguous")
         return self.lost_answers(purchase.id)
 
     def lost_answers(self, purchase_id: int) -> int:
         """How many POSTs of a chain have an unknown end."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             lost = (posts.c.purchase_id == purchase_id) & (posts.c.billing == "ambiguous")
             return int(connection.execute(select(func.count()).where(lost)).scalar_one())
 
@@ -207,7 +212,7 @@ class Ledger(LedgerReader):
         retry_at: float | None = None,
     ) -> None:
         """The chain ends with an error; or (submitted, ready) it stays open for the next run, the error noted."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._change(
                 connection,
                 purchase.id,
@@ -220,16 +225,18 @@ class Ledger(LedgerReader):
 
     def saved(self, purchase: Purchase, selection: Selection) -> None:
         """Its files are on disk: record them, and make them their prompt's current pictures, in one step."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._change(connection, purchase.id, state="saved", seed=purchase.seed, error_class=None, retry_at=None)
             on_the_wire = (posts.c.purchase_id == purchase.id) & (posts.c.billing == "sent")
             connection.execute(update(posts).where(on_the_wire).values(billing="billed", answered_at=time.time()))
+            if any(file.origin == "adopted" for file in selection.files):
+                _answer_found(connection, purchase.id)
             connection.execute(insert(pictures), [vars(file) for file in selection.files])
             self._select(connection, selection)
 
     def select(self, selection: Selection) -> None:
         """Make files that are recorded already their prompt's current pictures again."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._select(connection, selection)
 
     def _select(self, connection: Connection, selection: Selection) -> None:
@@ -240,12 +247,19 @@ class Ledger(LedgerReader):
 
     def release(self, purchase: Purchase) -> None:
         """Give a chain back that this run will not go on with."""
-        with self._database.write() as connection:
+        with self.database.write() as connection:
             self._change(connection, purchase.id, run_id=None)
 
     def _change(self, connection: Connection, purchase_id: int, **values: Any) -> None:
         row = purchases.c.id == purchase_id
         connection.execute(update(purchases).where(row).values(updated_at=time.time(), **values))
+
+
+def _answer_found(connection: Connection, purchase_id: int) -> None:
+    """The picture of a POST whose answer seemed lost was on disk: it was billed, once, for sure."""
+    lost = (posts.c.purchase_id == purchase_id) & (posts.c.billing == "ambiguous")
+    last = select(func.max(posts.c.id)).where(lost).scalar_subquery()
+    connection.execute(update(posts).where(posts.c.id == last).values(billing="billed", answered_at=time.time()))
 
 
 def _settle(connection: Connection, post_id: int, billing: Billing) -> None:

@@ -26,6 +26,11 @@ def renew(connection: Connection, run_id: str) -> None:
     connection.execute(update(runs).where(runs.c.id == run_id).values(alive_until=time.time() + LEASE))
 
 
+def end(connection: Connection, run_id: str) -> None:
+    """Write that a run is over."""
+    connection.execute(update(runs).where(runs.c.id == run_id).values(ended_at=time.time()))
+
+
 def is_alive(connection: Connection, run_id: str | None) -> bool:
     """Whether a run still works: not ended, lease not out, and its process there if it is on this machine."""
     row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()

@@ -15,11 +15,11 @@ class LedgerReader:
     """The reading half of the ledger."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     def selections(self) -> dict[str, Selection]:
         """Every prompt's current pictures, by prompt id."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             files = connection.execute(
                 select(pictures)
                 .join(
@@ -40,35 +40,35 @@ class LedgerReader:
     def latest_purchases(self) -> dict[str, Purchase]:
         """The latest chain of every request, by request key."""
         newest = select(func.max(purchases.c.id)).group_by(purchases.c.request_key)
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = connection.execute(select(purchases).where(purchases.c.id.in_(newest))).mappings()
             return {row["request_key"]: _purchase(row) for row in rows}
 
     def saved_files(self) -> dict[str, list[PictureFile]]:
         """Every saved file by request key, the latest purchase first."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return _by_key(connection.execute(_files()).mappings())
 
     def saved_files_of(self, request_key: str) -> list[PictureFile]:
         """The saved files of one request, the latest purchase first."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = connection.execute(_files().where(purchases.c.request_key == request_key)).mappings()
             return _by_key(rows).get(request_key, [])
 
     def purchase(self, purchase_id: int) -> Purchase:
         """One chain by its id."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return purchase(connection, purchase_id)
 
     def sent_at(self, purchase_id: int) -> float:
         """When the last POST of a chain went out, in seconds since 1970."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             query = select(func.max(posts.c.sent_at)).where(posts.c.purchase_id == purchase_id)
             return float(connection.execute(query).scalar() or 0.0)
 
     def chains(self, request_keys: Sequence[str]) -> list[Purchase]:
         """All chains of some requests, oldest first."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = connection.execute(
                 select(purchases).where(purchases.c.request_key.in_(request_keys)).order_by(purchases.c.id)
             ).mappings()
@@ -76,7 +76,7 @@ class LedgerReader:
 
     def pictures_of(self, prompt_id: str) -> list[PictureFile]:
         """All files ever made for a prompt, oldest first."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = connection.execute(
                 select(pictures).where(pictures.c.prompt_id == prompt_id).order_by(pictures.c.id)
             ).mappings()
@@ -86,7 +86,7 @@ class LedgerReader:
         """The POSTs of some chains, by purchase id, oldest first."""
         found: dict[int, list[Post]] = {}
         columns = [posts.c[name] for name in Post.__dataclass_fields__]
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             query = select(*columns).where(posts.c.purchase_id.in_(list(purchase_ids))).order_by(posts.c.id)
             for row in connection.execute(query).mappings():
                 found.setdefault(row["purchase_id"], []).append(Post(**row))
@@ -104,18 +104,18 @@ class LedgerReader:
             copies = copies.where(
                 pictures.c.purchase_id.in_(select(posts.c.purchase_id).where(posts.c.run_id == run_id))
             )
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             rows = {row[0]: row[1:] for row in connection.execute(query.group_by(posts.c.billing))}
             return _money(rows, int(connection.execute(copies).scalar_one()))
 
     def last_run(self) -> RunRecord | None:
         """The run that started last."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return _run(connection.execute(select(runs).order_by(runs.c.started_at.desc()).limit(1)).mappings().first())
 
     def run(self, run_id: str) -> RunRecord | None:
         """One run; `None` if it never got so far as to generate."""
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             return _run(connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first())
 
 

@@ -5,6 +5,7 @@
 """
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Float,
     ForeignKey,
@@ -46,7 +47,7 @@ purchases = Table(
     Column("run_id", String(64), ForeignKey("runs.id")),
     Column("task_id", Text),
     Column("answer", Text),
-    Column("seed", Integer),
+    Column("seed", BigInteger),
     Column("error_class", String(40)),
     Column("error_code", String(40)),
     Column("error_message", Text),

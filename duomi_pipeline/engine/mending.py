@@ -1,0 +1,94 @@
+"""Ledger and folder compared: files without records, records without files, and how both are mended."""
+
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from duomi_pipeline.engine.session import Session
+from duomi_pipeline.images import ImageStore, NotAPictureError, PictureInfo, StoreError, check_whole, read_info
+from duomi_pipeline.ledger import PictureFile
+from duomi_pipeline.ledger.mending import FoundPurchase, forget, restore
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What does not fit together.
+
+    Attributes:
+        unrecorded: whole pictures of ours that the ledger does not know.
+        foreign: other PNG files in the folder, or damaged ones; they are left alone.
+        gone: recorded files that are not there, or of another size.
+    """
+
+    unrecorded: tuple[tuple[str, PictureInfo], ...]
+    foreign: tuple[str, ...]
+    gone: tuple[PictureFile, ...]
+
+
+def survey(session: Session) -> Survey:
+    """Compare folder and ledger; reads only the files that the ledger does not know."""
+    sizes = session.store.sizes()
+    recorded = [file for files in session.ledger.saved_files().values() for file in files]
+    known = {file.file for file in recorded}
+    unrecorded, foreign = [], []
+    for name in sorted(set(sizes) - known):
+        info = _info(session.store, name)
+        if info is None:
+            foreign.append(name)
+        else:
+            unrecorded.append((name, info))
+    gone = tuple(file for file in recorded if sizes.get(file.file) != file.bytes)
+    return Survey(tuple(unrecorded), tuple(foreign), gone)
+
+
+def mend(session: Session, found: Survey) -> None:
+    """Record what is unrecorded and forget what is gone. No file is touched, and no cost is forgotten."""
+    sizes = session.store.sizes()
+    groups: dict[tuple[str, str, str], list[tuple[str, PictureInfo]]] = defaultdict(list)
+    for name, info in found.unrecorded:
+        groups[info.prompt_id, info.request_key, info.created_at.isoformat()].append((name, info))
+    forget(session.ledger.database, found.gone)
+    restore(session.ledger.database, [_purchase(group, sizes) for group in groups.values()])
+
+
+def _info(store: ImageStore, name: str) -> PictureInfo | None:
+    with contextlib.suppress(StoreError, NotAPictureError):
+        data = store.read(name)
+        check_whole(data)
+        return read_info(data)
+    return None
+
+
+def _purchase(group: Sequence[tuple[str, PictureInfo]], sizes: Mapping[str, int]) -> FoundPurchase:
+    first = group[0][1]
+    prices = [info.price for _, info in group]
+    files = [
+        PictureFile(
+            info.prompt_id,
+            0,
+            info.index,
+            name,
+            sizes[name],
+            info.size,
+            info.received_size,
+            "reused" if info.origin == "reused" else "generated",
+            info.created_at.timestamp(),
+        )
+        for name, info in group
+    ]
+    return FoundPurchase(
+        request_key=first.request_key,
+        request=json.dumps(first.request, sort_keys=True, ensure_ascii=False, separators=(",", ":")),
+        prompt_id=first.prompt_id,
+        prompt_version=first.prompt_version,
+        settings_fingerprint=first.settings_fingerprint,
+        seed=first.seed,
+        task_id=first.task_id,
+        saved_at=first.created_at.timestamp(),
+        price=None if None in prices else sum(price for price in prices if price is not None),
+        currency=first.currency or "CNY",
+        was_paid=first.origin != "reused",
+        files=tuple(files),
+    )

@@ -1,0 +1,41 @@
+"""Bring a ledger's tables to this program's version, with alembic."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+# The newest file in `migrations/versions`; known here so that alembic is imported only when there is work for it.
+VERSION = "0001"
+
+
+class NewerLedgerError(Exception):
+    """The ledger was written by a newer program."""
+
+
+def migrate(connection: Connection) -> None:
+    """Make or upgrade the tables; nothing happens where they are of this version.
+
+    Raises:
+        NewerLedgerError: they are of a version that this program does not know.
+    """
+    if _version(connection) == VERSION:
+        return
+    from alembic import command  # noqa: PLC0415 - see VERSION
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(str(files("duomi_pipeline.ledger"))) / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise NewerLedgerError("it was written by a newer version of this program; upgrade the program") from error
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
