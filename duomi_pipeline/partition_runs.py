@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import dagster as dg
 
+from duomi_pipeline.ledger import Ledger
+
+RUN_TAG = "duomi/run"  # a command line's run in the ledger: its Dagster runs share the caps
 IMAGES_KEY = dg.AssetKey("generated_images")
 RUN_SIZE = 500  # partitions of one run: its start costs seconds, and a range is also what a stop gives back
 MAX_GAP = 20  # partitions with a current picture that a range may pass over; each costs an event, a run costs seconds
@@ -66,6 +69,16 @@ def active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Runs that generate pictures and are queued or going on."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
     return [run for run in runs if run.asset_selection is None or IMAGES_KEY in run.asset_selection]
+
+
+def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+    """Report runs of command lines that died as failed: no daemon watches those, and they would count as active."""
+    for run in active_runs(instance):
+        run_id = run.tags.get(RUN_TAG)
+        if run_id is not None and ledger.is_gone(run_id):
+            instance.report_run_failed(
+                run, "The process of this run is gone. Start again: nothing paid is bought twice."
+            )
 
 
 def keys_in_flight(instance: dg.DagsterInstance, order: Sequence[str]) -> set[str]:

@@ -12,8 +12,6 @@ from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.settings import Settings
 
-RUN_TAG = "duomi/run"  # several Dagster runs of one command share its caps
-
 
 class DuomiResource(dg.ConfigurableResource[Any]):
     """The Duomi API and everything a run of it needs. Without `DUOMI_API_KEY` the built-in sandbox answers."""

@@ -8,7 +8,7 @@ import dagster as dg
 from duomi_pipeline.assets.generated_images import ImagesConfig
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
 from duomi_pipeline.jobs import MISSING_AND_FAILED_FOR_NOW, generate_missing_images, images_config
-from duomi_pipeline.partition_runs import IMAGES_KEY, active_runs, keys_in_flight, partition_ranges
+from duomi_pipeline.partition_runs import IMAGES_KEY, active_runs, end_dead_runs, keys_in_flight, partition_ranges
 from duomi_pipeline.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.resources import DuomiResource
 from duomi_pipeline.tracking import observation, observed_versions, partition_changes
@@ -30,11 +30,12 @@ def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg
     for problem in sources.problems[:_MAX_NAMED]:
         context.log.warning("Left out: %s", problem)
     existing = list(instance.get_dynamic_partitions(PARTITIONS_NAME))
-    in_flight = keys_in_flight(instance, existing)
-    changes = partition_changes(sources, existing, observed_versions(instance), in_flight)
-    retired = set(changes.retire)
-    order = [key for key in existing if key not in retired] + list(changes.add)
     with duomi.session() as session:
+        end_dead_runs(instance, session.ledger)
+        in_flight = keys_in_flight(instance, existing)
+        changes = partition_changes(sources, existing, observed_versions(instance), in_flight)
+        retired = set(changes.retire)
+        order = [key for key in existing if key not in retired] + list(changes.add)
         requests, waiting = _requests(session, session.plan(sources.prompts), order, bool(active_runs(instance)))
     return dg.SensorResult(
         run_requests=requests,

@@ -13,9 +13,9 @@ from duomi_pipeline.assets.failures import failure
 from duomi_pipeline.assets.results_manifest import refresh_manifest
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State
 from duomi_pipeline.engine.interrupt import stopped_by_signals
-from duomi_pipeline.partition_runs import RUN_SIZE
+from duomi_pipeline.partition_runs import RUN_SIZE, RUN_TAG
 from duomi_pipeline.partitions import prompt_partitions
-from duomi_pipeline.resources import RUN_TAG, DuomiResource
+from duomi_pipeline.resources import DuomiResource
 from duomi_pipeline.settings import Parameters
 from duomi_pipeline.tracking import track
 

@@ -14,10 +14,9 @@ from duomi_pipeline.cli.report import Report
 from duomi_pipeline.definitions import build_defs
 from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State
 from duomi_pipeline.jobs import images_config
-from duomi_pipeline.partition_runs import PartitionRange, partition_ranges
+from duomi_pipeline.partition_runs import RUN_TAG, PartitionRange, end_dead_runs, partition_ranges
 from duomi_pipeline.partitions import PARTITIONS_NAME
 from duomi_pipeline.prompts.sources import Sources
-from duomi_pipeline.resources import RUN_TAG
 from duomi_pipeline.settings import Parameters, Settings
 from duomi_pipeline.tracking import track
 
@@ -54,6 +53,9 @@ def run_in_process(
                 progress.show(outcome)
 
         OUTCOME_LISTENER.set(listen)
+        with Session(settings) as session:
+            session.ledger.start_run(run_id, "cli")
+            end_dead_runs(instance, session.ledger)
         track(instance, sources)
         order = instance.get_dynamic_partitions(PARTITIONS_NAME)
         for partitions in partition_ranges(order, ids, passable):

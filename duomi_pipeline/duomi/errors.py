@@ -19,7 +19,7 @@ Which HTTP status or code means which class is `classify`'s; what a batch does t
 
 from http import HTTPStatus
 
-RATE_WAIT = 60.0  # seconds; codes that ask for a minute
+RATE_WAIT = 60.0  # seconds; codes that ask for a minute, unless the answer says how long
 _MINUTE_CODES = {"50601", "50604", "50607"}
 _DAILY_CODES = {"50605", "50608"}
 _ACCOUNT_CODES = {"30001", "30002", "30011", "30012"}
@@ -148,7 +148,7 @@ def classify(status: int, code: str, message: str, retry_after: float | None = N
     if code in _DAILY_CODES:
         return DailyLimitReached(text, shown, retry_after)
     if code in _MINUTE_CODES:
-        return RateLimited(message, shown, max(retry_after or 0.0, RATE_WAIT))
+        return RateLimited(message, shown, RATE_WAIT if retry_after is None else retry_after)
     if code in _CONFIGURATION_CODES:
         return ConfigurationError(text, shown)
     if code in _ACCOUNT_CODES or status in (401, 402, 403):

@@ -109,10 +109,10 @@ class Ledger(LedgerReader):
                 .values(ended_at=time.time(), stopped_by=stopped_by, message=message, counts=json.dumps(total))
             )
 
-    def is_alive(self, run_id: str) -> bool:
-        """Whether a run still works."""
+    def is_gone(self, run_id: str) -> bool:
+        """Whether a run's process is known to be dead, whether or not it said that it ended."""
         with self.database.read() as connection:
-            return liveness.is_alive(connection, run_id)
+            return liveness.is_gone(connection, run_id)
 
     def claim(self, request_key: str, request: str, run_id: str, replaces: int | None = None) -> Purchase:
         """Make a request this run's own: its open chain, a saved one, or a new one.

@@ -4,7 +4,7 @@ import os
 import socket
 import time
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from duomi_pipeline.ledger.schema import runs
 
@@ -34,9 +34,19 @@ def end(connection: Connection, run_id: str) -> None:
 def is_alive(connection: Connection, run_id: str | None) -> bool:
     """Whether a run still works: not ended, lease not out, and its process there if it is on this machine."""
     row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
-    if row is None or row["ended_at"] is not None or row["alive_until"] < time.time():
-        return False
-    return row["host"] != socket.gethostname() or _process_exists(row["pid"])
+    return row is not None and row["ended_at"] is None and not _is_dead(row)
+
+
+def is_gone(connection: Connection, run_id: str) -> bool:
+    """Whether a run's process is known to be dead, whether or not it said that it ended."""
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+    return row is not None and _is_dead(row)
+
+
+def _is_dead(row: RowMapping) -> bool:
+    if row["alive_until"] < time.time():
+        return True
+    return row["host"] == socket.gethostname() and not _process_exists(row["pid"])
 
 
 def _process_exists(pid: int) -> bool:
