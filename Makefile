@@ -6,7 +6,9 @@ INSTALLED := $(VENV)/.installed
 PORT ?= 3000
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 
-.PHONY: help install demo dev test lint types imports lock clean
+CHAOS ?= --prompts 200 --kills 30
+
+.PHONY: help install demo dev test chaos lint types imports lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -36,6 +38,10 @@ dev: install $(DAGSTER_HOME)/dagster.yaml ## Dagster's UI with all assets, on ht
 
 test: install ## the tests
 	$(BIN)/python -m pytest
+
+chaos: install ## the proof: 200 prompts, 30 SIGKILLs, every fault on; then the books are compared
+	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol async $(CHAOS)
+	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol sync $(CHAOS)
 
 lint: install ## ruff, and its formatter's opinion
 	$(BIN)/ruff check .

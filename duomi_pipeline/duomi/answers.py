@@ -162,7 +162,7 @@ def _decoded(text: str) -> bytes:
 
 def _seed(body: dict[str, Any]) -> int | None:
     seed = body.get("seed")
-    return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63 else None
 
 
 def _code(body: Any) -> str:

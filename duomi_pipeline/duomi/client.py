@@ -3,6 +3,7 @@
 Every failure leaves here as one of the classes of `errors`. The key is sent to the API's host only.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
@@ -13,7 +14,8 @@ from urllib.parse import quote, urljoin, urlsplit
 import requests
 from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NewConnectionError, ProtocolError
+from requests.auth import AuthBase
+from urllib3.exceptions import LocationParseError, NewConnectionError, ProtocolError
 
 from duomi_pipeline.duomi.answers import (
     NotUnderstood,
@@ -64,12 +66,10 @@ class DuomiClient:
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._timeouts = (min(CONNECT_TIMEOUT, timeout), timeout)
-        self._api = _session(pool_size)
-        self._files = _session(pool_size)  # without the key: pictures often lie on other hosts
+        key = api_key.get_secret_value() if api_key else ""
+        self._api = _session(pool_size, _Login(f"Bearer {key}" if key and auth_scheme == "bearer" else key))
+        self._files = _session(pool_size, _Login(""))  # without the key: pictures often lie on other hosts
         self._files.max_redirects = MAX_REDIRECTS
-        if api_key:
-            key = api_key.get_secret_value()
-            self._api.headers["Authorization"] = f"Bearer {key}" if auth_scheme == "bearer" else key
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +118,7 @@ class DuomiClient:
             return Waiting()  # a fresh task is not found for some seconds; the total time-out ends an unknown one
         try:
             return parse_task(_body(answer, text))
-        except (NotUnderstood, ConfigurationError) as error:
+        except (NotUnderstood, ConfigurationError, BadImage) as error:
             raise ServiceBusy(error.message, error.code) from error
 
     def download(self, url: str) -> bytes:
@@ -128,8 +128,12 @@ class DuomiClient:
             BadImage: not http(s), or too large.
             NotDownloaded: cut off, or the host cannot be reached or says no.
         """
-        address = urljoin(self._base_url + "/", url)
-        if urlsplit(address).scheme not in ("http", "https"):
+        try:
+            address = urljoin(self._base_url + "/", url)
+            is_http = urlsplit(address).scheme in ("http", "https")
+        except ValueError:
+            is_http = False
+        if not is_http:
             raise BadImage("the picture's address is not http(s)")
         try:
             with self._files.get(address, timeout=self._timeouts, stream=True) as answer:
@@ -140,6 +144,8 @@ class DuomiClient:
                 return b"".join(_limited(answer, MAX_IMAGE_BYTES))
         except requests.RequestException as error:
             raise NotDownloaded(f"the picture could not be downloaded: {_reason(error)}") from error
+        except LocationParseError as error:
+            raise BadImage("the picture's address is none") from error
 
     def check_key(self) -> None:
         """Ask the service, free of charge, whether it takes the key.
@@ -158,18 +164,27 @@ class DuomiClient:
             raise ServiceBusy(f"the service answered HTTP {answer.status_code}", str(answer.status_code))
 
 
-def _session(pool_size: int) -> requests.Session:
+class _Login(AuthBase):
+    """Our `Authorization` header or none; being there, it keeps requests from taking a login of the user's `.netrc`."""
+
+    def __init__(self, header: str) -> None:
+        self._header = header
+
+    def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        if not (self._header.isascii() and self._header.isprintable()):
+            raise ConfigurationError("DUOMI_API_KEY holds characters that no key has; copy it once more")
+        if self._header:
+            prepared.headers["Authorization"] = self._header
+        return prepared
+
+
+def _session(pool_size: int, login: _Login) -> requests.Session:
     session = requests.Session()
     adapter = HTTPAdapter(pool_connections=4, pool_maxsize=pool_size)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    session.auth = _no_other_login
+    session.auth = login
     return session
-
-
-def _no_other_login(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from replacing our header by a login of the user's `.netrc`."""
-    return prepared
 
 
 def _text(answer: requests.Response) -> str:
@@ -204,7 +219,7 @@ def _retry_after(answer: requests.Response) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except ValueError:
             return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def _sent(error: requests.RequestException) -> DuomiError:

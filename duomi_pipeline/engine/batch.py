@@ -29,8 +29,7 @@ from duomi_pipeline.duomi.errors import (
 from duomi_pipeline.engine.breaker import Breaker
 from duomi_pipeline.engine.buy import Buyer, Job, StoppedError
 from duomi_pipeline.engine.outcome import Failure, Outcome, Stop
-from duomi_pipeline.engine.throttle import Throttle
-from duomi_pipeline.images import StoreError
+from duomi_pipeline.images import PictureLostError, StoreError
 from duomi_pipeline.ledger import Held, LimitReached, NotYet
 from duomi_pipeline.prompts import Prompt
 
@@ -64,9 +63,7 @@ class Batch:
         self._counts: Counter[str] = Counter()
         self.stop_reason: Stop | None = None
         self._error: BaseException | None = None
-        self._throttle = Throttle(concurrency, sum(job.anew or not job.entries[0].reusable for job in jobs))
         self._breaker = Breaker(concurrency)
-        self._in_process = 0
         for job in sorted(jobs, key=_urgency):
             self._push(job, 0.0)
         self._threads = [
@@ -113,6 +110,7 @@ class Batch:
     def close(self) -> None:
         """Send no further request, and wait for those in flight."""
         self._buyer.stopped.set()
+        self._buyer.throttle.wake()
         with self._changed:
             self._changed.notify_all()
         for thread in self._threads:
@@ -125,14 +123,12 @@ class Batch:
             self.stop_reason = self.stop_reason or reason
             self._buyer.stopped.set()
             self._changed.notify_all()
+        self._buyer.throttle.wake()
 
     def _work(self) -> None:
         try:
             while (job := self._next()) is not None:
-                try:
-                    self._try(job)
-                finally:
-                    self._give_back()
+                self._try(job)
         except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
             self._error = self._error or error
             self.stop(Stop("interrupted", f"an unforeseen error: {error!r}"))
@@ -143,18 +139,11 @@ class Batch:
         """The next job that is due, or `None` when there is no more work."""
         with self._changed:
             while self._open_jobs and not self._buyer.stopped.is_set():
-                full = self._in_process >= self._throttle.width
-                wait = self._due[0][0] - time.monotonic() if self._due and not full else None
+                wait = self._due[0][0] - time.monotonic() if self._due else None
                 if wait is not None and wait <= 0:
-                    self._in_process += 1
                     return heapq.heappop(self._due)[2]
                 self._changed.wait(wait)
             return None
-
-    def _give_back(self) -> None:
-        with self._changed:
-            self._in_process -= 1
-            self._changed.notify_all()
 
     def _push(self, job: Job, delay: float) -> None:
         with self._changed:
@@ -173,7 +162,6 @@ class Batch:
         try:
             outcomes = self._buyer.fulfil(job)
             if any(outcome.status == "generated" for outcome in outcomes):
-                self._throttle.succeeded()
                 self._breaker.succeeded()
             self._done(outcomes)
         except StoppedError:
@@ -188,7 +176,8 @@ class Batch:
             self.stop(Stop("service", str(error)))
         except StoreError as error:
             self._done(self._failed(job, Failure("store", "", str(error), final=False)))
-            self.stop(Stop("store", str(error)))
+            if not isinstance(error, PictureLostError):  # what cannot be written now cannot be written next time
+                self.stop(Stop("store", str(error)))
         except DuomiError as error:
             self._after(job, error)
 
@@ -199,7 +188,7 @@ class Batch:
             self.stop(stop)
         if isinstance(error, RateLimited | ServiceBusy):
             wait = error.retry_after if error.retry_after is not None else _backoff(job.attempts)
-            self._throttle.pushed_back()
+            self._buyer.throttle.pushed_back()
             if isinstance(error, RateLimited):
                 self._buyer.pace.pause(wait)
             if job.attempts < self._buyer.settings.max_attempts:
@@ -212,7 +201,7 @@ class Batch:
                 return
             self._end(job, error, "failed", final=True)
         elif isinstance(error, PromptRefused):
-            self._throttle.succeeded()  # the service works: it is this prompt that it refuses
+            self._buyer.throttle.answered()  # the service works: it is this prompt that it refuses
             self._end(job, error, "refused", final=True)
         elif isinstance(error, TaskTimedOut):
             self._end_or_rebuy(job, error)
@@ -233,7 +222,7 @@ class Batch:
 
     def _address_lives(self, job: Job) -> bool:
         chain = self._buyer.ledger.purchase(_chain(job).id)
-        return chain.state == "ready" and time.time() - chain.updated_at < URL_LIFETIME
+        return chain.state == "ready" and time.time() - (chain.answered_at or 0.0) < URL_LIFETIME
 
     def _end(self, job: Job, error: DuomiError, state: Any, *, final: bool = False) -> None:
         self._record(job, error, state)
@@ -271,9 +260,8 @@ def _backoff(attempt: int) -> float:
 
 
 def _urgency(job: Job) -> tuple[int, float]:
-    """Paid pictures first, those closest to the end of their address before the others."""
-    purchase = job.entries[0].purchase
-    if purchase is None or job.anew:
-        return (2, 0.0)
-    rank = {"ready": 0, "submitted": 1}.get(purchase.state, 2)
-    return (rank, purchase.updated_at if rank < 2 else 0.0)
+    """Paid pictures first, those closest to the end of their address before the others; then what costs nothing."""
+    first = job.entries[0]
+    if first.resumes and first.purchase is not None and first.purchase.state in ("ready", "submitted"):
+        return (0 if first.purchase.state == "ready" else 1, first.purchase.answered_at or first.purchase.updated_at)
+    return (2 if first.reusable and not job.anew else 3, 0.0)

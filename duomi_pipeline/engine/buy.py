@@ -15,6 +15,7 @@ from duomi_pipeline.duomi.errors import (
     Ambiguous,
     BadImage,
     DuomiError,
+    NotDownloaded,
     RateLimited,
     ServiceBusy,
     TaskTimedOut,
@@ -23,6 +24,7 @@ from duomi_pipeline.engine.outcome import Outcome
 from duomi_pipeline.engine.pace import Pace
 from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
 from duomi_pipeline.engine.saving import Saver
+from duomi_pipeline.engine.throttle import Throttle
 from duomi_pipeline.images import NotAPictureError, Png, to_png
 from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase, Selection
 from duomi_pipeline.settings import Settings
@@ -66,6 +68,7 @@ class Buyer:
     saver: Saver
     limits: Limits
     pace: Pace
+    throttle: Throttle
     run_id: str
     stopped: threading.Event
 
@@ -81,7 +84,7 @@ class Buyer:
         job.started_at = job.started_at or time.monotonic()
         if job.entries[0].reusable and not job.anew:
             return [self._reuse(job, entry, entry.reusable) for entry in job.entries]
-        purchase = job.purchase = self._claim(job)
+        purchase = self._claim(job)
         first, *others = job.entries
         if purchase.state == "saved":  # another run was faster
             return [self._reuse(job, entry, self._files_on_disk(job, entry)) for entry in job.entries]
@@ -96,8 +99,12 @@ class Buyer:
         if self.stopped.is_set():
             raise StoppedError
         planned = job.entries[0].purchase
-        replaces = planned.id if planned and planned.state == "saved" else None
-        return self.ledger.claim(job.request.key, job.request.canonical, self.run_id, replaces)
+        replaces = planned.id if planned and planned.state in ("saved", "failed") else None
+        purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, replaces)
+        job.purchase = purchase
+        if purchase.state == "failed":  # another run used its repeats up while this one waited
+            raise Ambiguous(purchase.error_message or "no answer came")
+        return purchase
 
     def _adopt(self, entry: PlannedPrompt, purchase: Purchase) -> Selection | None:
         """Files that a run saved and died before it could record them."""
@@ -113,7 +120,7 @@ class Buyer:
             pictures = Pictures(tuple(Image(url=url) for url in purchase.image_urls), purchase.seed)
         else:
             pictures = self._send(request, purchase)
-        pngs = [self._png(image, request) for image in pictures.images]
+        pngs = self._pngs(request, purchase.id, pictures)
         bought = replace(self.ledger.purchase(purchase.id), seed=pictures.seed)
         return self.saver.save(entry.prompt, request, bought, pngs, "generated"), pngs[0].thumbnail
 
@@ -121,8 +128,12 @@ class Buyer:
         """POST the request, under all limits; an accepted task is waited for."""
         if self.ledger.lost_answers(purchase.id) > self.settings.ambiguous_retries:
             raise Ambiguous("no answer came, as often as may be tried; each try may have been billed")
-        if not self.pace.wait_turn():
-            raise StoppedError
+        with self.throttle.slot() as may_send:
+            if not may_send or not self.pace.wait_turn():
+                raise StoppedError
+            return self._post(request, purchase)
+
+    def _post(self, request: ImageRequest, purchase: Purchase) -> Pictures:
         post = self.ledger.send(purchase, self.run_id, request.pictures, self.limits)
         try:
             answer = self.client.submit(request)
@@ -135,6 +146,7 @@ class Buyer:
         except DuomiError:
             self.ledger.not_sent(purchase, post)
             raise
+        self.throttle.answered()
         if isinstance(answer, Task):
             self.ledger.accepted(purchase, post, answer.id)
             return self._wait(request, replace(purchase, task_id=answer.id, state="planned"))
@@ -147,22 +159,36 @@ class Buyer:
         """Poll a task until it has pictures. Only the service's word or the total time-out ends it."""
         task_id, resumed = purchase.task_id or "", purchase.state == "submitted"
         deadline = self.ledger.sent_at(purchase.id) + self.settings.task_timeout
-        late = time.time() >= deadline
-        interval, polls = self.settings.poll_interval, 0
+        late = resumed and time.time() >= deadline
+        interval, polls, failed_polls = self.settings.poll_interval, 0, 0
         while True:
-            if polls or not resumed:
+            if polls or failed_polls or not resumed:
                 time.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311 - jitter is no secret
                 interval = min(interval * 1.3, MAX_POLL_INTERVAL)
             try:
                 found: Pictures | Waiting = self.client.poll(request, task_id)
+                polls += 1
             except (ServiceBusy, RateLimited):
-                found = Waiting()  # a failed look says nothing about the task
+                found = Waiting()
+                failed_polls += 1  # says nothing about the task
             if isinstance(found, Pictures):
                 self.ledger.answered(purchase, None, [image.url or "" for image in found.images], found.seed)
                 return found
-            polls += 1
-            if time.time() >= deadline and (not late or polls >= LATE_POLLS):
-                raise TaskTimedOut(f"task {task_id} is not done after {self.settings.task_timeout:g} s", late=late)
+            if time.time() >= deadline and (not late or polls >= LATE_POLLS or failed_polls >= 3 * LATE_POLLS):
+                given_up = late and polls >= LATE_POLLS
+                raise TaskTimedOut(f"task {task_id} is not done after {self.settings.task_timeout:g} s", late=given_up)
+
+    def _pngs(self, request: ImageRequest, purchase_id: int, pictures: Pictures) -> list[Png]:
+        """Whole pictures of the delivery size; a task whose addresses died is asked, free of charge, for fresh ones."""
+        try:
+            return [self._png(image, request) for image in pictures.images]
+        except NotDownloaded:
+            purchase = self.ledger.purchase(purchase_id)
+            renewed = self.client.poll(request, purchase.task_id) if purchase.task_id else Waiting()
+            if not isinstance(renewed, Pictures):
+                raise
+            self.ledger.answered(purchase, None, [image.url or "" for image in renewed.images], renewed.seed)
+            return [self._png(image, request) for image in renewed.images]
 
     def _png(self, image: Image, request: ImageRequest) -> Png:
         """A whole picture of the delivery size; an address is tried a few times."""

@@ -25,8 +25,12 @@ def stopped_by_signals(batch: Batch) -> Iterator[None]:
         yield
         return
 
+    seen = 0
+
     def stop(_number: int, _frame: FrameType | None) -> None:
-        if batch.stop_reason is not None and batch.stop_reason.by == "interrupted":
+        nonlocal seen
+        seen += 1
+        if seen > 1:
             os._exit(EXIT_INTERRUPTED)
         # In a thread of its own: this handler may interrupt the very code that holds the batch's lock.
         reason = Stop("interrupted", "Interrupted. Start again to go on; nothing that was paid is bought twice.")

@@ -10,8 +10,8 @@ from duomi_pipeline.images import (
     ImageStore,
     NotAPictureError,
     PictureInfo,
+    PictureLostError,
     Png,
-    StoreError,
     check_whole,
     read_info,
     thumbnail_of,
@@ -115,14 +115,14 @@ class Saver:
         try:
             return thumbnail_of(self.store.read(file.file))
         except NotAPictureError as error:
-            raise StoreError(f"{file.file}: {error}; delete it, and it is made again") from error
+            raise PictureLostError(f"{file.file}: {error}; delete it, and it is made again") from error
 
     def _reread(self, file: PictureFile) -> Png:
         data = self.store.read(file.file)
         try:
             check_whole(data)
         except NotAPictureError as error:
-            raise StoreError(f"{file.file}: {error}") from error
+            raise PictureLostError(f"{file.file}: {error}; delete it, and it is made again") from error
         return Png.stored(data, file.size, file.received_size)
 
     def _selection(

@@ -16,6 +16,7 @@ from duomi_pipeline.engine.buy import Buyer, Job
 from duomi_pipeline.engine.pace import Pace
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
 from duomi_pipeline.engine.saving import Saver
+from duomi_pipeline.engine.throttle import Throttle
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import Ledger, Limits
 from duomi_pipeline.ledger.liveness import HEARTBEAT
@@ -73,6 +74,9 @@ class Session:
         )
         stopped = threading.Event()
         with self._alive(), open_client(self.settings) as client:
+            jobs = _jobs(entries, force=force)
+            to_send = sum(force or not job.entries[0].reusable for job in jobs)
+            self.store.sweep()
             buyer = Buyer(
                 settings=self.settings,
                 client=client,
@@ -82,10 +86,11 @@ class Session:
                 ),
                 limits=_limits(self.settings, max_images),
                 pace=Pace(self.settings.delay, stopped),
+                throttle=Throttle(self.settings.max_concurrency, to_send, stopped),
                 run_id=self.run_id,
                 stopped=stopped,
             )
-            batch = Batch(_jobs(entries, force=force), buyer, self.settings.max_concurrency)
+            batch = Batch(jobs, buyer, self.settings.max_concurrency)
             try:
                 yield batch
             finally:

@@ -2,12 +2,13 @@
 
 from duomi_pipeline.images.metadata import PictureInfo, read_info, with_info
 from duomi_pipeline.images.png import NotAPictureError, Png, check_whole, thumbnail_of, to_png
-from duomi_pipeline.images.store import ImageStore, StoreError
+from duomi_pipeline.images.store import ImageStore, PictureLostError, StoreError
 
 __all__ = [
     "ImageStore",
     "NotAPictureError",
     "PictureInfo",
+    "PictureLostError",
     "Png",
     "StoreError",
     "check_whole",

@@ -7,15 +7,22 @@ import contextlib
 import errno
 import os
 import secrets
+import socket
 import threading
+import time
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from upath import UPath
 from upath.implementations.local import FilePath, PosixUPath, WindowsUPath
 
+from duomi_pipeline.processes import process_exists
+
 _LOCAL = (FilePath, PosixUPath, WindowsUPath)
 _TEMPORARY = ".duomi-"
+_FORGOTTEN = 86_400.0  # seconds after which a temporary file of another machine is nobody's
 _ADVICE = {
     errno.ENOSPC: "the disk is full; make room, then start again",
     errno.EDQUOT: "the quota is used up; make room, then start again",
@@ -26,6 +33,10 @@ _ADVICE = {
 
 class StoreError(Exception):
     """A picture could not be written or read; nothing half-written is left."""
+
+
+class PictureLostError(StoreError):
+    """A stored picture is gone or damaged; that is of no matter to the others."""
 
 
 class ImageStore:
@@ -78,12 +89,17 @@ class ImageStore:
         """A picture's bytes.
 
         Raises:
-            StoreError: it is not there or cannot be read.
+            PictureLostError: it is not there or cannot be read.
         """
         try:
             return (self.base / name).read_bytes()
         except OSError as error:
-            raise StoreError(f"{name} could not be read from {self.base}: {error.strerror or error}") from error
+            raise PictureLostError(f"{name} could not be read from {self.base}: {error.strerror or error}") from error
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half-written."""
+        if self._is_local:
+            _sweep_local(Path(self.base.path))
 
     def sizes(self) -> Mapping[str, int]:
         """Size in bytes of every picture, by name, in one look."""
@@ -104,7 +120,7 @@ class ImageStore:
 
 
 def _write_local(folder: str, name: str, data: bytes) -> None:
-    temporary = os.path.join(folder, f"{_TEMPORARY}{secrets.token_hex(8)}.tmp")  # noqa: PTH118
+    temporary = os.path.join(folder, f"{_own_mark()}{secrets.token_hex(8)}.tmp")  # noqa: PTH118
     final = os.path.join(folder, name)  # noqa: PTH118
     try:
         with open(temporary, "xb") as file:  # noqa: PTH123
@@ -116,6 +132,21 @@ def _write_local(folder: str, name: str, data: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)  # noqa: PTH108
     _sync_folder(folder)
+
+
+def _own_mark() -> str:
+    """How temporary files of this process begin: whose they are can be told when it is gone."""
+    return f"{_TEMPORARY}{zlib.crc32(socket.gethostname().encode()):08x}-{os.getpid()}-"
+
+
+def _sweep_local(folder: Path) -> None:
+    here = _own_mark().rsplit("-", 2)[0]
+    for file in folder.glob(f"{_TEMPORARY}*.tmp"):
+        mark, pid, _ = file.name.rsplit("-", 2)
+        with contextlib.suppress(OSError, ValueError):
+            dead = mark == here and not process_exists(int(pid))
+            if dead or time.time() - file.stat().st_mtime > _FORGOTTEN:
+                file.unlink()
 
 
 def _move_without_replacing(source: str, target: str) -> None:

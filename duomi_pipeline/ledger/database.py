@@ -31,6 +31,8 @@ class Database:
                 migrate(connection)
         except SQLAlchemyError as error:
             raise LedgerError(f"The ledger cannot be opened: {_words(error)}. Check DUOMI_LEDGER_URL.") from error
+        except (OSError, ImportError) as error:
+            raise LedgerError(f"The ledger cannot be opened: {error}. Check DUOMI_LEDGER_URL.") from error
         except NewerLedgerError as error:
             raise LedgerError(f"The ledger cannot be opened: {error}.") from error
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -123,8 +123,9 @@ class Ledger(LedgerReader):
             request_key: of the request.
             request: its canonical form.
             run_id: the run that claims.
-            replaces: a saved chain to be bought anew (`force`, or its files are gone); any other saved
-                chain, such as one that another run saved meanwhile, is returned as it is.
+            replaces: a chain to be followed by a new one: saved (`force`, or its files are gone), or failed
+                with its repeats used up. Any other such chain, which another run ended meanwhile, is
+                returned as it is.
 
         Raises:
             Held: another living run works on it.
@@ -136,7 +137,8 @@ class Ledger(LedgerReader):
                 if latest.run_id not in (None, run_id) and liveness.is_alive(connection, latest.run_id):
                     raise Held(request_key)
                 return self._take_over(connection, latest, run_id, now)
-            if latest and latest.state == "saved" and latest.id != replaces:
+            used_up = latest is not None and latest.state == "failed" and latest.error_class == "ambiguous"
+            if latest and (latest.state == "saved" or used_up) and latest.id != replaces:
                 return latest
             values = {"request_key": request_key, "request": request, "state": "planned", "run_id": run_id}
             inserted = connection.execute(insert(purchases).values(**values, created_at=now, updated_at=now))
@@ -179,7 +181,8 @@ class Ledger(LedgerReader):
     def answered(self, purchase: Purchase, post_id: int | None, image_urls: Sequence[str], seed: int | None) -> None:
         """The pictures are there: at these addresses, or (none) in the answer that is being saved now."""
         with self.database.write() as connection:
-            self._change(connection, purchase.id, state="ready", answer=json.dumps(list(image_urls)), seed=seed)
+            answer = {"answer": json.dumps(list(image_urls)), "answered_at": time.time()}
+            self._change(connection, purchase.id, state="ready", seed=seed, **answer)
             if post_id is not None:
                 _settle(connection, post_id, "billed")
 
@@ -222,6 +225,9 @@ class Ledger(LedgerReader):
                 error_message=message,
                 retry_at=retry_at,
             )
+            if state == "failed":  # an answer came, but its pictures were broken: billed all the same
+                on_the_wire = (posts.c.purchase_id == purchase.id) & (posts.c.billing == "sent")
+                connection.execute(update(posts).where(on_the_wire).values(billing="billed", answered_at=time.time()))
 
     def saved(self, purchase: Purchase, selection: Selection) -> None:
         """Its files are on disk: record them, and make them their prompt's current pictures, in one step."""
@@ -231,6 +237,8 @@ class Ledger(LedgerReader):
             connection.execute(update(posts).where(on_the_wire).values(billing="billed", answered_at=time.time()))
             if any(file.origin == "adopted" for file in selection.files):
                 _answer_found(connection, purchase.id)
+            mine = (pictures.c.purchase_id == purchase.id) & (pictures.c.prompt_id == selection.prompt_id)
+            connection.execute(delete(pictures).where(mine))  # of files that are gone and are replaced by these
             connection.execute(insert(pictures), [vars(file) for file in selection.files])
             self._select(connection, selection)
 

@@ -7,6 +7,7 @@ import time
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from duomi_pipeline.ledger.schema import runs
+from duomi_pipeline.processes import process_exists
 
 LEASE = 90.0  # seconds without a sign of life after which a run on another machine counts as dead
 HEARTBEAT = 20.0  # seconds between two signs of life
@@ -46,16 +47,4 @@ def is_gone(connection: Connection, run_id: str) -> bool:
 def _is_dead(row: RowMapping) -> bool:
     if row["alive_until"] < time.time():
         return True
-    return row["host"] == socket.gethostname() and not _process_exists(row["pid"])
-
-
-def _process_exists(pid: int) -> bool:
-    if os.name == "nt":
-        return True  # os.kill would end the process there; the lease decides
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return row["host"] == socket.gethostname() and not process_exists(row["pid"])

@@ -16,6 +16,7 @@ class Purchase:
         run_id: the run that works on it, if any.
         task_id: of an asynchronous task that the service accepted.
         image_urls: addresses of pictures that are paid and not yet saved.
+        answered_at: when these addresses were told; they die within the hour.
         retry_at: when a failure may be tried again.
     """
 
@@ -26,6 +27,7 @@ class Purchase:
     run_id: str | None
     task_id: str | None
     image_urls: tuple[str, ...]
+    answered_at: float | None
     seed: int | None
     error_class: str | None
     error_code: str | None

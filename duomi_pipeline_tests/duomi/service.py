@@ -41,13 +41,18 @@ class ScriptedService:
     def __init__(self, *answers: Answer, host: str = "127.0.0.1") -> None:
         self.answers: Sequence[Answer] = answers
         self.asked: list[Asked] = []
+        self.connections = 0
         service = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def setup(self) -> None:
+                service.connections += 1
+                super().setup()
+
             def do_GET(self) -> None:
-                service._answer(self)  # noqa: SLF001
+                service._answer(self)
 
             do_POST = do_GET  # noqa: N815
 

@@ -1,6 +1,7 @@
 """A home folder and a sandbox for each test."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ def sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, sandbox: SandboxServer) -> Home:
+def home(tmp_path: Path, sandbox: SandboxServer) -> Iterator[Home]:
     path = tmp_path / "home"
     path.mkdir()
-    return Home(path, sandbox)
+    with closing(Home(path, sandbox)) as opened:
+        yield opened

@@ -78,7 +78,8 @@ class Worker:
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()
-        self.process.communicate()
+        with self.process:
+            pass
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -100,6 +101,7 @@ class Home:
         self.sandbox = sandbox
         self.images = path / "out" / "generated_images"
         self.defaults = {**QUICK, "base_url": sandbox.url, **settings}
+        self._workers: list[Worker] = []
 
     def settings(self, **changes: Any) -> Settings:
         return Settings.load(self.path, **{**self.defaults, **changes})
@@ -147,7 +149,14 @@ class Home:
 
     def worker(self, prefix: Sequence[str] = (), spec: dict[str, Any] | None = None, **changes: Any) -> Worker:
         """The same in another process."""
-        return Worker({"home": str(self.path), "settings": {**self.defaults, **changes}, **(spec or {})}, prefix)
+        whole = {"home": str(self.path), "settings": {**self.defaults, **changes}, **(spec or {})}
+        self._workers.append(Worker(whole, prefix))
+        return self._workers[-1]
+
+    def close(self) -> None:
+        """Leave no process behind, also where a test failed."""
+        for worker in self._workers:
+            worker.kill()
 
     def money(self) -> Money:
         with self.session() as session:
@@ -161,7 +170,7 @@ class Home:
     def age_ledger(self, seconds: float) -> None:
         """Let time pass: everything that the ledger says happened so much earlier."""
         with closing(sqlite3.connect(self.path / "out" / "ledger.db")) as db:
-            db.execute("UPDATE purchases SET created_at = created_at - ?, updated_at = updated_at - ?", [seconds] * 2)
+            db.execute("UPDATE purchases SET created_at = created_at - ?, updated_at = updated_at - ?, answered_at = answered_at - ?", [seconds] * 3)
             db.execute("UPDATE posts SET sent_at = sent_at - ?", [seconds])
             db.execute("UPDATE runs SET alive_until = alive_until - ?", [seconds])
             db.commit()

@@ -4,6 +4,8 @@ import json
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -83,12 +85,6 @@ def test_one_prompts_rate_limit_holds_back_the_other_requests_too(home: Home) ->
     assert len(service.asked) == 7
 
 
-def test_a_wait_that_is_no_number_does_not_end_the_run(home: Home) -> None:
-    home.write("a", "a lighthouse")
-    with ScriptedService(Answer("{}", 503, {"Retry-After": "nan"}), ANSWER) as service:
-        assert home.run(base_url=service.url).counts["generated"] == 1
-
-
 # --- errors that every prompt would meet --------------------------------------------------------------
 
 
@@ -117,6 +113,17 @@ def test_an_error_that_all_would_meet_stops_at_once_and_leaves_the_rest(
     assert home.posts <= 1 + WORKERS
     assert home.plan(model="m").counts[State.MISSING] == len(run.remaining)
     assert home.money().maybe_billed == 0
+
+
+@pytest.mark.parametrize(("prompts", "sent"), [(6, 1), (40, 1), (3, 3)])
+def test_of_more_than_a_handful_one_request_goes_first_and_meets_the_error_for_all(
+    home: Home, prompts: int, sent: int
+) -> None:
+    home.sandbox.change_faults(disabled_models=("m",))
+    home.write_many(prompts)
+    run = home.run(model="m")
+    assert len(run.remaining) == prompts
+    assert 1 <= home.posts <= sent
 
 
 def test_an_address_that_is_wrong_stops_at_once(home: Home) -> None:
@@ -170,7 +177,7 @@ def test_eight_workers_buy_exactly_as_many_pictures_as_allowed(home: Home, proto
     ],
 )
 def test_a_cap_stops_before_it_is_passed_and_is_named(
-    home: Home, caps: dict[str, float], named: str, bought: int
+    home: Home, caps: dict[str, Any], named: str, bought: int
 ) -> None:
     home.write_many(12)
     run = home.run(**caps)
@@ -307,4 +314,4 @@ def test_the_delay_lies_between_the_starts_of_requests(home: Home) -> None:
     home.write_many(4)
     home.run(delay=0.2)
     times = [post.at for post in home.sandbox.books.posts()]
-    assert min(later - earlier for earlier, later in zip(times, times[1:], strict=False)) > 0.15
+    assert min(later - earlier for earlier, later in pairwise(times)) > 0.15

@@ -58,7 +58,7 @@ def main(spec: dict[str, Any]) -> int:
 
 
 def _text(stop: Stop | None) -> str | None:
-    return stop and stop.message
+    return stop.message if stop else None
 
 
 if __name__ == "__main__":
