@@ -18,7 +18,7 @@ STATE_WORDS: Mapping[State, str] = {
     State.CHANGED: "the prompt was edited after its picture was made",
     State.OUTDATED: "made with other settings; `duomi generate --outdated` makes them anew",
     State.CURRENT: "the picture is there",
-    State.FAILED_FOR_GOOD: "refused; edit the prompt, or `duomi generate --failed`",
+    State.FAILED_FOR_GOOD: "refused, or paid without an answer; edit it, or `duomi generate --failed`",
     State.FAILED_FOR_NOW: "tried without success; `duomi generate --failed` tries again",
 }
 _MAX_PROBLEMS = 20

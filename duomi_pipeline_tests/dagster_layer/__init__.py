@@ -8,16 +8,19 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 from dagster._core.definitions.sensor_definition import SensorExecutionData
+from dagster._core.execution.plan.objects import StepFailureData, UserFailureData
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
-from dagster._core.test_utils import InProcessTestWorkspaceLoadTarget, create_run_for_test
+from dagster._core.test_utils import create_run_for_test
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster._daemon.backfill import execute_backfill_iteration
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster_graphql.schema import create_schema
@@ -54,6 +57,22 @@ mutation ($keys: [String!]!) { launchPartitionBackfill(backfillParams: {
 """
 
 
+@dataclass(frozen=True)
+class Materialized:
+    """One materialization as the event log has it, its metadata as plain values."""
+
+    asset: str
+    partition: str | None
+    metadata: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+    @classmethod
+    def of(cls, event: dg.AssetMaterialization) -> Self:
+        """The same, of Dagster's own event."""
+        said = {name: value.value for name, value in event.metadata.items()}
+        return cls(event.asset_key.to_user_string(), event.partition, said, event.tags or {})
+
+
 class Project:
     """A home folder with its prompts and settings, and what a person, the UI and the daemon do with it.
 
@@ -66,8 +85,9 @@ class Project:
     def __init__(self, home: Path, instance: dg.DagsterInstance, service: SandboxServer) -> None:
         self.home, self.instance, self.service = home, instance, service
         self.folder = home / "out/prompt_json"
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._said: dict[str, object] = {}
+        self._loads = 0
         self.configure(base_url=service.url, image_size="108x192", max_attempts=1, poll_interval=0.01)
 
     def configure(self, **settings: object) -> None:
@@ -117,7 +137,7 @@ class Project:
         return list(self.instance.get_dynamic_partitions(PARTITIONS_NAME))
 
     def run(
-        self, first: str, last: str | None = None, job: str = "regenerate_images", **config: Any
+        self, first: str, last: str | None = None, *, job: str = "regenerate_images", **config: Any
     ) -> dg.ExecuteInProcessResult:
         """Materialize a range of partitions: with the job's own config, as the launchpad shows it, or with another."""
         definition = self.defs().resolve_job_def(job)
@@ -138,17 +158,17 @@ class Project:
         return self.execute(job, asset_selection=[dg.AssetKey(name) for name in assets])
 
     def events(
-        self, run: dg.ExecuteInProcessResult, asset: dg.AssetKey = IMAGES_KEY
-    ) -> dict[str | None, dg.AssetMaterialization]:
+        self, run: dg.ExecuteInProcessResult, asset: str = "generated_images"
+    ) -> dict[str | None, "Materialized"]:
         """What the event log says a run materialized of an asset, by partition."""
-        found = [event for event in self.logged(run) if event.asset_key == asset]
+        found = [event for event in self.logged(run) if event.asset == asset]
         assert len({event.partition for event in found}) == len(found), "a partition was logged twice"
         return {event.partition: event for event in found}
 
-    def logged(self, run: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
+    def logged(self, run: dg.ExecuteInProcessResult) -> list["Materialized"]:
         """All materializations in the event log of a run."""
         entries = self.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-        return [entry.asset_materialization for entry in entries if entry.asset_materialization]
+        return [Materialized.of(entry.asset_materialization) for entry in entries if entry.asset_materialization]
 
     def materialized_and_failed(self) -> tuple[set[str], set[str]]:
         """The partitions of `generated_images` that the event storage has as materialized and as failed."""
@@ -169,7 +189,8 @@ class Project:
     @contextmanager
     def workspace(self) -> Iterator[WorkspaceProcessContext]:
         """What web server and daemon work with: the code location, loaded from a module file."""
-        module = self.home / "location.py"
+        self._loads += 1  # Dagster keeps what it loaded of a file as long as the process lives
+        module = self.home / f"location_{self._loads}.py"
         module.write_text(
             "from duomi_pipeline.definitions import build_defs\n"
             "from pathlib import Path\n"
@@ -180,7 +201,7 @@ class Project:
             # Dagster's own snapshots and backfills use what it deprecates itself.
             warnings.filterwarnings("ignore", r"Property `ScheduleDefinition\.environment_vars`", DeprecationWarning)
             warnings.filterwarnings("ignore", r"Function `AssetSelection\.sources`", DeprecationWarning)
-            with WorkspaceProcessContext(self.instance, InProcessTestWorkspaceLoadTarget(origin)) as context:
+            with WorkspaceProcessContext(self.instance, InProcessWorkspaceLoadTarget(origin)) as context:
                 yield context
 
     def graphql(self, query: str, workspace: WorkspaceProcessContext, **variables: object) -> Any:
@@ -296,7 +317,23 @@ def retired(tick: SensorExecutionData) -> list[str]:
 
 
 def failure_text(run: dg.ExecuteInProcessResult) -> str:
-    """Why a run's step failed, in the words that the UI shows."""
-    data = next(event for event in run.all_events if event.is_step_failure).step_failure_data
-    assert data.user_failure_data is not None
-    return data.user_failure_data.description or ""
+    """Why a run failed, in the words that the UI shows."""
+    return failure_of(run).description or ""
+
+
+def failure_of(run: dg.ExecuteInProcessResult) -> UserFailureData:
+    """The failure that a run's body raised; any other error is none."""
+    failure = _failed_step(run).user_failure_data
+    assert failure is not None, step_error(run)
+    return failure
+
+
+def step_error(run: dg.ExecuteInProcessResult) -> str:
+    """The error that a run's step ended with."""
+    error = _failed_step(run).error
+    assert error is not None
+    return (error.cause or error).message
+
+
+def _failed_step(run: dg.ExecuteInProcessResult) -> StepFailureData:
+    return next(event for event in run.all_events if event.is_step_failure).step_failure_data

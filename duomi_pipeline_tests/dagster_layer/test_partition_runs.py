@@ -1,5 +1,6 @@
 """Ranges of partitions, runs in flight, and what both rely on in Dagster."""
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -42,7 +43,7 @@ class TestRanges:
         assert all(len(run) <= run_size for run in runs)
         assert all(run[0] in wanted and run[-1] in wanted for run in runs)
         assert [order.index(run[0]) for run in runs] == sorted(order.index(run[0]) for run in runs)
-        for one, other in zip(runs, runs[1:], strict=False):  # two neighbours are not one only where they may not be
+        for one, other in itertools.pairwise(runs):  # two neighbours are not one only where they may not be
             between = order[order.index(one[-1]) + 1 : order.index(other[0])]
             length = order.index(other[0]) - order.index(one[0]) + 1
             assert set(between) - passable or len(between) > MAX_GAP or length > run_size

@@ -7,16 +7,6 @@ from duomi_pipeline_tests.dagster_layer import ONE_MODEL, OTHER_MODEL, Project
 NEW_CODE, NEW_DATA = "has a new code version", "has a new data version"
 
 
-@pytest.fixture
-def keys(project: Project) -> list[str]:
-    """Four prompts with their pictures."""
-    keys = project.write_many(4)
-    project.look()
-    assert project.run(keys[0], keys[-1]).success
-    project.service.books.reset()
-    return keys
-
-
 def test_before_the_first_run_every_partition_is_missing(project: Project) -> None:
     (key,) = project.write_many(1)
     project.look()
@@ -36,17 +26,41 @@ def test_after_a_change_of_model_every_partition_has_a_new_code_version(project:
 
 @pytest.mark.parametrize(
     "setting",
-    [{"image_size": "96x160"}, {"num_inference_steps": 30}, {"negative_prompt": "text"}, {"seed": "per-prompt"}],
+    [
+        {"image_size": "96x160"},
+        {"num_inference_steps": 30},
+        {"guidance_scale": 3.5},
+        {"negative_prompt": "text"},
+        {"batch_size": 2},
+        {"seed": "per-prompt"},
+        {"protocol": "openai"},
+    ],
     ids=str,
 )
-def test_every_setting_of_generation_is_in_the_code_version(project: Project, setting: dict[str, object]) -> None:
+def test_every_setting_of_generation_is_in_the_code_version(
+    project: Project, keys: list[str], setting: dict[str, object]
+) -> None:
+    project.configure(**setting)
+    assert project.staleness(keys[:1]) == {keys[0]: NEW_CODE}
+
+    project.run(keys[0])
+    assert len(project.posts()) == 1
+    assert project.staleness(keys[:1]) == {keys[0]: "FRESH"}
+
+
+def test_a_picture_of_the_sandbox_is_outdated_for_the_service(project: Project) -> None:
+    project.configure(base_url="sandbox")
     (key,) = project.write_many(1)
     project.look()
-    project.run(key)
+    made = project.events(project.run(key))[key]
+    assert made.metadata["service"] == "sandbox"
+    assert project.staleness([key]) == {key: "FRESH"}
 
-    project.configure(**setting)
+    project.configure(base_url=project.service.url)
 
     assert project.staleness([key]) == {key: NEW_CODE}
+    assert project.run(key).success
+    assert len(project.posts()) == 1
 
 
 def test_settings_that_draw_nothing_else_make_nothing_stale(project: Project, keys: list[str]) -> None:

@@ -119,13 +119,13 @@ class TestPromptTable:
         assert isinstance(table, pd.DataFrame)
         assert list(table["id"]) == [1, 4]
         assert list(table["image_prompt"]) == ["a fox", "a | *bold* crow"]
-        metadata = project.events(run, dg.AssetKey("prompt_table"))[None].metadata
-        assert metadata["dagster/row_count"].value == 2
-        assert metadata["left_out"].value == 2
-        assert "| prompts.id=2 | image\\_prompt is NULL |" in str(metadata["left_out_because"].value)
-        assert "| prompts.id=3 | image\\_prompt is empty |" in str(metadata["left_out_because"].value)
-        assert "| db_1 | prompts.id=1 | a fox |" in str(metadata["preview"].value)
-        assert "a \\| \\*bold\\* crow" in str(metadata["preview"].value)
+        metadata = project.events(run, "prompt_table")[None].metadata
+        assert metadata["dagster/row_count"] == 2
+        assert metadata["left_out"] == 2
+        assert "| prompts.id=2 | image\\_prompt is NULL |" in str(metadata["left_out_because"])
+        assert "| prompts.id=3 | image\\_prompt is empty |" in str(metadata["left_out_because"])
+        assert "| db_1 | prompts.id=1 | a fox |" in str(metadata["preview"])
+        assert "a \\| \\*bold\\* crow" in str(metadata["preview"])
 
     def test_it_brings_the_partitions_of_its_own_source_up_to_date_and_no_others(self, project: Project) -> None:
         project.write_table("a fox", "a crow")
@@ -136,8 +136,8 @@ class TestPromptTable:
 
         assert project.partitions() == ["json_gone", "db_1", "db_2"]
         assert sorted(observed_versions(project.instance)) == ["db_1", "db_2"]
-        metadata = project.events(run, dg.AssetKey("prompt_table"))[None].metadata
-        assert (metadata["new_or_changed"].value, metadata["retired"].value) == (2, 1)
+        metadata = project.events(run, "prompt_table")[None].metadata
+        assert (metadata["new_or_changed"], metadata["retired"]) == (2, 1)
 
     def test_a_changed_row_is_observed_and_an_edited_video_prompt_is_not(self, project: Project) -> None:
         project.write_table("a fox", "a crow")
@@ -178,11 +178,11 @@ class TestPromptFiles:
                 "overrides": {"negative_prompt": "snow"},
             }
         ]
-        metadata = project.events(run, dg.AssetKey("prompt_files"))[None].metadata
-        assert (metadata["dagster/row_count"].value, metadata["left_out"].value) == (1, 2)
-        assert "| broken.json | not valid JSON: " in str(metadata["left_out_because"].value)
-        assert "| empty.json | no " in str(metadata["left_out_because"].value)
-        assert "json_fox" in str(metadata["preview"].value)
+        metadata = project.events(run, "prompt_files")[None].metadata
+        assert (metadata["dagster/row_count"], metadata["left_out"]) == (1, 2)
+        assert "| broken.json | not valid JSON: " in str(metadata["left_out_because"])
+        assert "| empty.json | no " in str(metadata["left_out_because"])
+        assert "json_fox" in str(metadata["preview"])
         logged = [entry.user_message for entry in project.instance.all_logs(run.run_id)]
         assert any(line.startswith("Left out: broken.json: not valid JSON") for line in logged)
 
