@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
+from duomi_pipeline.ledger import Purchase, Selection
 
 # Column types; times are ISO 8601 in UTC, sizes `WIDTHxHEIGHT`, `bytes` of all files of a prompt together.
 COLUMNS = {
@@ -38,8 +39,9 @@ COLUMNS = {
 
 
 def manifest(session: Session, plan: Plan) -> pd.DataFrame:
-    """One row per prompt of a plan; where a prompt has pictures, the row tells of those."""
-    rows = [_row(session, entry) for entry in plan.entries]
+    """One row per prompt of a plan; where a prompt has pictures, the row tells of those, also if they are outdated."""
+    made_by = session.ledger.purchases({e.selection.purchase_id for e in plan.entries if e.selection is not None})
+    rows = [_row(session, entry, made_by) for entry in plan.entries]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
@@ -62,9 +64,8 @@ def write_manifest(table: pd.DataFrame, folder: Path) -> dict[str, Path]:
     return written
 
 
-def _row(session: Session, entry: PlannedPrompt) -> dict[str, Any]:
+def _row(session: Session, entry: PlannedPrompt, made_by: Mapping[int, Purchase]) -> dict[str, Any]:
     prompt, selection, failure = entry.prompt, entry.selection, entry.purchase
-    has_picture = selection is not None and bool(selection.files) and entry.state is not State.MISSING
     row: dict[str, Any] = {
         "prompt_id": prompt.id,
         "source": prompt.source,
@@ -81,14 +82,23 @@ def _row(session: Session, entry: PlannedPrompt) -> dict[str, Any]:
         "error_class": failure.error_class if failure else None,
         "error": failure.error_message if failure and failure.error_class else None,
     }
-    if selection is not None and has_picture:
-        first = selection.files[0]
-        row |= {
-            "saved_path": session.store.location(first.file),
-            "files": len(selection.files),
-            "bytes": sum(file.bytes for file in selection.files),
-            "size": first.size,
-            "received_size": first.received_size,
-            "timestamp": datetime.fromtimestamp(first.saved_at, UTC).isoformat(timespec="milliseconds"),
-        }
+    if selection is not None and selection.files and entry.state is not State.MISSING:
+        row |= _picture(session, selection, made_by[selection.purchase_id])
     return row
+
+
+def _picture(session: Session, selection: Selection, purchase: Purchase) -> dict[str, Any]:
+    first, request = selection.files[0], json.loads(purchase.request)
+    return {
+        "saved_path": session.store.location(first.file),
+        "files": len(selection.files),
+        "bytes": sum(file.bytes for file in selection.files),
+        "size": first.size,
+        "received_size": first.received_size,
+        "timestamp": datetime.fromtimestamp(first.saved_at, UTC).isoformat(timespec="milliseconds"),
+        "model": request["body"]["model"],
+        "seed": purchase.seed if purchase.seed is not None else request["body"].get("seed"),
+        "host_kind": request["host_kind"],
+        "request_key": selection.request_key,
+        "prompt_version": selection.prompt_version,
+    }

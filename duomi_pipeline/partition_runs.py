@@ -68,7 +68,7 @@ def partition_ranges(
 def active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Runs that generate pictures and are queued or going on."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
-    return [run for run in runs if run.asset_selection is None or IMAGES_KEY in run.asset_selection]
+    return [run for run in runs if not run.asset_selection or IMAGES_KEY in run.asset_selection]
 
 
 def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> None:

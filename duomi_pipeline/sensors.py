@@ -11,10 +11,11 @@ from duomi_pipeline.jobs import MISSING_AND_FAILED_FOR_NOW, generate_missing_ima
 from duomi_pipeline.partition_runs import IMAGES_KEY, active_runs, end_dead_runs, keys_in_flight, partition_ranges
 from duomi_pipeline.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.resources import DuomiResource
-from duomi_pipeline.tracking import observation, observed_versions, partition_changes
+from duomi_pipeline.tracking import observation, observed_versions, partition_changes, track
 
 INTERVAL = 30  # seconds between two looks
-STOPPED_PAUSE = 900.0  # seconds to leave a service or cap alone that stopped the last run
+STOPPED_PAUSE = 900.0  # seconds to leave what stopped the last run alone: the service, a cap, the user
+MAX_NEW = 2_000  # prompts that one look tells Dagster of; the next look goes on, so a tick always ends in time
 _MAX_NAMED = 20
 
 
@@ -35,13 +36,13 @@ def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg
         in_flight = keys_in_flight(instance, existing)
         changes = partition_changes(sources, existing, observed_versions(instance), in_flight)
         retired = set(changes.retire)
-        order = [key for key in existing if key not in retired] + list(changes.add)
+        order = [key for key in existing if key not in retired] + list(changes.add[:MAX_NEW])
         requests, waiting = _requests(session, session.plan(sources.prompts), order, bool(active_runs(instance)))
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else dg.SkipReason(waiting),
-        dynamic_partitions_requests=_partition_requests(changes.add, changes.retire),
-        asset_events=[observation(prompt) for prompt in changes.observe],
+        dynamic_partitions_requests=_partition_requests(changes.add[:MAX_NEW], changes.retire),
+        asset_events=[observation(prompt) for prompt in changes.observe[:MAX_NEW]],
     )
 
 
@@ -53,9 +54,11 @@ def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg
 )
 def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> list[dg.RunRequest]:
     """Image runs over what failed for now, or the manifest alone where there is nothing to generate."""
+    sources = duomi.sources()
+    track(context.instance, sources)
     order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     with duomi.session() as session:
-        plan = session.plan(duomi.sources().prompts)
+        plan = session.plan(sources.prompts)
     runs = _image_runs(plan, order, wanted=_ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]))
     return runs or [dg.RunRequest(asset_selection=[dg.AssetKey("results_manifest")])]
 
@@ -63,14 +66,13 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
 def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool) -> tuple[list[dg.RunRequest], str]:
     """The runs to start now, and why there are none."""
     now = time.time()
-    due = {entry.prompt.id for entry in plan.wanted([State.FAILED_FOR_NOW]) if entry.is_due(now)}
-    wanted = _ids(plan, GENERATED_BY_ITSELF) | due
+    wanted = {e.prompt.id for e in plan.wanted([*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]) if e.is_due(now)}
     if not wanted:
         return [], f"Nothing to generate: {_summary(plan)}."
     if running:
         return [], f"{len(wanted)} prompts wait for the image run that is going on."
     last = session.ledger.last_run()
-    if last and last.stopped_by in ("service", "cap", "store") and now - (last.ended_at or 0) < STOPPED_PAUSE:
+    if last and last.stopped_by and now - (last.ended_at or 0) < STOPPED_PAUSE:
         return [], f"{len(wanted)} prompts wait: the last run was stopped. {last.message}"
     return _image_runs(plan, order, wanted), ""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from duomi_pipeline.engine import Outcome, Stop
+from duomi_pipeline.engine import Outcome, PlannedPrompt, Stop
 from duomi_pipeline.prompts import Prompt
 
 _NAMED = 20  # failures in the text; the metadata table has all
@@ -12,17 +12,23 @@ _MAX_ROWS = 500
 
 
 def failure(
-    outcomes: Sequence[Outcome], remaining: Sequence[Prompt], unknown: Sequence[str], stop: Stop | None
+    outcomes: Sequence[Outcome],
+    remaining: Sequence[Prompt],
+    left: Sequence[PlannedPrompt],
+    unknown: Sequence[str],
+    stop: Stop | None,
 ) -> dg.Failure | None:
     """The failure of a run, `None` if every picture is there.
 
     Args:
         outcomes: of all prompts that were reached.
         remaining: prompts that were not.
+        left: prompts without a picture that the run was not to generate.
         unknown: partitions whose row or file is gone.
         stop: why the run ended early.
     """
     failed = [(o.prompt.id, str(o.failure)) for o in outcomes if o.failure is not None]
+    failed += [(entry.prompt.id, _why_left(entry)) for entry in left]
     failed += [(key, "there is no such prompt any more: its row or file is gone") for key in unknown]
     if not failed and not remaining:
         return None
@@ -42,3 +48,8 @@ def failure(
     }
     # Retries are the engine's, by error class: a second layer of them would multiply the cost.
     return dg.Failure("\n".join(lines), metadata=metadata, allow_retries=False)
+
+
+def _why_left(entry: PlannedPrompt) -> str:
+    reason = entry.purchase.error_message if entry.purchase else None
+    return f"left as it is ({entry.state.value}){f': {reason}' if reason else ''}"

@@ -84,7 +84,7 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     here = [prompt for prompt in sources.prompts if prompt.id in set(keys)]
     track(context.instance, sources, here)
     plan = session.plan(here, config.parameters())
-    wanted, kept = _split(plan.entries, config)
+    wanted, kept, left = _split(plan.entries, config)
     events = ImageEvents.of(context.instance, session.store, keys, session.settings.currency)
     for entry, selection in kept:
         context.log_event(events.kept(entry, selection))
@@ -99,22 +99,29 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
             if outcome.status != "failed" and outcome.selection is not None:
                 context.log_event(events.made(outcome, outcome.selection))
             OUTCOME_LISTENER.get()(outcome)
-    refresh_manifest(context, duomi, session)
     unknown = sorted(set(keys) - {prompt.id for prompt in here})
-    if problem := failure(outcomes, batch.remaining, unknown, batch.stop_reason):
+    problem = failure(outcomes, batch.remaining, left, unknown, batch.stop_reason)
+    try:
+        refresh_manifest(context, duomi, session)
+    except OSError as error:
+        # Not to be lost, but of less weight than prompts that failed.
+        context.log.exception("The manifest could not be written")
+        problem = problem or dg.Failure(f"The pictures are there, the manifest is not: {error}", allow_retries=False)
+    if problem is not None:
         raise problem
 
 
 def _split(
     entries: Sequence[PlannedPrompt], config: ImagesConfig
-) -> tuple[list[PlannedPrompt], list[tuple[PlannedPrompt, Any]]]:
-    """What this run brings to a current picture (or finds current), and what it leaves as it is."""
+) -> tuple[list[PlannedPrompt], list[tuple[PlannedPrompt, Any]], list[PlannedPrompt]]:
+    """What this run brings to a current picture (or finds current), and what it leaves: with and without a picture."""
     states = config.wanted_states() | {State.CURRENT}
     wanted = [entry for entry in entries if entry.state in states or entry.resumes]
     chosen = {entry.prompt.id for entry in wanted}
-    left = [entry for entry in entries if entry.prompt.id not in chosen]
-    kept = [(e, e.selection) for e in left if e.selection and e.selection.files and e.state is not State.MISSING]
-    return wanted, kept
+    others = [entry for entry in entries if entry.prompt.id not in chosen]
+    kept = [(e, e.selection) for e in others if e.state in (State.OUTDATED, State.CHANGED)]
+    left = [entry for entry in others if entry.state not in (State.OUTDATED, State.CHANGED)]
+    return wanted, kept, left
 
 
 def _door(context: dg.AssetExecutionContext) -> str:

@@ -124,14 +124,14 @@ def _words(body: dict[str, Any]) -> set[str]:
 
 
 def _images(body: Any) -> tuple[Image, ...]:
-    """All pictures under `images` or `data`, down to three levels."""
+    """All pictures under `images` or `data`, down to three levels; bytes rather than addresses, which may die."""
     for _ in range(3):
         if not isinstance(body, dict):
             break
-        for name in ("images", "data"):
-            entries = body.get(name)
-            if isinstance(entries, list) and (found := tuple(filter(None, map(_image, entries)))):
-                return found
+        lists = [entries for name in ("images", "data") if isinstance(entries := body.get(name), list)]
+        found = [images for entries in lists if (images := tuple(filter(None, map(_image, entries))))]
+        if found:
+            return next((images for images in found if images[0].data is not None), found[0])
         body = body.get("data")
     return ()
 

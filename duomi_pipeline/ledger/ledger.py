@@ -235,7 +235,7 @@ class Ledger(LedgerReader):
             self._change(connection, purchase.id, state="saved", seed=purchase.seed, error_class=None, retry_at=None)
             on_the_wire = (posts.c.purchase_id == purchase.id) & (posts.c.billing == "sent")
             connection.execute(update(posts).where(on_the_wire).values(billing="billed", answered_at=time.time()))
-            if any(file.origin == "adopted" for file in selection.files):
+            if purchase.state == "ambiguous" and any(file.origin == "adopted" for file in selection.files):
                 _answer_found(connection, purchase.id)
             mine = (pictures.c.purchase_id == purchase.id) & (pictures.c.prompt_id == selection.prompt_id)
             connection.execute(delete(pictures).where(mine))  # of files that are gone and are replaced by these

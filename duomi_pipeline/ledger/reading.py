@@ -1,7 +1,7 @@
 """What the ledger tells: bulk looks for plans and status, single ones for the step at hand. Never writes."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select
@@ -59,6 +59,12 @@ class LedgerReader:
         """One chain by its id."""
         with self.database.read() as connection:
             return purchase(connection, purchase_id)
+
+    def purchases(self, ids: Collection[int]) -> dict[int, Purchase]:
+        """Chains by their ids, in one look."""
+        with self.database.read() as connection:
+            rows = connection.execute(select(purchases).where(purchases.c.state == "saved")).mappings()
+            return {row["id"]: _purchase(row) for row in rows if row["id"] in ids}
 
     def sent_at(self, purchase_id: int) -> float:
         """When the last POST of a chain went out, in seconds since 1970."""

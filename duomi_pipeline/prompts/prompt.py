@@ -75,11 +75,16 @@ class Reading:
 
 def file_prompt_id(stem: str) -> str:
     """Partition key of a JSON file: its stem reduced to safe characters, with a hash where that changed it."""
-    reduced = re.sub(r"[^A-Za-z0-9_-]", "_", stem)
-    if reduced == stem and len(stem) <= MAX_ID_LENGTH - len("json_"):
-        return f"json_{stem}"
-    digest = hashlib.sha256(stem.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"json_{reduced[: MAX_ID_LENGTH - len('json_') - 9]}-{digest}"
+    return "json_" + safe_name(stem, MAX_ID_LENGTH - len("json_"))
+
+
+def safe_name(name: str, length: int = MAX_ID_LENGTH) -> str:
+    """A name reduced to `[A-Za-z0-9_-]` and a length, with a short hash of the original where that changed it."""
+    reduced = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    if reduced == name and len(name) <= length:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{reduced[: length - 9]}-{digest}"
 
 
 def safe_prefix(name: str) -> str:

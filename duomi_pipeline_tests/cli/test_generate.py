@@ -32,7 +32,7 @@ def test_an_edited_prompt_is_one_request_and_other_edits_are_none(home: Path, sa
     os.utime(home / "out" / "prompt_json" / "tower.json")
     assert duomi(home, "generate").returncode == 0
     assert sandbox.books.totals().posts == 5
-    assert sandbox.books.posts()[-1].prompt.startswith("A blue boat")
+    assert (sandbox.books.posts()[-1].prompt or "").startswith("A blue boat")
 
 
 def test_json_holds_counts_spend_and_one_result_per_prompt(home: Path, sandbox: SandboxServer) -> None:

@@ -170,7 +170,10 @@ class Home:
     def age_ledger(self, seconds: float) -> None:
         """Let time pass: everything that the ledger says happened so much earlier."""
         with closing(sqlite3.connect(self.path / "out" / "ledger.db")) as db:
-            db.execute("UPDATE purchases SET created_at = created_at - ?, updated_at = updated_at - ?, answered_at = answered_at - ?", [seconds] * 3)
+            db.execute(
+                "UPDATE purchases SET created_at = created_at - ?, updated_at = updated_at - ?, answered_at = answered_at - ?",
+                [seconds] * 3,
+            )
             db.execute("UPDATE posts SET sent_at = sent_at - ?", [seconds])
             db.execute("UPDATE runs SET alive_until = alive_until - ?", [seconds])
             db.commit()

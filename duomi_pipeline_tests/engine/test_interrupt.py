@@ -61,6 +61,18 @@ def test_a_picture_that_was_adopted_was_billed_for_sure(home: Home) -> None:
     assert (home.money().billed, home.money().maybe_billed) == (1, 0)
 
 
+def test_an_adopted_picture_says_nothing_of_an_answer_that_was_lost_before_its_own_came(home: Home) -> None:
+    home.sandbox.change_faults(rate_hang=1)
+    home.write("a", "a lighthouse")
+    worker = home.worker(timeout=60)
+    wait_until(lambda: home.billed == 1, "the first request to be on the wire")
+    worker.kill()
+    home.sandbox.change_faults(rate_hang=0)
+    assert home.worker(spec={"die_at": BETWEEN_FILE_AND_RECORD}).result()["exit"] == -9
+    finish(home)
+    assert (home.money().billed, home.money().maybe_billed) == (1, 1)
+
+
 def test_a_kill_leaves_nothing_behind_in_the_folder_once_the_next_run_is_done(home: Home) -> None:
     home.write("a", "a lighthouse")
     assert home.worker(spec={"die_at": BEFORE_THE_RENAME}).result()["exit"] == -9
