@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from duomi_pipeline.settings import Size
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -68,6 +70,11 @@ def read_international_text(chunk: Chunk) -> tuple[str, str] | None:
         return None
     text = rest[2:].split(b"\0", 2)
     return (key.decode("latin-1"), text[2].decode("utf-8", "replace")) if len(text) == 3 else None
+
+
+def png_size(png: bytes) -> Size:
+    """Width and height that the header of a whole PNG says."""
+    return Size(*struct.unpack_from(">II", png, len(SIGNATURE) + 8))
 
 
 def with_texts(png: bytes, texts: Mapping[str, str]) -> bytes:

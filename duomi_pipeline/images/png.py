@@ -7,11 +7,10 @@ from typing import Self
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from duomi_pipeline.images.chunks import SIGNATURE, BrokenPngError, walk
+from duomi_pipeline.images.chunks import SIGNATURE, BrokenPngError, png_size, walk
 from duomi_pipeline.settings import Size
 
 MAX_PIXELS = 80_000_000
-Image.MAX_IMAGE_PIXELS = None  # checked below, before a pixel is decoded; Pillow's own check only warns at first
 THUMBNAIL_SIDES = (144, 128, 112, 96, 64)  # the longer side, in pixels
 MAX_THUMBNAIL_BYTES = 700  # as base64 in Markdown below 1,000 characters: what the UI shows in the page itself
 _THUMBNAIL_QUALITY = 25
@@ -94,16 +93,26 @@ def check_whole(png: bytes) -> None:
 def _decoded(data: bytes) -> tuple[Image.Image, str]:
     if data.startswith(SIGNATURE):
         check_whole(data)
+        _check_pixels(png_size(data))
     try:
         picture = Image.open(io.BytesIO(data))
-        if picture.width * picture.height > MAX_PIXELS:
-            raise NotAPictureError(f"the picture is too large: {picture.width}x{picture.height}")
+        _check_pixels(Size(*picture.size))
         picture.load()
     except UnidentifiedImageError as error:
         raise NotAPictureError(f"not a picture: it begins with {data[:16]!r}") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise NotAPictureError(f"the picture is too large: {error}") from error
+    except NotAPictureError:
+        raise
     except (OSError, SyntaxError, ValueError) as error:
         raise NotAPictureError(f"the picture is damaged: {error}") from error
     return picture, picture.format or "unknown"
+
+
+def _check_pixels(size: Size) -> None:
+    """Refuse before a pixel is decoded what would fill the memory."""
+    if size.width * size.height > MAX_PIXELS:
+        raise NotAPictureError(f"the picture is too large: {size}")
 
 
 def _thumbnail(picture: Image.Image) -> bytes:
