@@ -37,6 +37,7 @@ class Proof:
     """What the three books say.
 
     Attributes:
+        broken_answers: purchases whose paid pictures were broken beyond repair.
         lost_to_faults: POSTs whose answer a fault lost, by the ledger.
         on_the_wire: prompts whose POST was unanswered at a kill, by the ledger.
         broken: files that were not whole, at any look.
@@ -53,6 +54,7 @@ class Proof:
     posts: int = 0
     bought_twice: list[str] = field(default_factory=list)
     lost_to_faults: int = 0
+    broken_answers: int = 0
     on_the_wire: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -63,7 +65,8 @@ class Proof:
         checks = {
             "every prompt has a picture, or a named reason": self.current + sum(self.reasons.values()) == self.prompts,
             "no file was broken at any look": not self.broken,
-            "bought more than once: at most what was on the wire at a kill": extra <= len(self.on_the_wire),
+            "bought more than once: at most what was on the wire at a kill, or answered with broken bytes": extra
+            <= len(self.on_the_wire) + self.broken_answers,
             "the ledger never says less than was billed": self.ledger_billed + self.ledger_maybe >= self.billed,
         }
         return [promise for promise, holds in checks.items() if not holds]
@@ -81,6 +84,7 @@ class Proof:
             ("pictures that the sandbox billed", self.billed),
             ("billed more than once, by the sandbox", self.bought_twice or 0),
             ("billed, by the ledger", self.ledger_billed),
+            ("of these: answered with broken bytes", self.broken_answers),
             ("may have been billed twice, by the ledger", self.ledger_maybe),
             ("of these: answers lost to a fault", self.lost_to_faults),
             ("of these: POSTs on the wire at a kill", self.on_the_wire or 0),
@@ -172,6 +176,7 @@ def _compare(home: Path, sandbox: SandboxServer, proof: Proof) -> None:
         chains = session.ledger.chains([entry.request.key for entry in plan.entries])
         prompt_of = {entry.request.key: entry.prompt.id for entry in plan.entries}
         posts = session.ledger.posts_of([chain.id for chain in chains])
+        proof.broken_answers = sum(chain.error_class == "bad_image" for chain in chains)
         for chain in chains:
             lost = [post for post in posts.get(chain.id, []) if post.billing == "ambiguous"]
             # A fault's lost answer was noted by the run that met it; nobody was left to note that of a kill.

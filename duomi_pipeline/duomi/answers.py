@@ -34,7 +34,7 @@ _MAX_MESSAGE = 300
 
 @dataclass(frozen=True)
 class Image:
-    """One picture of an answer: an address to download, or the bytes themselves."""
+    """One picture of an answer: an address to download, the bytes themselves, or both."""
 
     url: str | None = None
     data: bytes | None = None
@@ -124,14 +124,16 @@ def _words(body: dict[str, Any]) -> set[str]:
 
 
 def _images(body: Any) -> tuple[Image, ...]:
-    """All pictures under `images` or `data`, down to three levels; bytes rather than addresses, which may die."""
+    """All pictures under `images` or `data`, down to three levels; told under both, they are joined one by one."""
     for _ in range(3):
         if not isinstance(body, dict):
             break
         lists = [entries for name in ("images", "data") if isinstance(entries := body.get(name), list)]
         found = [images for entries in lists if (images := tuple(filter(None, map(_image, entries))))]
+        if len(found) == 2 and len(found[0]) == len(found[1]):
+            return tuple(Image(one.url or other.url, one.data or other.data) for one, other in zip(*found, strict=True))
         if found:
-            return next((images for images in found if images[0].data is not None), found[0])
+            return found[0]
         body = body.get("data")
     return ()
 
@@ -144,11 +146,10 @@ def _image(entry: Any) -> Image | None:
     if not isinstance(entry, dict):
         return None
     encoded, url = entry.get("b64_json"), entry.get("url")
+    told = _image(url) if isinstance(url, str) else None
     if isinstance(encoded, str) and encoded:
-        return Image(data=_decoded(encoded))
-    if isinstance(url, str) and url:
-        return _image(url)
-    return None
+        return Image(told.url if told else None, _decoded(encoded))
+    return told
 
 
 def _decoded(text: str) -> bytes:

@@ -150,9 +150,10 @@ class Buyer:
         if isinstance(answer, Task):
             self.ledger.accepted(purchase, post, answer.id)
             return self._wait(request, replace(purchase, task_id=answer.id, state="planned"))
-        if urls := [image.url for image in answer.images if image.url]:
+        urls = [image.url for image in answer.images if image.url]
+        if len(urls) == len(answer.images):
             self.ledger.answered(purchase, post, urls, answer.seed)
-        # Bytes in the answer go straight to the folder: a file found there later says whose it is.
+        # Bytes without an address go straight to the folder: a file found there later says whose it is.
         return answer
 
     def _wait(self, request: ImageRequest, purchase: Purchase) -> Pictures:
@@ -191,9 +192,13 @@ class Buyer:
             return [self._png(image, request) for image in renewed.images]
 
     def _png(self, image: Image, request: ImageRequest) -> Png:
-        """A whole picture of the delivery size; an address is tried a few times."""
+        """A whole picture of the delivery size: from the answer's bytes, else from its address, tried a few times."""
         if image.data is not None:
-            return _checked(image.data, request)
+            try:
+                return _checked(image.data, request)
+            except BadImage:
+                if image.url is None:
+                    raise
         wait = DOWNLOAD_WAIT
         for _ in range(DOWNLOADS - 1):
             try:

@@ -225,6 +225,7 @@ def test_the_services_daily_limit_stops_until_tomorrow(sandbox: SandboxServer) -
         (formatdate(time.time() - 100, usegmt=True), 0.0),
         (formatdate(time.time() + 100_000, usegmt=True), MAX_RETRY_AFTER),
     ],
+    ids=["7", "1.5", "0", "-5", "100000", "inf", "none", "soon", "nan", "date gone", "date to come"],
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_wait_that_the_service_asks_for_is_read_and_capped(status: int, header: str, seconds: float | None) -> None:

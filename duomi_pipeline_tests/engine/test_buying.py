@@ -296,3 +296,11 @@ def test_a_seed_of_any_size_does_not_lose_a_paid_picture(home: Home) -> None:
     with ScriptedService(Answer(body)) as service:
         run = home.run(base_url=service.url)
     assert run.counts["generated"] == 1
+
+
+def test_broken_bytes_in_an_answer_are_made_good_from_its_address(home: Home) -> None:
+    home.sandbox.change_faults(answer="both", rate_html_image=0.6)
+    home.write_many(6)
+    run = home.run()
+    assert run.counts["generated"] == 6
+    assert home.posts == 6
