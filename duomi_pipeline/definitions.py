@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from duomi_pipeline.assets.gallery import gallery
 from duomi_pipeline.assets.generated_images import build_generated_images
 from duomi_pipeline.assets.prompts import prompt_files, prompt_table, prompts
 from duomi_pipeline.assets.results_manifest import results_manifest
@@ -34,6 +35,7 @@ def build_defs(home: Path | None = None) -> dg.Definitions:
             prompts,
             generated_images,
             results_manifest,
+            gallery,
         ],
         jobs=[generate_missing_images, regenerate_images],
         sensors=[new_prompts],

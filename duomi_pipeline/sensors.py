@@ -16,6 +16,7 @@ from duomi_pipeline.tracking import observation, observed_versions, partition_ch
 INTERVAL = 30  # seconds between two looks
 STOPPED_PAUSE = 900.0  # seconds to leave what stopped the last run alone: the service, a cap, the user
 MAX_NEW = 2_000  # prompts that one look tells Dagster of; the next look goes on, so a tick always ends in time
+MAX_RUNS = 5  # runs that one look asks for: where the service stops one, those behind it send a request each
 _MAX_NAMED = 20
 
 
@@ -80,7 +81,10 @@ def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool)
 def _image_runs(plan: Plan, order: Sequence[str], wanted: set[str]) -> list[dg.RunRequest]:
     config = images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW))
     ranges = partition_ranges(order, wanted, passable=_ids(plan, [State.CURRENT]))
-    return [dg.RunRequest(asset_selection=[IMAGES_KEY], run_config=config, tags=dict(r.tags)) for r in ranges]
+    return [
+        dg.RunRequest(asset_selection=[IMAGES_KEY], run_config=config, tags=dict(found.tags))
+        for found in ranges[:MAX_RUNS]
+    ]
 
 
 def _ids(plan: Plan, states: Sequence[State] | frozenset[State]) -> set[str]:

@@ -205,6 +205,11 @@ class Settings(BaseSettings):
         return Parameters(**{name: getattr(self, name) for name in Parameters.model_fields})
 
     @property
+    def price(self) -> float | None:
+        """Price of one picture, `None` where unknown; the sandbox is free, whatever the service costs."""
+        return 0.0 if self.uses_sandbox else self.price_per_image
+
+    @property
     def uses_sandbox(self) -> bool:
         """Whether the built-in sandbox answers instead of the service."""
         return self.base_url == SANDBOX or not (self.base_url or self.api_key)

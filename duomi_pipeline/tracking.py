@@ -74,16 +74,17 @@ def observation(prompt: Prompt) -> dg.AssetObservation:
 
 
 def track(instance: dg.DagsterInstance, sources: Sources, prompts: Iterable[Prompt] | None = None) -> PartitionChanges:
-    """Bring partitions and observations up to date; `prompts` limits it to some of them."""
+    """Bring partitions and observations up to date; `prompts` limits it to some of them, and retires none."""
     existing = instance.get_dynamic_partitions(PARTITIONS_NAME)
     changes = partition_changes(sources, existing, observed_versions(instance), keys_in_flight(instance, existing))
     only = None if prompts is None else {prompt.id for prompt in prompts}
     add = [key for key in changes.add if only is None or key in only]
     if add:
         instance.add_dynamic_partitions(PARTITIONS_NAME, add)
-    for key in changes.retire:
+    retire = changes.retire if prompts is None else ()
+    for key in retire:
         instance.delete_dynamic_partition(PARTITIONS_NAME, key)
     observe = tuple(prompt for prompt in changes.observe if only is None or prompt.id in only)
     for prompt in observe:
         instance.report_runless_asset_event(observation(prompt))
-    return PartitionChanges(tuple(add), changes.retire, observe)
+    return PartitionChanges(tuple(add), retire, observe)

@@ -65,8 +65,8 @@ class Proof:
         checks = {
             "every prompt has a picture, or a named reason": self.current + sum(self.reasons.values()) == self.prompts,
             "no file was broken at any look": not self.broken,
-            "bought more than once: at most what was on the wire at a kill, or answered with broken bytes": extra
-            <= len(self.on_the_wire) + self.broken_answers,
+            "bought more than once: at most what was on the wire at a kill, or lost to a fault": extra
+            <= len(self.on_the_wire) + self.broken_answers + self.lost_to_faults,
             "the ledger never says less than was billed": self.ledger_billed + self.ledger_maybe >= self.billed,
         }
         return [promise for promise, holds in checks.items() if not holds]
@@ -184,19 +184,23 @@ def _compare(home: Path, sandbox: SandboxServer, proof: Proof) -> None:
             proof.on_the_wire += [prompt_of[chain.request_key]] * killed
             proof.lost_to_faults += len(lost) - killed
     for entry in plan.entries:
-        if entry.state.value != "current":
-            proof.reasons[(entry.purchase and entry.purchase.error_class) or "no reason"] += 1
+        if entry.state.value != "current" and entry.purchase is not None and entry.purchase.error_class:
+            proof.reasons[entry.purchase.error_class] += 1
 
 
 FAULTS = {
     "async": Faults(
         picture="flat", latency=0.01, latency_jitter=0.02, task_seconds=0.6, early_404_seconds=0.3, rate_429=0.05,
         rate_503=0.05, rate_500_html=0.03, rate_reset_before=0.03, rate_poll_error=0.1, rate_poll_404=0.1,
-        rate_empty_success=0.1, rate_truncated_download=0.1, rate_html_image=0.05, retry_after=0.2,
+        rate_empty_success=0.1, rate_truncated_download=0.1, rate_html_image=0.05, rate_html_200=0.02, rate_reset_after=0.02,
+        rate_truncated_answer=0.02, rate_truncated_image=0.03, rate_jpeg_as_png=0.05, rate_wrong_size=0.05,
+        rate_hang=0.005, hang_seconds=5, retry_after=0.2,
     ),
     "sync": Faults(
         picture="flat", latency=0.1, latency_jitter=0.2, answer="both", rate_429=0.05, rate_503=0.05,
-        rate_500_html=0.03, rate_reset_before=0.03, rate_truncated_download=0.1, rate_html_image=0.05, retry_after=0.2,
+        rate_500_html=0.03, rate_reset_before=0.03, rate_truncated_download=0.1, rate_html_image=0.05, rate_html_200=0.02,
+        rate_reset_after=0.02, rate_truncated_answer=0.02, rate_truncated_image=0.03, rate_jpeg_as_png=0.05,
+        rate_wrong_size=0.05, rate_hang=0.005, hang_seconds=5, retry_after=0.2,
     ),
 }  # fmt: skip
 

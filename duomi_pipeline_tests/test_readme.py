@@ -92,7 +92,7 @@ def test_make_dev_serves_the_ui_with_all_assets_and_no_load_error(clone: Path) -
         finally:
             os.killpg(server.pid, signal.SIGINT)
             server.wait(timeout=60)
-    assert assets == {"prompt_table", "prompt_files", "prompts", "generated_images", "results_manifest"}
+    assert assets == {"prompt_table", "prompt_files", "prompts", "generated_images", "results_manifest", "gallery"}
     assert "BetaWarning" not in log.read_text()
 
 

@@ -1,6 +1,6 @@
 """How a run that did not bring every picture fails: by name, with the reason and what to do next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -15,7 +15,7 @@ def failure(
     outcomes: Sequence[Outcome],
     remaining: Sequence[Prompt],
     left: Sequence[PlannedPrompt],
-    unknown: Sequence[str],
+    unknown: Mapping[str, str],
     stop: Stop | None,
 ) -> dg.Failure | None:
     """The failure of a run, `None` if every picture is there.
@@ -24,12 +24,12 @@ def failure(
         outcomes: of all prompts that were reached.
         remaining: prompts that were not.
         left: prompts without a picture that the run was not to generate.
-        unknown: partitions whose row or file is gone.
+        unknown: partitions without a prompt, and why.
         stop: why the run ended early.
     """
     failed = [(o.prompt.id, str(o.failure)) for o in outcomes if o.failure is not None]
     failed += [(entry.prompt.id, _why_left(entry)) for entry in left]
-    failed += [(key, "there is no such prompt any more: its row or file is gone") for key in unknown]
+    failed += list(unknown.items())
     if not failed and not remaining:
         return None
     good = sum(outcome.failure is None for outcome in outcomes)

@@ -81,7 +81,8 @@ def build_generated_images(code_version: str) -> dg.AssetsDefinition:
 
 def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: DuomiResource, session: Session) -> None:
     sources, keys = duomi.sources(), list(context.partition_keys)
-    here = [prompt for prompt in sources.prompts if prompt.id in set(keys)]
+    mine = set(keys)
+    here = [prompt for prompt in sources.prompts if prompt.id in mine]
     track(context.instance, sources, here)
     plan = session.plan(here, config.parameters())
     wanted, kept, left = _split(plan.entries, config)
@@ -99,7 +100,7 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
             if outcome.status != "failed" and outcome.selection is not None:
                 context.log_event(events.made(outcome, outcome.selection))
             OUTCOME_LISTENER.get()(outcome)
-    unknown = sorted(set(keys) - {prompt.id for prompt in here})
+    unknown = {key: sources.why_absent(key) for key in sorted(mine - {prompt.id for prompt in here})}
     problem = failure(outcomes, batch.remaining, left, unknown, batch.stop_reason)
     try:
         refresh_manifest(context, duomi, session)

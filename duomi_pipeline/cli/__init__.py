@@ -16,6 +16,7 @@ _COMMANDS = {
     "status": "How many prompts are in which state, what was spent, the last run.",
     "why": "What a prompt's picture was made from, and why it is in its state.",
     "manifest": "Write the results manifest.",
+    "gallery": "Write the gallery: all pictures, to look at.",
     "ledger": "Rebuild a lost ledger from the pictures.",
     "sandbox": "Run the sandbox service alone.",
     "doctor": "Check settings, key, folders, database and Dagster; say what to do.",

@@ -86,7 +86,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     if "://" not in settings.image_dir:
         folders.append(Path(settings.image_dir))
     for folder in map(settings.path, folders):
-        trial = folder / f".duomi-{secrets.token_hex(4)}.tmp"
+        trial = folder / f".trial-{secrets.token_hex(4)}.tmp"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             trial.write_bytes(b"")

@@ -11,7 +11,9 @@ from pydantic import ValidationError
 
 from duomi_pipeline.cli.console import amount, json_option, print_json, warn_of
 from duomi_pipeline.cli.report import Report
+from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, PlannedPrompt, Session, State
+from duomi_pipeline.engine.mending import survey
 from duomi_pipeline.engine.plan import requests_to_buy
 from duomi_pipeline.prompts import Prompt, read_sources, write_single_prompt
 from duomi_pipeline.prompts.sources import Sources
@@ -71,18 +73,26 @@ def generate(**flags: Any) -> None:
     settings = Settings.load()
     parameters = _parameters(flags)
     ids = set(flags["ids"]) or None
+    if flags["source"] == "prompt" and flags["dry_run"]:
+        click.echo("1 prompt to bring to a picture; nothing was kept or sent", err=True)
+        return
     if flags["source"] == "prompt":
         ids, parameters = {_keep_single_prompt(settings, flags["text"], parameters)}, Parameters()
     elif flags["text"]:
         raise click.UsageError("--prompt goes with --source prompt")
     sources = read_sources(settings)
+    if flags["source"] == "sqlite" and "db_" in sources.unreadable:
+        raise click.UsageError(sources.unreadable["db_"])
     warn_of(sources.problems)
     selected = _selected(sources, flags["source"], ids, flags["limit"])
     with Session(settings) as session:
+        _check_ledger(session)
         plan = session.plan(selected, parameters)
     wanted = plan.wanted(_states(flags))
     _announce(settings, wanted, force=flags["force"])
     if flags["dry_run"]:
+        if flags["as_json"]:
+            print_json(Report.of(settings, plan, wanted, [], None).as_json())
         return
     _confirm(settings, wanted, force=flags["force"], yes=flags["yes"])
     report = _run(settings, sources, plan, wanted, parameters, flags)
@@ -91,6 +101,15 @@ def generate(**flags: Any) -> None:
     else:
         click.echo(report.as_text())
     sys.exit(report.exit_code)
+
+
+def _check_ledger(session: Session) -> None:
+    """Refuse to buy again what lies in the folder: an empty ledger beside our pictures is a lost one."""
+    if session.ledger.selections():
+        return
+    if found := survey(session).unrecorded:
+        where = f"{len(found)} pictures are in {session.store.base}"
+        raise click.UsageError(f"The ledger is empty, but {where}. Run `duomi ledger rebuild` first.")
 
 
 def _run(
@@ -159,19 +178,21 @@ def _states(flags: dict[str, Any]) -> frozenset[State]:
     return frozenset(State) if flags["force"] else frozenset(states)
 
 
-def _requests(wanted: list[PlannedPrompt], *, force: bool) -> int:
-    return len({entry.request.key for entry in wanted}) if force else len(requests_to_buy(wanted))
+def _requests(wanted: list[PlannedPrompt], *, force: bool) -> list[ImageRequest]:
+    every = {entry.request.key: entry.request for entry in wanted}
+    return list((every if force else requests_to_buy(wanted)).values())
 
 
 def _announce(settings: Settings, wanted: list[PlannedPrompt], *, force: bool) -> None:
     requests = _requests(wanted, force=force)
-    price = None if settings.price_per_image is None else requests * settings.batch_size * settings.price_per_image
+    pictures = sum(request.pictures for request in requests)
+    price = None if settings.price is None else pictures * settings.price
     where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
     cost = "" if settings.uses_sandbox or not requests else f", cost: {amount(price, settings.currency)}"
-    click.echo(f"{len(wanted)} prompts to bring to pictures, {requests} requests to {where}{cost}", err=True)
+    click.echo(f"{len(wanted)} prompts to bring to pictures, {len(requests)} requests to {where}{cost}", err=True)
 
 
 def _confirm(settings: Settings, wanted: list[PlannedPrompt], *, force: bool, yes: bool) -> None:
-    many = _requests(wanted, force=force) > CONFIRM_ABOVE
+    many = len(_requests(wanted, force=force)) > CONFIRM_ABOVE
     if many and not yes and settings.host_kind == "service" and sys.stdin.isatty():
         click.confirm("Go on?", abort=True, err=True)

@@ -26,7 +26,7 @@ def plan(as_json: bool) -> None:
     wanted = found.wanted(GENERATED_BY_ITSELF)
     requests = requests_to_buy(wanted)
     pictures = sum(request.pictures for request in requests.values())
-    cost = None if settings.price_per_image is None else pictures * settings.price_per_image
+    cost = None if settings.price is None else pictures * settings.price
     if as_json:
         print_json(
             {

@@ -11,7 +11,7 @@ from duomi_pipeline.ledger import Money, RunRecord
 from duomi_pipeline.settings import Settings
 
 EXIT_FAILED = 1
-EXIT_CODES: Mapping[str, int] = {"service": 3, "cap": 4, "interrupted": 130, "store": EXIT_FAILED}
+EXIT_CODES: Mapping[str, int] = {"service": 3, "cap": 4, "interrupted": 130, "store": EXIT_FAILED, "error": EXIT_FAILED}
 _MAX_NAMED = 20
 
 

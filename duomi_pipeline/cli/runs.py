@@ -56,7 +56,7 @@ def run_in_process(
         with Session(settings) as session:
             session.ledger.start_run(run_id, "cli")
             end_dead_runs(instance, session.ledger)
-        track(instance, sources)
+        track(instance, sources, [entry.prompt for entry in plan.entries])
         order = instance.get_dynamic_partitions(PARTITIONS_NAME)
         for partitions in partition_ranges(order, ids, passable):
             error = _execute(instance, settings, partitions, config, run_id)

@@ -60,8 +60,8 @@ class Waiting:
     """A task that is not done yet, or whose state says nothing we know."""
 
 
-def parse_json(status: int, text: str, retry_after: float | None = None) -> dict[str, Any]:
-    """The answer's object.
+def parse_json(status: int, text: str, retry_after: float | None = None, *, of_task: bool = False) -> dict[str, Any]:
+    """The answer's object; the state of a task is left to `parse_task`, whatever code stands beside it.
 
     Raises:
         DuomiError: HTTP status or body tell of an error; also on HTTP 200.
@@ -74,7 +74,7 @@ def parse_json(status: int, text: str, retry_after: float | None = None) -> dict
     code, message = _code(body), _message(body) or _plain(text) or f"HTTP {status} without a text"
     if status >= 400:
         raise classify(status, code if code not in _FINE_CODES else "", message, retry_after)
-    if isinstance(body, dict) and code not in _FINE_CODES and not _words(body) & _FAILED:
+    if isinstance(body, dict) and code not in _FINE_CODES and not (of_task and _words(body) & _FAILED):
         raise classify(int(code) if re.fullmatch(r"[45]\d\d", code) else 400, code, message, retry_after)
     if not isinstance(body, dict):
         raise NotUnderstood(f"the answer is not JSON as agreed: {_plain(text) or 'empty'}")
@@ -87,13 +87,17 @@ class NotUnderstood(DuomiError):  # noqa: N818
     error_class = "not_understood"
 
 
-def parse_submission(body: dict[str, Any]) -> Pictures | Task:
-    """The answer to a POST: pictures (also from an asynchronous route), or a task."""
+def parse_submission(body: dict[str, Any], *, has_tasks: bool) -> Pictures | Task:
+    """The answer to a POST: pictures (also from an asynchronous route), or a task where the route has tasks.
+
+    Raises:
+        NotUnderstood: neither.
+    """
     images = _images(body)
     if images:
         return Pictures(images, _seed(body))
     for holder in (body, body.get("data")):
-        if isinstance(holder, dict):
+        if has_tasks and isinstance(holder, dict):
             task_id = holder.get("task_id") or holder.get("id")
             if isinstance(task_id, str | int) and str(task_id).strip():
                 return Task(str(task_id))

@@ -67,6 +67,7 @@ class DuomiClient:
         self._base_url = base_url.rstrip("/")
         self._timeouts = (min(CONNECT_TIMEOUT, timeout), timeout)
         key = api_key.get_secret_value() if api_key else ""
+        self._key = key
         self._api = _session(pool_size, _Login(f"Bearer {key}" if key and auth_scheme == "bearer" else key))
         self._files = _session(pool_size, _Login(""))  # without the key: pictures often lie on other hosts
         self._files.max_redirects = MAX_REDIRECTS
@@ -90,11 +91,12 @@ class DuomiClient:
             answer = self._api.post(
                 url, json=dict(request.body), timeout=self._timeouts, stream=True, allow_redirects=False
             )
-            text = _text(answer)
+            text = self._text(answer)
         except requests.RequestException as error:
             raise _sent(error) from error
         try:
-            return parse_submission(_body(answer, text))
+            has_tasks = ROUTES[request.protocol].task_path is not None
+            return parse_submission(_body(answer, text), has_tasks=has_tasks)
         except NotUnderstood as error:
             raise Ambiguous(error.message, str(answer.status_code)) from error
 
@@ -111,13 +113,13 @@ class DuomiClient:
         url = self._base_url + path.format(task_id=quote(task_id, safe=""))
         try:
             answer = self._api.get(url, timeout=self._timeouts, stream=True, allow_redirects=False)
-            text = _text(answer)
+            text = self._text(answer)
         except requests.RequestException as error:
             raise ServiceBusy(_reason(error)) from error
         if answer.status_code == 404:
             return Waiting()  # a fresh task is not found for some seconds; the total time-out ends an unknown one
         try:
-            return parse_task(_body(answer, text))
+            return parse_task(_body(answer, text, of_task=True))
         except (NotUnderstood, ConfigurationError, BadImage) as error:
             raise ServiceBusy(error.message, error.code) from error
 
@@ -163,6 +165,11 @@ class DuomiClient:
         if answer.status_code not in (200, 400, 404, 422):
             raise ServiceBusy(f"the service answered HTTP {answer.status_code}", str(answer.status_code))
 
+    def _text(self, answer: requests.Response) -> str:
+        """The body; a service that repeats the key in its words must not bring it into ledger and logs."""
+        text = b"".join(_limited(answer, MAX_ANSWER_BYTES)).decode("utf-8", "replace")
+        return text.replace(self._key, "***") if self._key else text
+
 
 class _Login(AuthBase):
     """Our `Authorization` header or none; being there, it keeps requests from taking a login of the user's `.netrc`."""
@@ -187,10 +194,6 @@ def _session(pool_size: int, login: _Login) -> requests.Session:
     return session
 
 
-def _text(answer: requests.Response) -> str:
-    return b"".join(_limited(answer, MAX_ANSWER_BYTES)).decode("utf-8", "replace")
-
-
 def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:
     """The body in pieces; urllib3 raises where it ends before its announced length."""
     total = 0
@@ -201,10 +204,10 @@ def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _body(answer: requests.Response, text: str) -> dict[str, object]:
+def _body(answer: requests.Response, text: str, *, of_task: bool = False) -> dict[str, object]:
     if 300 <= answer.status_code < 400:
         raise ConfigurationError(f"the service redirects (HTTP {answer.status_code}); check DUOMI_BASE_URL")
-    return parse_json(answer.status_code, text, _retry_after(answer))
+    return parse_json(answer.status_code, text, _retry_after(answer), of_task=of_task)
 
 
 def _retry_after(answer: requests.Response) -> float | None:

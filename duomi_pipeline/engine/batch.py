@@ -17,6 +17,7 @@ from typing import Any
 from duomi_pipeline.duomi.errors import (
     Ambiguous,
     BadImage,
+    ConfigurationError,
     DuomiError,
     NotDownloaded,
     PromptRefused,
@@ -131,7 +132,7 @@ class Batch:
                 self._try(job)
         except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
             self._error = self._error or error
-            self.stop(Stop("interrupted", f"an unforeseen error: {error!r}"))
+            self.stop(Stop("error", f"An unforeseen error: {error!r}"))
         finally:
             self._results.put(_FINISHED)
 
@@ -169,11 +170,17 @@ class Batch:
         except Held:
             self._push(job, HELD_WAIT)
         except NotYet as error:
+            self._buyer.pace.pause(error.seconds)
             self._push(job, error.seconds)
         except LimitReached as error:
             self.stop(Stop("cap", str(error)))
         except StopsTheRun as error:
-            self.stop(Stop("service", str(error)))
+            own = any(entry.prompt.overrides.said() for entry in job.entries)
+            if own and isinstance(error, ConfigurationError):  # its own model or size: no matter to the others
+                job.attempts += 1
+                self._end(job, error, "refused", final=True)
+            else:
+                self.stop(Stop("service", str(error)))
         except StoreError as error:
             self._done(self._failed(job, Failure("store", "", str(error), final=False)))
             if not isinstance(error, PictureLostError):  # what cannot be written now cannot be written next time
@@ -194,7 +201,7 @@ class Batch:
             if job.attempts < self._buyer.settings.max_attempts:
                 self._push(job, wait)
                 return
-            self._end(job, error, "failed")
+            self._end(job, error, self._paid_state(job) or "failed")
         elif isinstance(error, Ambiguous):
             if self._buyer.ledger.lost_answers(_chain(job).id) <= self._buyer.settings.ambiguous_retries:
                 self._push(job, _backoff(job.attempts))
@@ -219,6 +226,11 @@ class Batch:
             return
         self._record(job, error, "failed")
         self._push(job, 0.0)
+
+    def _paid_state(self, job: Job) -> str | None:
+        """The state of a chain that is paid and must stay known; `None` of one that is not."""
+        state = self._buyer.ledger.purchase(_chain(job).id).state
+        return state if state in ("submitted", "ready") else None
 
     def _address_lives(self, job: Job) -> bool:
         chain = self._buyer.ledger.purchase(_chain(job).id)

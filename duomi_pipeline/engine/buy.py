@@ -20,12 +20,13 @@ from duomi_pipeline.duomi.errors import (
     ServiceBusy,
     TaskTimedOut,
 )
-from duomi_pipeline.engine.outcome import Outcome
+from duomi_pipeline.engine.insist import insist
+from duomi_pipeline.engine.outcome import Failure, Outcome
 from duomi_pipeline.engine.pace import Pace
 from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
 from duomi_pipeline.engine.saving import Saver
 from duomi_pipeline.engine.throttle import Throttle
-from duomi_pipeline.images import NotAPictureError, Png, to_png
+from duomi_pipeline.images import NotAPictureError, Png, StoreError, to_png
 from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase, Selection
 from duomi_pipeline.settings import Settings
 
@@ -82,7 +83,7 @@ class Buyer:
             StoreError: the pictures cannot be written; what is paid stays recorded.
         """
         job.started_at = job.started_at or time.monotonic()
-        if job.entries[0].reusable and not job.anew:
+        if job.entries[0].reusable and not job.anew and not job.entries[0].resumes:
             return [self._reuse(job, entry, entry.reusable) for entry in job.entries]
         purchase = self._claim(job)
         first, *others = job.entries
@@ -93,7 +94,15 @@ class Buyer:
         cost = None if self.limits.price is None else self.limits.price * len(bought.files)
         outcome = self._outcome(job, first, bought, thumbnail)
         generated = replace(outcome, status="generated", attempts=job.attempts + 1, cost=cost)
-        return [generated, *(self._reuse(job, entry, bought.files) for entry in others)]
+        return [generated, *(self._copy(job, entry, bought.files) for entry in others)]
+
+    def _copy(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile]) -> Outcome:
+        """One more prompt's own files; if they cannot be written, that is no matter to those that are."""
+        try:
+            return self._reuse(job, entry, files)
+        except StoreError as error:
+            failure = Failure("store", "", str(error), final=False)
+            return Outcome(entry.prompt, entry.request, "failed", failure=failure)
 
     def _claim(self, job: Job) -> Purchase:
         if self.stopped.is_set():
@@ -121,7 +130,7 @@ class Buyer:
         else:
             pictures = self._send(request, purchase)
         pngs = self._pngs(request, purchase.id, pictures)
-        bought = replace(self.ledger.purchase(purchase.id), seed=pictures.seed)
+        bought = replace(self.ledger.purchase(purchase.id), seed=pictures.seed, run_id=self.run_id)
         return self.saver.save(entry.prompt, request, bought, pngs, "generated"), pngs[0].thumbnail
 
     def _send(self, request: ImageRequest, purchase: Purchase) -> Pictures:
@@ -138,23 +147,27 @@ class Buyer:
         try:
             answer = self.client.submit(request)
         except Ambiguous as error:
-            self.ledger.answer_lost(purchase, post, error.message)
+            lost = error.message
+            insist(lambda: self.ledger.answer_lost(purchase, post, lost))
             raise
         except BadImage:
             self.ledger.answered(purchase, post, (), None)  # an answer, so billed, but its bytes are broken
             raise
         except DuomiError:
-            self.ledger.not_sent(purchase, post)
+            insist(lambda: self.ledger.not_sent(purchase, post))
             raise
         self.throttle.answered()
         if isinstance(answer, Task):
-            self.ledger.accepted(purchase, post, answer.id)
+            insist(lambda: self.ledger.accepted(purchase, post, answer.id))
             return self._wait(request, replace(purchase, task_id=answer.id, state="planned"))
+        self._note(purchase, post, answer)
+        return answer
+
+    def _note(self, purchase: Purchase, post: int | None, answer: Pictures) -> None:
+        """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is."""
         urls = [image.url for image in answer.images if image.url]
         if len(urls) == len(answer.images):
-            self.ledger.answered(purchase, post, urls, answer.seed)
-        # Bytes without an address go straight to the folder: a file found there later says whose it is.
-        return answer
+            insist(lambda: self.ledger.answered(purchase, post, urls, answer.seed))
 
     def _wait(self, request: ImageRequest, purchase: Purchase) -> Pictures:
         """Poll a task until it has pictures. Only the service's word or the total time-out ends it."""
@@ -173,7 +186,7 @@ class Buyer:
                 found = Waiting()
                 failed_polls += 1  # says nothing about the task
             if isinstance(found, Pictures):
-                self.ledger.answered(purchase, None, [image.url or "" for image in found.images], found.seed)
+                self._note(purchase, None, found)
                 return found
             if time.time() >= deadline and (not late or polls >= LATE_POLLS or failed_polls >= 3 * LATE_POLLS):
                 given_up = late and polls >= LATE_POLLS
@@ -188,7 +201,7 @@ class Buyer:
             renewed = self.client.poll(request, purchase.task_id) if purchase.task_id else Waiting()
             if not isinstance(renewed, Pictures):
                 raise
-            self.ledger.answered(purchase, None, [image.url or "" for image in renewed.images], renewed.seed)
+            self._note(purchase, None, renewed)
             return [self._png(image, request) for image in renewed.images]
 
     def _png(self, image: Image, request: ImageRequest) -> Png:
@@ -220,13 +233,14 @@ class Buyer:
         return self._outcome(job, entry, self.saver.copy(entry.prompt, entry.request, purchase, files))
 
     def _outcome(self, job: Job, entry: PlannedPrompt, selection: Selection, thumbnail: bytes | None = None) -> Outcome:
+        seed = self.ledger.purchase(selection.purchase_id).seed
         return Outcome(
             prompt=entry.prompt,
             request=entry.request,
             status="reused",
             files=selection.files,
             selection=selection,
-            seed=self.ledger.purchase(selection.purchase_id).seed or entry.request.seed,
+            seed=entry.request.seed if seed is None else seed,
             latency=time.monotonic() - job.started_at,
             thumbnail=thumbnail or self.saver.thumbnail(selection.files[0]),
         )

@@ -47,7 +47,10 @@ def mend(session: Session, found: Survey) -> None:
     """Record what is unrecorded and forget what is gone. No file is touched, and no cost is forgotten."""
     sizes = session.store.sizes()
     groups: dict[tuple[str, str, str], list[tuple[str, PictureInfo]]] = defaultdict(list)
+    open_keys = session.ledger.open_keys()  # the next run adopts the files of these, and settles what they cost
     for name, info in found.unrecorded:
+        if info.request_key in open_keys:
+            continue
         groups[info.prompt_id, info.request_key, info.created_at.isoformat()].append((name, info))
     forget(session.ledger.database, found.gone)
     restore(session.ledger.database, [_purchase(group, sizes) for group in groups.values()])

@@ -71,5 +71,5 @@ class Stop:
         message: what happened and what to do next.
     """
 
-    by: Literal["service", "cap", "interrupted", "store"]
+    by: Literal["service", "cap", "interrupted", "store", "error"]
     message: str

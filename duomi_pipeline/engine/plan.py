@@ -12,7 +12,8 @@ from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, Selection
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import Parameters, Settings
 
-_PAID_OR_ON_THE_WIRE = {"submitting", "submitted", "ready", "ambiguous"}
+_PAID = {"submitted", "ready"}
+_ON_THE_WIRE = {"submitting", "ambiguous"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,14 @@ class PlannedPrompt:
     @property
     def resumes(self) -> bool:
         """Whether an interrupted purchase of the request waits to be finished."""
-        return self.purchase is not None and self.purchase.state in _PAID_OR_ON_THE_WIRE
+        if self.purchase is None:
+            return False
+        return self.purchase.state in _PAID or (self.sends_again and self.state is not State.CURRENT)
+
+    @property
+    def sends_again(self) -> bool:
+        """Whether that purchase was interrupted with a POST on the wire, so that finishing it means another POST."""
+        return self.purchase is not None and self.purchase.state in _ON_THE_WIRE
 
     def is_due(self, now: float) -> bool:
         """Whether a failure may be tried again by itself."""
@@ -66,14 +74,13 @@ class Plan:
         return [
             entry
             for entry in self.entries
-            if (ids is None or entry.prompt.id in ids)
-            and (entry.state in states or (entry.resumes and entry.state is not State.CURRENT))
+            if (ids is None or entry.prompt.id in ids) and (entry.state in states or entry.resumes)
         ]
 
 
 def requests_to_buy(entries: Iterable[PlannedPrompt]) -> dict[str, ImageRequest]:
     """The requests that would be sent for some entries: one per key, none for what is reused or resumed."""
-    return {e.request.key: e.request for e in entries if not e.reusable and not e.resumes}
+    return {e.request.key: e.request for e in entries if not e.reusable and (not e.resumes or e.sends_again)}
 
 
 def make_plan(

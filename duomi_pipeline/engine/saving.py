@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from duomi_pipeline.duomi import ImageRequest
+from duomi_pipeline.engine.insist import insist
 from duomi_pipeline.images import (
     ImageStore,
     NotAPictureError,
@@ -62,7 +63,7 @@ class Saver:
     ) -> Selection:
         """Write into the ledger that these new files are the prompt's pictures."""
         selection = self._selection(prompt, request, purchase.id, files)
-        self.ledger.saved(purchase, selection)
+        insist(lambda: self.ledger.saved(purchase, selection))
         return selection
 
     def select(self, prompt: Prompt, request: ImageRequest, files: Sequence[PictureFile]) -> Selection:

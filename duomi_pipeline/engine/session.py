@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy.exc import SQLAlchemyError
 from upath import UPath
 
 from duomi_pipeline.duomi import DuomiClient
 from duomi_pipeline.duomi.request import settings_fingerprint
 from duomi_pipeline.engine.batch import Batch
 from duomi_pipeline.engine.buy import Buyer, Job
+from duomi_pipeline.engine.outcome import Stop
 from duomi_pipeline.engine.pace import Pace
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
 from duomi_pipeline.engine.saving import Saver
@@ -81,9 +83,7 @@ class Session:
                 settings=self.settings,
                 client=client,
                 ledger=self.ledger,
-                saver=Saver(
-                    self.ledger, self.store, fingerprint, self.settings.price_per_image, self.settings.currency
-                ),
+                saver=Saver(self.ledger, self.store, fingerprint, self.settings.price, self.settings.currency),
                 limits=_limits(self.settings, max_images),
                 pace=Pace(self.settings.delay, stopped),
                 throttle=Throttle(self.settings.max_concurrency, to_send, stopped),
@@ -91,6 +91,8 @@ class Session:
                 stopped=stopped,
             )
             batch = Batch(jobs, buyer, self.settings.max_concurrency)
+            if to_send and (problem := self.store.problem()):
+                batch.stop(Stop("store", problem))
             try:
                 yield batch
             finally:
@@ -108,7 +110,8 @@ class Session:
 
         def beat() -> None:
             while not ended.wait(HEARTBEAT):
-                self.ledger.renew_run(self.run_id)
+                with contextlib.suppress(SQLAlchemyError):  # a locked ledger: the next beat may find it free
+                    self.ledger.renew_run(self.run_id)
 
         thread = threading.Thread(target=beat, name="duomi-heartbeat", daemon=True)
         thread.start()
@@ -159,7 +162,7 @@ def _limits(settings: Settings, max_images: int | None) -> Limits:
         spend_per_day=settings.max_spend_per_day,
         requests_per_minute=settings.requests_per_minute,
         requests_per_day=settings.requests_per_day,
-        price=settings.price_per_image,
+        price=settings.price,
         currency=settings.currency,
     )
 

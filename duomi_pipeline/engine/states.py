@@ -22,6 +22,8 @@ NOT_CURRENT = frozenset(State) - {State.CURRENT}
 # What is generated without being asked for each: outdated pictures cost money, refused prompts would be refused again.
 GENERATED_BY_ITSELF = frozenset({State.MISSING, State.CHANGED})
 
+FREE_TO_TRY_AGAIN = frozenset({"rate", "busy", "task_timeout"})  # error classes
+
 
 def decide(
     prompt: Prompt,
@@ -45,8 +47,8 @@ def decide(
     if purchase is not None and purchase.state == "refused":
         return State.FAILED_FOR_GOOD
     if purchase is not None and purchase.state == "failed":
-        # A lost answer may have been billed: only the user may risk that money once more.
-        return State.FAILED_FOR_GOOD if purchase.error_class == "ambiguous" else State.FAILED_FOR_NOW
+        # What was, or may have been, billed without a picture: only the user may risk that money once more.
+        return State.FAILED_FOR_NOW if purchase.error_class in FREE_TO_TRY_AGAIN else State.FAILED_FOR_GOOD
     if selection is None or not present:
         return State.MISSING
     return State.CHANGED if selection.prompt_version != prompt.version else State.OUTDATED

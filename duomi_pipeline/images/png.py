@@ -15,6 +15,7 @@ THUMBNAIL_SIDES = (144, 128, 112, 96, 64)  # the longer side, in pixels
 MAX_THUMBNAIL_BYTES = 700  # as base64 in Markdown below 1,000 characters: what the UI shows in the page itself
 _THUMBNAIL_QUALITY = 25
 _COMPRESSION = 6
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # no others are opened: the bytes come from outside
 
 
 class NotAPictureError(ValueError):
@@ -29,20 +30,18 @@ class Png:
         data: the file's bytes.
         size: its size in pixels.
         received_size: the size in which the service sent it.
-        received_format: `PNG`, `JPEG`, `WEBP`, …
         thumbnail: a small WebP of it, made from the one decoding that checked it; `None` if not decoded.
     """
 
     data: bytes
     size: Size
     received_size: Size
-    received_format: str
     thumbnail: bytes | None = None
 
     @classmethod
     def stored(cls, data: bytes, size: str, received_size: str) -> Self:
         """A picture that was stored and checked before."""
-        return cls(data, Size.parse(size), Size.parse(received_size), "PNG")
+        return cls(data, Size.parse(size), Size.parse(received_size))
 
 
 def to_png(data: bytes, delivery: Size) -> Png:
@@ -57,16 +56,17 @@ def to_png(data: bytes, delivery: Size) -> Png:
         raise NotAPictureError("the picture is empty")
     picture, kind = _decoded(data)
     received = Size(*picture.size)
-    if _is_flat(picture):
-        raise NotAPictureError("the picture is of one flat colour")
-    if kind == "PNG" and received == delivery:
-        return Png(data, delivery, received, kind, _thumbnail(picture))
-    upright = ImageOps.exif_transpose(picture)
-    plain = upright if upright.mode in ("RGB", "RGBA", "L") else upright.convert("RGB")
-    fitted = plain if Size(*plain.size) == delivery else ImageOps.fit(plain, delivery, Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    fitted.save(file, "PNG", compress_level=_COMPRESSION)
-    return Png(file.getvalue(), delivery, received, kind, _thumbnail(fitted))
+    try:
+        _check_not_flat(picture)
+        if kind == "PNG" and received == delivery:
+            return Png(data, delivery, received, _thumbnail(picture))
+        fitted, file = _fitted(picture, delivery), io.BytesIO()
+        fitted.save(file, "PNG", compress_level=_COMPRESSION)
+        return Png(file.getvalue(), delivery, received, _thumbnail(fitted))
+    except NotAPictureError:
+        raise
+    except Exception as error:  # what outside bytes can do to a decoder has no end
+        raise NotAPictureError(f"the picture is damaged: {error}") from error
 
 
 def thumbnail_of(png: bytes) -> bytes:
@@ -95,7 +95,7 @@ def _decoded(data: bytes) -> tuple[Image.Image, str]:
         check_whole(data)
         _check_pixels(png_size(data))
     try:
-        picture = Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data), formats=_FORMATS)
         _check_pixels(Size(*picture.size))
         picture.load()
     except UnidentifiedImageError as error:
@@ -104,9 +104,15 @@ def _decoded(data: bytes) -> tuple[Image.Image, str]:
         raise NotAPictureError(f"the picture is too large: {error}") from error
     except NotAPictureError:
         raise
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # what outside bytes can do to a decoder has no end
         raise NotAPictureError(f"the picture is damaged: {error}") from error
     return picture, picture.format or "unknown"
+
+
+def _fitted(picture: Image.Image, delivery: Size) -> Image.Image:
+    upright = ImageOps.exif_transpose(picture)
+    plain = upright if upright.mode in ("RGB", "RGBA", "L") else upright.convert("RGB")
+    return plain if Size(*plain.size) == delivery else ImageOps.fit(plain, delivery, Image.Resampling.LANCZOS)
 
 
 def _check_pixels(size: Size) -> None:
@@ -129,7 +135,8 @@ def _thumbnail(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _is_flat(picture: Image.Image) -> bool:
+def _check_not_flat(picture: Image.Image) -> None:
     extrema = picture.getextrema()
     bands = [extrema] if isinstance(extrema[0], int | float) else list(extrema)
-    return all(band[0] == band[1] for band in bands)
+    if all(band[0] == band[1] for band in bands):
+        raise NotAPictureError("the picture is of one flat colour")

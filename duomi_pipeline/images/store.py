@@ -22,6 +22,7 @@ from duomi_pipeline.processes import process_exists
 
 _LOCAL = (FilePath, PosixUPath, WindowsUPath)
 _TEMPORARY = ".duomi-"
+_PROBE_BYTES = 4096
 _FORGOTTEN = 86_400.0  # seconds after which a temporary file of another machine is nobody's
 _ADVICE = {
     errno.ENOSPC: "the disk is full; make room, then start again",
@@ -96,6 +97,21 @@ class ImageStore:
         except OSError as error:
             raise PictureLostError(f"{name} could not be read from {self.base}: {error.strerror or error}") from error
 
+    def problem(self) -> str | None:
+        """Why no picture could be saved now, found by writing and removing a small file; `None` if one can be."""
+        name = f"{_own_mark()}{secrets.token_hex(8)}.tmp"
+        try:
+            self.base.mkdir(parents=True, exist_ok=True)
+            (self.base / name).write_bytes(bytes(_PROBE_BYTES))
+            (self.base / name).unlink()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                (self.base / name).unlink()
+            return (
+                f"No picture can be saved in {self.base}: {_ADVICE.get(error.errno or 0, error.strerror or str(error))}"
+            )
+        return None
+
     def sweep(self) -> None:
         """Remove what killed processes left half-written."""
         if self._is_local:
@@ -107,6 +123,7 @@ class ImageStore:
             return _local_sizes(self.base.path)
         if not self.base.exists():
             return {}
+        self.base.fs.invalidate_cache()  # other processes write there, too
         entries = self.base.fs.ls(self.base.path, detail=True)
         return {
             entry["name"].rpartition("/")[2]: entry["size"]
@@ -142,8 +159,8 @@ def _own_mark() -> str:
 def _sweep_local(folder: Path) -> None:
     here = _own_mark().rsplit("-", 2)[0]
     for file in folder.glob(f"{_TEMPORARY}*.tmp"):
-        mark, pid, _ = file.name.rsplit("-", 2)
         with contextlib.suppress(OSError, ValueError):
+            mark, pid, _ = file.name.rsplit("-", 2)
             dead = mark == here and not process_exists(int(pid))
             if dead or time.time() - file.stat().st_mtime > _FORGOTTEN:
                 file.unlink()

@@ -58,12 +58,14 @@ class Database:
 def _engine(url: str, home: Path) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     if parsed.database and parsed.database != ":memory:":
         file = home / parsed.database
         file.parent.mkdir(parents=True, exist_ok=True)
         parsed = parsed.set(database=str(file))
-    engine = create_engine(parsed, connect_args={"timeout": LOCK_WAIT, "check_same_thread": False})
+    engine = create_engine(
+        parsed, connect_args={"timeout": LOCK_WAIT, "check_same_thread": False}, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

@@ -51,17 +51,7 @@ class Held(Exception):  # noqa: N818 - a signal, not a failure
 
 
 class LimitReached(Exception):  # noqa: N818
-    """A cap would be passed: nothing was sent.
-
-    Attributes:
-        setting: the setting that caps.
-        daily: whether it is free again tomorrow (UTC).
-    """
-
-    def __init__(self, setting: str, message: str, *, is_pace: bool = False) -> None:
-        super().__init__(message)
-        self.setting = setting
-        self.is_pace = is_pace
+    """A cap would be passed: nothing was sent; the text names the setting."""
 
 
 class NotYet(Exception):  # noqa: N818
@@ -165,7 +155,7 @@ class Ledger(LedgerReader):
         with self.database.write() as connection:
             _check_caps(connection, run_id, pictures_asked, price or 0.0, limits, now)
             _check_pace(connection, limits, now)
-            self._change(connection, purchase.id, state="submitting")
+            self._change(connection, purchase, state="submitting")
             row = {"purchase_id": purchase.id, "run_id": run_id, "sent_at": now, "pictures": pictures_asked}
             result = connection.execute(
                 insert(posts).values(**row, price=price, currency=limits.currency, billing="sent")
@@ -175,29 +165,28 @@ class Ledger(LedgerReader):
     def accepted(self, purchase: Purchase, post_id: int, task_id: str) -> None:
         """The service took a task: billed, and never to be submitted again."""
         with self.database.write() as connection:
-            self._change(connection, purchase.id, state="submitted", task_id=task_id)
+            self._change(connection, purchase, state="submitted", task_id=task_id)
             _settle(connection, post_id, "billed")
 
     def answered(self, purchase: Purchase, post_id: int | None, image_urls: Sequence[str], seed: int | None) -> None:
         """The pictures are there: at these addresses, or (none) in the answer that is being saved now."""
         with self.database.write() as connection:
             answer = {"answer": json.dumps(list(image_urls)), "answered_at": time.time()}
-            self._change(connection, purchase.id, state="ready", seed=seed, **answer)
+            self._change(connection, purchase, state="ready", seed=seed, **answer)
             if post_id is not None:
                 _settle(connection, post_id, "billed")
 
     def not_sent(self, purchase: Purchase, post_id: int) -> None:
         """The service did not take the request: nothing was billed, the reservation is given back."""
         with self.database.write() as connection:
-            self._change(connection, purchase.id, state="planned")
+            self._change(connection, purchase, state="planned")
             _settle(connection, post_id, "free")
 
-    def answer_lost(self, purchase: Purchase, post_id: int, message: str) -> int:
-        """The request was sent and its answer lost. Returns how often that happened to this chain."""
+    def answer_lost(self, purchase: Purchase, post_id: int, message: str) -> None:
+        """The request was sent and its answer lost."""
         with self.database.write() as connection:
-            self._change(connection, purchase.id, state="ambiguous", error_class="ambiguous", error_message=message)
+            self._change(connection, purchase, state="ambiguous", error_class="ambiguous", error_message=message)
             _settle(connection, post_id, "ambiguous")
-        return self.lost_answers(purchase.id)
 
     def lost_answers(self, purchase_id: int) -> int:
         """How many POSTs of a chain have an unknown end."""
@@ -218,7 +207,7 @@ class Ledger(LedgerReader):
         with self.database.write() as connection:
             self._change(
                 connection,
-                purchase.id,
+                purchase,
                 state=state,
                 error_class=error_class,
                 error_code=code,
@@ -232,7 +221,8 @@ class Ledger(LedgerReader):
     def saved(self, purchase: Purchase, selection: Selection) -> None:
         """Its files are on disk: record them, and make them their prompt's current pictures, in one step."""
         with self.database.write() as connection:
-            self._change(connection, purchase.id, state="saved", seed=purchase.seed, error_class=None, retry_at=None)
+            if purchase.state != "saved":  # a copy of what is saved changes nothing of the purchase
+                self._change(connection, purchase, state="saved", seed=purchase.seed, error_class=None, retry_at=None)
             on_the_wire = (posts.c.purchase_id == purchase.id) & (posts.c.billing == "sent")
             connection.execute(update(posts).where(on_the_wire).values(billing="billed", answered_at=time.time()))
             if purchase.state == "ambiguous" and any(file.origin == "adopted" for file in selection.files):
@@ -253,14 +243,12 @@ class Ledger(LedgerReader):
         statement = dialect_insert(selections).values(**values)
         connection.execute(statement.on_conflict_do_update(index_elements=["prompt_id"], set_=values))
 
-    def release(self, purchase: Purchase) -> None:
-        """Give a chain back that this run will not go on with."""
-        with self.database.write() as connection:
-            self._change(connection, purchase.id, run_id=None)
-
-    def _change(self, connection: Connection, purchase_id: int, **values: Any) -> None:
-        row = purchases.c.id == purchase_id
-        connection.execute(update(purchases).where(row).values(updated_at=time.time(), **values))
+    def _change(self, connection: Connection, purchase: Purchase, **values: Any) -> None:
+        """Write a step of a chain, as long as it is still this run's: a run that was taken for dead writes no more."""
+        mine = (purchases.c.id == purchase.id) & (purchases.c.run_id == purchase.run_id)
+        result = connection.execute(update(purchases).where(mine).values(updated_at=time.time(), **values))
+        if not result.rowcount:
+            raise LedgerError("Another run has taken this request over; this run was taken for dead.")
 
 
 def _answer_found(connection: Connection, purchase_id: int) -> None:
@@ -317,7 +305,7 @@ def _check_caps(connection: Connection, run_id: str, asked: int, price: float, l
             continue
         used = connection.execute(total).scalar_one()
         if used + more > cap + 1e-9:
-            raise LimitReached(setting, f"{setting}={cap:g} is reached ({used:g} {unit} used); raise it to go on")
+            raise LimitReached(f"{setting}={cap:g} is reached ({used:g} {unit} used); raise it to go on")
 
 
 def _check_pace(connection: Connection, limits: Limits, now: float) -> None:
@@ -329,7 +317,7 @@ def _check_pace(connection: Connection, limits: Limits, now: float) -> None:
             message = (
                 f"the {limits.requests_per_day} requests of today are used up; continues after {tomorrow:%F %H:%M} UTC"
             )
-            raise LimitReached("DUOMI_REQUESTS_PER_DAY", message, is_pace=True)
+            raise LimitReached(message)
     if limits.requests_per_minute is not None:
         recent = (
             select(posts.c.sent_at)

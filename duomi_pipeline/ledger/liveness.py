@@ -10,6 +10,7 @@ from duomi_pipeline.ledger.schema import runs
 from duomi_pipeline.processes import process_exists
 
 LEASE = 90.0  # seconds without a sign of life after which a run on another machine counts as dead
+REUSED = 3600.0  # seconds of silence after which a process of the same number is taken for another one
 HEARTBEAT = 20.0  # seconds between two signs of life
 
 
@@ -45,6 +46,8 @@ def is_gone(connection: Connection, run_id: str) -> bool:
 
 
 def _is_dead(row: RowMapping) -> bool:
-    if row["alive_until"] < time.time():
-        return True
-    return row["host"] == socket.gethostname() and not process_exists(row["pid"])
+    """On this machine the process decides (one that slept is not dead), on another the lease."""
+    silent = time.time() - row["alive_until"]
+    if row["host"] == socket.gethostname():
+        return not process_exists(row["pid"]) or silent > REUSED
+    return bool(silent > 0)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, func, select
 
 from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.records import Money, PictureFile, Post, Purchase, RunRecord, Selection
-from duomi_pipeline.ledger.schema import pictures, posts, purchases, runs, selections
+from duomi_pipeline.ledger.schema import OPEN_STATES, pictures, posts, purchases, runs, selections
 
 
 class LedgerReader:
@@ -63,8 +63,14 @@ class LedgerReader:
     def purchases(self, ids: Collection[int]) -> dict[int, Purchase]:
         """Chains by their ids, in one look."""
         with self.database.read() as connection:
-            rows = connection.execute(select(purchases).where(purchases.c.state == "saved")).mappings()
+            rows = connection.execute(select(purchases)).mappings()
             return {row["id"]: _purchase(row) for row in rows if row["id"] in ids}
+
+    def open_keys(self) -> set[str]:
+        """Requests whose chain is not at its end."""
+        with self.database.read() as connection:
+            query = select(purchases.c.request_key).where(purchases.c.state.in_(OPEN_STATES))
+            return set(connection.execute(query).scalars())
 
     def sent_at(self, purchase_id: int) -> float:
         """When the last POST of a chain went out, in seconds since 1970."""
@@ -101,7 +107,11 @@ class LedgerReader:
     def money(self, since: float = 0.0, run_id: str | None = None) -> Money:
         """What was spent since a time (seconds since 1970), by one run or by all."""
         query = select(
-            posts.c.billing, func.sum(posts.c.pictures), func.sum(posts.c.price), func.count(posts.c.price)
+            posts.c.billing,
+            func.sum(posts.c.pictures),
+            func.sum(posts.c.price),
+            func.count(posts.c.price),
+            func.count(),
         ).where(posts.c.sent_at >= since)
         if run_id is not None:
             query = query.where(posts.c.run_id == run_id)
@@ -170,8 +180,8 @@ def _purchase(row: RowMapping) -> Purchase:
 
 def _money(rows: Mapping[str, Any], reused: int) -> Money:
     def total(billing: str) -> tuple[int, float | None]:
-        images, price, priced = rows.get(billing, (0, 0.0, 1))
-        return int(images or 0), (float(price or 0) if priced else None)
+        images, price, priced, count = rows.get(billing, (0, 0.0, 0, 0))
+        return int(images or 0), (float(price or 0) if priced == count else None)
 
     (billed, spent), (lost, lost_price) = total("billed"), total("ambiguous")
     return Money(billed, lost, total("sent")[0], reused, spent, lost_price)

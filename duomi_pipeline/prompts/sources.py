@@ -36,6 +36,15 @@ class Sources:
         whole = tuple(Problem("source", reason) for reason in self.unreadable.values())
         return whole + self.table.problems + self.files.problems
 
+    def why_absent(self, prompt_id: str) -> str:
+        """Why an id is not among the prompts."""
+        for prefix, reason in self.unreadable.items():
+            if prompt_id.startswith(prefix):
+                return f"its source could not be read: {reason}"
+        if prompt_id in self.files.present:
+            return "its file could not be read; see `duomi doctor`"
+        return "there is no such prompt any more: its row or file is gone"
+
     def may_retire(self, prompt_id: str) -> bool:
         """Whether an id that is not among the prompts is really gone. A failed read is not an empty source."""
         failed = any(prompt_id.startswith(prefix) for prefix in self.unreadable)

@@ -91,3 +91,25 @@ def test_an_unknown_fault_is_named_with_all_that_there_are(home: Path) -> None:
     assert run.returncode == 2
     assert "nonsense" in run.stderr
     assert "rate_503" in run.stderr
+
+
+def test_a_lost_ledger_is_noticed_before_anything_is_bought_again_and_rebuilt(
+    home: Path, sandbox: SandboxServer
+) -> None:
+    duomi(home, "generate")
+    for file in (home / "out").glob("ledger.db*"):
+        file.unlink()
+    refused = duomi(home, "generate")
+    assert refused.returncode == 2
+    assert "duomi ledger rebuild" in refused.stderr
+    assert "4 pictures recorded" in duomi(home, "ledger", "rebuild").stdout
+    assert duomi(home, "generate").returncode == 0
+    assert sandbox.books.totals().posts == 4
+
+
+def test_doctor_mends_what_does_not_fit_together(home: Path) -> None:
+    duomi(home, "generate")
+    next((home / "out" / "generated_images").glob("boat*.png")).unlink()
+    assert "1 files on record are gone" in duomi(home, "doctor").stdout
+    assert "are gone" not in duomi(home, "doctor", "--mend").stdout
+    assert json.loads(duomi(home, "plan", "--json").stdout)["generate"] == ["json_boat"]

@@ -29,7 +29,7 @@ class TestNames:
     def test_every_asset_of_the_interface_is_there(self, repository: dg.RepositoryDefinition) -> None:
         names = {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
 
-        assert names >= {"prompt_table", "prompt_files", "prompts", "generated_images", "results_manifest"}
+        assert names >= {"prompt_table", "prompt_files", "prompts", "generated_images", "results_manifest", "gallery"}
 
     def test_the_graph_leads_from_the_sources_to_the_manifest(self, repository: dg.RepositoryDefinition) -> None:
         graph = repository.asset_graph

@@ -81,11 +81,11 @@ WORDS = "the words of the service"
 
 
 def submitted(body: Any, status: int = 200) -> Pictures | Task:
-    return parse_submission(parse_json(status, json.dumps(body)))
+    return parse_submission(parse_json(status, json.dumps(body)), has_tasks=True)
 
 
 def polled(body: Any, status: int = 200) -> Pictures | Waiting:
-    return parse_task(parse_json(status, json.dumps(body)))
+    return parse_task(parse_json(status, json.dumps(body), of_task=True))
 
 
 def error_of(body: Any, status: int = 400, retry_after: float | None = None) -> DuomiError:

@@ -122,12 +122,27 @@ def test_the_body_goes_to_the_protocols_path_with_the_key_in_its_scheme(
     protocol: str, path: str, scheme: str, sent: str, slash: str
 ) -> None:
     asked = request(protocol)
-    with ScriptedService(Answer('{"id": "t"}')) as service:
+    with ScriptedService(Answer('{"id": "t", "images": ["/a.png"]}')) as service:
         with client(service.url + slash, auth_scheme=scheme) as opened:
             opened.submit(asked)
         (got,) = service.asked
     assert (got.method, got.path, got.headers["Authorization"]) == ("POST", path, sent)
     assert (json.loads(got.body), got.headers["Content-Type"]) == (asked.body, "application/json")
+
+
+def test_an_id_is_a_task_only_where_the_route_has_tasks() -> None:
+    with ScriptedService(Answer('{"id": "img-1", "images": []}')) as service, client(service.url) as opened:
+        assert opened.submit(request("duomi_async")) == Task("img-1")
+        with pytest.raises(Ambiguous):
+            opened.submit(request("siliconflow"))
+
+
+def test_a_service_that_repeats_the_key_does_not_bring_it_into_the_error() -> None:
+    answer = Answer(json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}"}}), status=401)
+    with ScriptedService(answer) as service, client(service.url) as opened:
+        with pytest.raises(AccountError, match="Incorrect API key provided") as caught:
+            opened.submit(request())
+        assert KEY not in str(caught.value)
 
 
 def test_without_a_key_none_is_sent() -> None:

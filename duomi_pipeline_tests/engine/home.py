@@ -38,7 +38,7 @@ ASYNCHRONOUS: dict[str, Any] = {"protocol": "duomi_async"}
 # Audit events of Python, each at one exact step of a run. The service is asked first, the picture's host second.
 BEFORE_THE_DOWNLOAD = ("socket.connect", 2)
 BEFORE_THE_RENAME = ("os.link", 1)
-BETWEEN_FILE_AND_RECORD = ("os.remove", 1)
+BETWEEN_FILE_AND_RECORD = ("os.remove", 2)  # the first one is the probe of the folder
 DEADLINE = 30.0  # seconds
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from duomi_pipeline.engine import State
+from duomi_pipeline.engine import GENERATED_BY_ITSELF, State
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, Home, wait_until
 from duomi_pipeline_tests.engine.test_buying import ANSWER
@@ -315,3 +315,35 @@ def test_the_delay_lies_between_the_starts_of_requests(home: Home) -> None:
     home.run(delay=0.2)
     times = [post.at for post in home.sandbox.books.posts()]
     assert min(later - earlier for earlier, later in pairwise(times)) > 0.15
+
+
+def test_one_prompts_own_model_that_does_not_exist_is_no_matter_to_the_others(home: Home) -> None:
+    home.sandbox.change_faults(known_models=(home.settings().model,))
+    home.write("a", "a lighthouse", generation={"model": "no/such"})
+    home.write_many(8)
+    run = home.run()
+    assert (run.stop, run.counts["generated"], run.counts["failed"]) == (None, 8, 1)
+    assert home.state("a") is State.FAILED_FOR_GOOD
+
+
+def test_blank_pictures_are_not_bought_again_by_themselves(home: Home) -> None:
+    home.sandbox.change_faults(rate_blank_image=1)
+    home.write("a", "a lighthouse")
+    home.run()
+    home.run(states=GENERATED_BY_ITSELF | {State.FAILED_FOR_NOW})
+    assert home.billed == 1
+
+
+def test_sandbox_pictures_cost_nothing_whatever_the_service_costs(home: Home) -> None:
+    assert home.settings(base_url="sandbox", price_per_image=9.0).price == 0.0
+    assert home.settings(price_per_image=9.0).price == 9.0
+
+
+def test_a_forced_purchase_that_was_interrupted_is_finished_though_a_picture_is_there(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    home.run(**ASYNCHRONOUS)
+    home.sandbox.change_faults(task_seconds=3600)
+    home.run(states=frozenset(State), force=True, task_timeout=0.2, **ASYNCHRONOUS)
+    home.sandbox.change_faults(task_seconds=0)
+    home.run(states=GENERATED_BY_ITSELF, **ASYNCHRONOUS)
+    assert (home.posts, home.billed, len(home.files())) == (2, 2, 2)

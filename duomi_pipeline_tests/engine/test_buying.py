@@ -91,7 +91,7 @@ def test_no_poll_but_an_explicit_word_ends_a_task(home: Home, faults: dict[str, 
     ("fault", "word", "error_class", "state", "final"),
     [
         ("refuse", "rejected", "refused", State.FAILED_FOR_GOOD, True),
-        ("task_fails", "failed", "task_failed", State.FAILED_FOR_NOW, False),
+        ("task_fails", "failed", "task_failed", State.FAILED_FOR_GOOD, False),
     ],
 )
 def test_the_word_of_the_service_ends_a_task_with_its_reason(
@@ -269,7 +269,7 @@ def test_bytes_inside_the_answer_that_are_no_picture_fail_the_prompt_and_were_bi
     assert failure is not None
     assert failure.error_class == "bad_image"
     assert (home.files(), home.posts) == ([], 1)
-    assert home.state("a") is State.FAILED_FOR_NOW
+    assert home.state("a") is State.FAILED_FOR_GOOD, "only the user may pay for it once more"
     assert (home.money().billed, home.money().maybe_billed, home.money().reserved) == (1, 0, 0)
 
 
@@ -299,8 +299,8 @@ def test_a_seed_of_any_size_does_not_lose_a_paid_picture(home: Home) -> None:
 
 
 def test_broken_bytes_in_an_answer_are_made_good_from_its_address(home: Home) -> None:
-    home.sandbox.change_faults(answer="both", rate_html_image=0.6)
-    home.write_many(6)
+    home.sandbox.change_faults(answer="both", rate_html_image=0.3)
+    home.write_many(10)
     run = home.run()
-    assert run.counts["generated"] == 6
-    assert home.posts == 6
+    assert run.counts["generated"] == 10
+    assert home.posts == 10

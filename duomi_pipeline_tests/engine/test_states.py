@@ -142,7 +142,7 @@ def test_there_and_back_again_reuses_the_first_picture(made: Home, change: str) 
     [
         ({"refuse": ("lighthouse",)}, {}, State.FAILED_FOR_GOOD),
         ({"refuse": ("lighthouse",)}, ASYNCHRONOUS, State.FAILED_FOR_GOOD),
-        ({"task_fails": ("lighthouse",)}, ASYNCHRONOUS, State.FAILED_FOR_NOW),
+        ({"task_fails": ("lighthouse",)}, ASYNCHRONOUS, State.FAILED_FOR_GOOD),
         ({"rate_503": 1}, {"max_attempts": 1}, State.FAILED_FOR_NOW),
         ({"rate_reset_after": 1}, {"ambiguous_retries": 0}, State.FAILED_FOR_GOOD),
     ],

@@ -35,15 +35,15 @@ def test_a_png_of_the_delivery_size_keeps_every_byte(mode: str) -> None:
     data = with_chunk(encoded(gradient(mode=mode)), chunk(b"caBX", b"a manifest"))
     png = to_png(data, DELIVERY)
     assert png.data == data
-    assert (png.size, png.received_size, png.received_format) == (DELIVERY, DELIVERY, "PNG")
+    assert (png.size, png.received_size) == (DELIVERY, DELIVERY)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF", "GIF"])
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "BMP", "GIF"])
 def test_other_formats_are_converted(kind: str) -> None:
     png = to_png(encoded(gradient(), kind), DELIVERY)
     picture = opened(png.data)
     assert (picture.format, picture.size, picture.mode) == ("PNG", SIZE, "RGB")
-    assert (png.received_format, png.received_size) == (kind, DELIVERY)
+    assert png.received_size == DELIVERY
     check_whole(png.data)
 
 
@@ -62,7 +62,7 @@ def test_unusual_pixels_are_taken(mode: str, size: tuple[int, int]) -> None:
 def test_a_picture_of_another_size_is_brought_to_the_delivery_size(kind: str, size: tuple[int, int]) -> None:
     png = to_png(encoded(gradient(size), kind), DELIVERY)
     assert opened(png.data).size == SIZE
-    assert (png.size, png.received_size, png.received_format) == (DELIVERY, Size(*size), kind)
+    assert (png.size, png.received_size) == (DELIVERY, Size(*size))
 
 
 def test_a_picture_of_another_shape_is_cut_from_its_centre_not_stretched() -> None:

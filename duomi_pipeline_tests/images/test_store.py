@@ -177,3 +177,15 @@ def test_a_base_that_is_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="file"):
         ImageStore(UPath(tmp_path / "file")).save("a.png", b"x")
     assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+def test_a_name_like_a_temporary_file_of_ours_is_no_matter(tmp_path: Path) -> None:
+    (tmp_path / ".duomi-x.tmp").write_bytes(b"")
+    ImageStore(UPath(tmp_path)).sweep()
+    assert (tmp_path / ".duomi-x.tmp").exists()
+
+
+def test_a_folder_that_takes_nothing_is_known_before_anything_is_paid(tmp_path: Path) -> None:
+    assert ImageStore(UPath(tmp_path / "new")).problem() is None
+    (tmp_path / "file").write_bytes(b"")
+    assert "No picture can be saved" in (ImageStore(UPath(tmp_path / "file")).problem() or "")

@@ -1,0 +1,27 @@
+"""The asset `gallery`."""
+
+import dagster as dg
+
+from duomi_pipeline.assets import GROUP
+from duomi_pipeline.gallery import write_gallery
+from duomi_pipeline.resources import DuomiResource
+
+
+@dg.asset(name="gallery", deps=["results_manifest", "generated_images"], group_name=GROUP, kinds={"html"})
+def gallery(duomi: DuomiResource) -> dg.MaterializeResult[None]:
+    """A page to look at all pictures: `index.html` in `DUOMI_GALLERY_DIR` opens from disk, without a server.
+
+    Search, filters, versions side by side, picks and rejects; failed and missing prompts with their reason.
+    Thumbnails are made once per picture. Costs nothing.
+    """
+    with duomi.session() as session:
+        settings = session.settings
+        report = write_gallery(session, session.plan(duomi.sources().prompts), settings.path(settings.gallery_dir))
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(str(report.index)),
+            "prompts": dg.MetadataValue.int(report.prompts),
+            "pictures": dg.MetadataValue.int(report.pictures),
+            "thumbnails_made": dg.MetadataValue.int(report.thumbnails_made),
+        }
+    )

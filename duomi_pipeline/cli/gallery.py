@@ -1,0 +1,37 @@
+"""`duomi gallery`."""
+
+import sys
+
+import click
+
+from duomi_pipeline.engine import Session
+from duomi_pipeline.gallery import GalleryError, write_gallery
+from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.settings import Settings
+
+
+@click.command()
+@click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
+def gallery(opens: bool) -> None:
+    """Write the gallery: a page of all pictures that opens from disk, without network or server.
+
+    Thumbnails are made once per picture; writing it again makes only what is new.
+    """
+    settings = Settings.load()
+    with Session(settings) as session, click.progressbar(length=0, label="Thumbnails", file=sys.stderr) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        plan = session.plan(read_sources(settings).prompts)
+        try:
+            report = write_gallery(session, plan, settings.path(settings.gallery_dir), advance)
+        except GalleryError as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(
+        f"{report.prompts} prompts, {report.pictures} pictures, {report.thumbnails_made} thumbnails made", err=True
+    )
+    click.echo(report.index)
+    if opens:
+        click.launch(report.index.as_uri())

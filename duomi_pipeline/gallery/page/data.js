@@ -1,0 +1,63 @@
+// Data: an index of all prompts in columns, and shards that are loaded when they are needed.
+"use strict";
+
+(() => {
+  const waiting = new Map();
+  const shards = { cards: [], details: [] };
+  let started;
+
+  duomi.ready = new Promise((resolve) => { started = resolve; });
+
+  /** What every data file calls. */
+  duomi.receive = (name, number, content) => {
+    if (name === "index") {
+      duomi.index = number;
+      duomi.columns = number.columns;
+      started();
+      return;
+    }
+    shards[name][number] = content;
+    waiting.get(`${name}-${number}`)?.resolve(content);
+  };
+
+  function load(kind, number) {
+    const key = `${kind}-${number}`;
+    if (!waiting.has(key)) {
+      const entry = {};
+      entry.promise = new Promise((resolve, reject) => { entry.resolve = resolve; entry.reject = reject; });
+      waiting.set(key, entry);
+      const script = duomi.el("script", { src: `data/${duomi.index.files[kind][number]}` });
+      script.onload = () => script.remove();
+      script.onerror = () => {
+        script.remove();
+        waiting.delete(key);
+        duomi.say("The gallery was written anew, or part of it is missing: load the page again.");
+        entry.reject(new Error(`data/${duomi.index.files[kind][number]} could not be loaded`));
+      };
+      document.head.append(script);
+    }
+    return waiting.get(key).promise;
+  }
+
+  const shardOf = (row) => Math.floor(row / duomi.index.shard);
+
+  /** A card's text, picture and reason; `null` while its shard is not loaded. */
+  duomi.card = (row) => {
+    const shard = shards.cards[shardOf(row)];
+    if (!shard) return null;
+    const at = row % duomi.index.shard;
+    return { text: shard.text[at], picture: shard.picture[at], reason: shard.reason[at] };
+  };
+
+  duomi.loadCards = (number) => load("cards", number);
+  duomi.loadCard = (row) => load("cards", shardOf(row)).then(() => duomi.card(row));
+  duomi.loadDetails = async (row) => (await load("details", shardOf(row)))[row % duomi.index.shard];
+
+  const named = (column, row) => duomi.columns[column].names[duomi.columns[column].codes[row]];
+  duomi.state = (row) => named("state", row);
+  duomi.source = (row) => named("source", row);
+  duomi.model = (row) => named("model", row);
+
+  duomi.pictureAddress = (file) => duomi.index.pictures + encodeURIComponent(file);
+  duomi.thumbnailAddress = (file) => `thumbnails/${encodeURIComponent(file.replace(/\.png$/, ""))}.webp`;
+})();

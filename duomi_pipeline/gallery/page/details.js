@@ -1,0 +1,104 @@
+// The texts of the large view: prompt, settings, cost and history of a prompt; differences between its versions.
+"use strict";
+
+(() => {
+  const { el } = duomi;
+
+  const money = (price) => (price === null || price === undefined ? "unknown" : `${price.toFixed(2)} ${duomi.index.currency}`);
+
+  /** A version's settings by name, as they are shown and compared. */
+  function settingsOf(version) {
+    const { model, image_size: asked, size, seed, ...others } = version.settings;
+    return {
+      model: version.model,
+      service: version.host,
+      seed: version.seed === null || version.seed === undefined ? seed : String(version.seed),
+      size: version.size,
+      "asked size": asked ?? size,
+      "received size": version.received,
+      ...others,
+    };
+  }
+
+  function table(values, marked = new Set()) {
+    const rows = Object.entries(values).filter(([, value]) => value !== undefined && value !== null && value !== "");
+    return el("dl", { class: "table" }, rows.map(([name, value]) => [
+      el("dt", {}, duomi.words(name)),
+      el("dd", { dir: "auto", class: marked.has(name) ? "differs" : "" }, value),
+    ]).flat());
+  }
+
+  function history(steps) {
+    const sorted = [...steps].sort((a, b) => b[0] - a[0]);
+    return el("ol", { class: "history" }, sorted.map(([at, what, price]) =>
+      el("li", {}, el("time", {}, duomi.moment(at)), el("span", { dir: "auto" }, price === null ? what : `${what} (${money(price)})`))));
+  }
+
+  const section = (title, ...children) => el("section", {}, el("h3", {}, title), ...children);
+
+  function copyButton(text) {
+    return el("button", {
+      class: "small",
+      onclick: async () => {
+        try {
+          await navigator.clipboard.writeText(text);
+          duomi.say("Prompt copied");
+        } catch {
+          duomi.say("This browser does not let pages from disk copy: select the text");
+        }
+      },
+    }, "Copy");
+  }
+
+  /** The panel beside the picture. */
+  duomi.panel = (row, card, details, shown, choose) => {
+    const { id, title } = duomi.columns;
+    const version = details.versions[shown];
+    const state = duomi.state(row);
+    const text = version?.prompt ?? card.text;
+    const steps = [...details.failures, ...details.versions.flatMap((one) => one.steps)];
+    return [
+      el("h2", { dir: "auto" }, title[row]),
+      el("p", { class: "facts" },
+        el("span", { class: "pill", "data-state": state }, duomi.words(state)),
+        el("code", {}, id[row]), el("span", { dir: "auto" }, details.origin)),
+      card.reason && el("p", { class: "why", dir: "auto" }, card.reason),
+      details.versions.length > 1 && section(`${details.versions.length} versions`, el("div", { class: "strip" },
+        details.versions.map((one, number) => el("button", {
+          "aria-label": `Version ${details.versions.length - number}: ${one.model}, ${duomi.moment(one.at)}${one.current ? ", in use" : ""}`,
+          "aria-pressed": String(number === shown),
+          onclick: () => choose(number),
+        }, el("img", { src: duomi.thumbnailAddress(one.files[0][0]), alt: "" }))))),
+      version?.prompt && section("Prompt now", el("p", { class: "prompt", dir: "auto" }, card.text)),
+      section(version?.prompt ? "Prompt of this picture" : "Prompt", el("p", { class: "prompt", dir: "auto" }, text), copyButton(text)),
+      version && section("Settings", table(settingsOf(version))),
+      !version && Object.keys(details.wanted).length > 0 && section("Would be asked with", table(details.wanted)),
+      Object.keys(details.overrides).length > 0 && section("This prompt's own", table(details.overrides)),
+      version && section("File", table({
+        name: version.files.map(([file]) => file).join("\n"),
+        bytes: duomi.bytes(version.files.reduce((sum, [, bytes]) => sum + bytes, 0)),
+        saved: duomi.moment(version.at),
+        cost: money(version.cost),
+      })),
+      steps.length > 0 && section("History", history(steps)),
+    ].filter(Boolean);
+  };
+
+  /** All versions side by side; what differs between them is marked, what does not is said once. */
+  duomi.comparison = (details, picture, choose) => {
+    const all = details.versions.map((one) => ({ ...settingsOf(one), prompt: one.prompt ?? undefined }));
+    const names = [...new Set(all.flatMap(Object.keys))];
+    const differing = new Set(names.filter((name) => new Set(all.map((one) => one[name])).size > 1));
+    const same = Object.fromEntries(names.filter((name) => !differing.has(name)).map((name) => [name, all[0][name]]));
+    const figures = details.versions.map((one, number) => el("figure", {},
+      el("button", { class: "plain", "aria-label": `Show version ${details.versions.length - number} alone`, onclick: () => choose(number) },
+        picture(one.files[0][0], `Version ${details.versions.length - number}, ${one.model}`)),
+      el("figcaption", {},
+        el("strong", {}, `Version ${details.versions.length - number}${one.current ? ", in use" : ""}`),
+        table({ ...Object.fromEntries([...differing].map((name) => [name, all[number][name]])), saved: duomi.moment(one.at), cost: money(one.cost) }, differing))));
+    return [
+      el("div", { class: "side-by-side" }, figures),
+      el("details", { class: "same" }, el("summary", {}, "The same in all"), table(same)),
+    ];
+  };
+})();

@@ -1,0 +1,121 @@
+// Which rows are shown, in which order. Texts are folded once; a search works in short slices and lets keys through.
+"use strict";
+
+(() => {
+  const SLICE = 10; // milliseconds of work between two looks at the keyboard
+  const FIRST_LOOK = 120; // milliseconds after which an unfinished search shows what it has
+  const folded = [];
+  const orders = new Map();
+  let turn = 0;
+  let finished = { query: "", matches: null };
+
+  /** Without accents and case: `Café` is found by `cafe`. */
+  const fold = (text) => text.normalize("NFKD").replace(/\p{M}+/gu, "").toLowerCase();
+
+  function haystack(row) {
+    if (folded[row] === undefined) {
+      const { text, picture } = duomi.card(row);
+      folded[row] = fold([duomi.columns.title[row], duomi.columns.id[row], picture || "", text].join("\n"));
+    }
+    return folded[row];
+  }
+
+  function comparison(sort) {
+    const { rank, made, versions, state, model } = duomi.columns;
+    const by = (column) => (a, b) => column[a] - column[b] || a - b;
+    const byName = (column) => {
+      const place = column.names.map((_, code) => code).sort((a, b) => (column.names[a] < column.names[b] ? -1 : 1));
+      const places = [];
+      place.forEach((code, index) => { places[code] = index; });
+      return (a, b) => places[column.codes[a]] - places[column.codes[b]] || a - b;
+    };
+    return {
+      newest: (a, b) => made[b] - made[a] || a - b,
+      oldest: (a, b) => (made[a] || Infinity) - (made[b] || Infinity) || a - b,
+      name: by(rank),
+      state: byName(state),
+      model: byName(model),
+      versions: (a, b) => versions[b] - versions[a] || a - b,
+    }[sort];
+  }
+
+  function ordered(sort) {
+    if (!orders.has(sort)) {
+      const rows = Int32Array.from({ length: duomi.index.total }, (_, row) => row);
+      orders.set(sort, sort === "source" ? rows : rows.sort(comparison(sort)));
+    }
+    return orders.get(sort);
+  }
+
+  /** Rows that pass everything but the search, in order. */
+  function filtered(view) {
+    const { state, source, model, made, id } = duomi.columns;
+    const states = state.names.map((name) => view.states.size === 0 || view.states.has(name));
+    const sourceCode = source.names.indexOf(view.source);
+    const modelCode = model.names.indexOf(view.model);
+    const dated = view.from > 0 || view.until < Infinity;
+    return ordered(view.sort).filter((row) =>
+      states[state.codes[row]] &&
+      (!view.source || source.codes[row] === sourceCode) &&
+      (!view.model || model.codes[row] === modelCode) &&
+      (!dated || (made[row] >= Math.max(1, view.from) && made[row] < view.until)) &&
+      (!view.mark || duomi.marks.of(id[row]) === view.mark));
+  }
+
+  /** Find the rows of a view; `show(rows, isDone)` is called at least once unless a newer search begins. */
+  duomi.find = async (view, show) => {
+    const mine = ++turn;
+    const rows = filtered(view);
+    const query = fold(view.query.trim().replace(/\s+/g, " "));
+    if (!query) {
+      show(rows, true);
+      return;
+    }
+    const words = query.split(" ");
+    const among = finished.matches && query.startsWith(finished.query) ? finished.matches : null;
+    const matches = new Uint8Array(duomi.index.total);
+    const began = performance.now();
+    let slice = began;
+    let looked = false;
+    for (let row = 0; row < matches.length; row += 1) {
+      if (row % duomi.index.shard === 0 && !duomi.card(row)) {
+        await duomi.loadCards(row / duomi.index.shard);
+        if (mine !== turn) return;
+      }
+      if (!among || among[row]) matches[row] = words.every((word) => haystack(row).includes(word)) ? 1 : 0;
+      if (row % 50 === 0 && performance.now() - slice > SLICE) {
+        if (!looked && performance.now() - began > FIRST_LOOK) {
+          looked = true;
+          show(rows.filter((found) => matches[found]), false);
+        }
+        await duomi.pause();
+        if (mine !== turn) return;
+        slice = performance.now();
+      }
+    }
+    finished = { query, matches };
+    show(rows.filter((row) => matches[row]), true);
+  };
+
+  /** Load and fold everything while nobody waits, so that the first search finds it ready. */
+  duomi.prepareSearch = async () => {
+    const idle = () => new Promise((resolve) => {
+      if (window.requestIdleCallback) requestIdleCallback(resolve, { timeout: 2000 });
+      else setTimeout(resolve, 50);
+    });
+    for (let number = 0; number < duomi.index.files.cards.length; number += 1) {
+      await idle();
+      await duomi.loadCards(number);
+      const end = Math.min((number + 1) * duomi.index.shard, duomi.index.total);
+      let slice = performance.now();
+      for (let row = number * duomi.index.shard; row < end; row += 1) {
+        haystack(row);
+        if (performance.now() - slice > SLICE) {
+          await idle();
+          slice = performance.now();
+        }
+      }
+    }
+    duomi.isPrepared = true;
+  };
+})();

@@ -1,0 +1,134 @@
+// The large view: one prompt's picture with all that is known of it, or its versions side by side.
+"use strict";
+
+(() => {
+  const { el } = duomi;
+
+  duomi.Viewer = class {
+    constructor(dialog, moved) {
+      Object.assign(this, { dialog, moved, rows: [], at: 0, shown: 0, compares: false, turn: 0 });
+      this.zone = el("select", { "aria-label": "Zones that apps cover", onchange: () => { duomi.zone = this.zone.value || null; this.draw(); } },
+        el("option", { value: "" }, "no zones"), duomi.zoneNames.map((name) => el("option", { value: name }, name)));
+      this.place = el("output", { class: "place" });
+      this.pick = el("button", { onclick: () => this.mark("pick"), "aria-label": "Pick" }, "★", el("span", {}, " Pick"));
+      this.reject = el("button", { onclick: () => this.mark("reject"), "aria-label": "Reject" }, "✕", el("span", {}, " Reject"));
+      this.compare = el("button", { onclick: () => this.toggleCompare() }, "Compare");
+      this.stage = el("div", { class: "stage" });
+      this.panel = el("aside", { class: "panel", tabindex: "0", "aria-label": "Prompt, settings and history" });
+      dialog.append(
+        el("div", { class: "tools" }, this.place, el("span", { class: "gap" }), this.pick, this.reject, this.compare, this.zone,
+          el("button", { "aria-label": "Close", onclick: () => dialog.close() }, "Close")),
+        el("div", { class: "inside" },
+          el("button", { class: "turn", "aria-label": "Previous", onclick: () => this.go(-1) }, "‹"),
+          this.stage,
+          el("button", { class: "turn", "aria-label": "Next", onclick: () => this.go(1) }, "›"),
+          this.panel));
+      dialog.addEventListener("keydown", (event) => this.key(event));
+      dialog.addEventListener("close", () => { this.moved(this.at, true); });
+    }
+
+    get row() { return this.rows[this.at]; }
+
+    open(rows, at) {
+      Object.assign(this, { rows, compares: false });
+      if (!this.dialog.open) this.dialog.showModal();
+      this.goTo(at);
+      this.dialog.focus({ preventScroll: true });
+    }
+
+    go(step) {
+      const next = this.at + step;
+      if (next >= 0 && next < this.rows.length) this.goTo(next);
+    }
+
+    async goTo(at) {
+      const mine = ++this.turn;
+      this.at = at;
+      this.place.textContent = `${(at + 1).toLocaleString("en")} of ${this.rows.length.toLocaleString("en")}`;
+      const [card, details] = await Promise.all([duomi.loadCard(this.row), duomi.loadDetails(this.row)]);
+      if (mine !== this.turn) return;
+      this.card = card;
+      this.details = details;
+      this.shown = Math.max(0, details.versions.findIndex((one) => one.current));
+      this.compares = this.compares && details.versions.length > 1;
+      this.draw();
+      this.panel.scrollTop = 0;
+      this.moved(at, false);
+      this.prefetch();
+    }
+
+    /** The neighbours' pictures, so that an arrow key shows them at once. */
+    prefetch() {
+      for (const row of [this.rows[this.at + 1], this.rows[this.at - 1]]) {
+        const file = row !== undefined && duomi.card(row)?.picture;
+        if (file) new Image().src = duomi.pictureAddress(file);
+      }
+    }
+
+    draw() {
+      const mark = duomi.marks.of(duomi.columns.id[this.row]);
+      const several = this.details.versions.length;
+      this.pick.setAttribute("aria-pressed", String(mark === "pick"));
+      this.reject.setAttribute("aria-pressed", String(mark === "reject"));
+      this.compare.hidden = several < 2;
+      this.compare.textContent = `Compare ${several}`;
+      this.compare.setAttribute("aria-pressed", String(this.compares));
+      this.zone.value = duomi.zone || "";
+      this.dialog.classList.toggle("comparing", this.compares);
+      this.dialog.setAttribute("aria-label", `Large view: ${duomi.columns.title[this.row]}`);
+      const choose = (number) => { Object.assign(this, { shown: number, compares: false }); this.draw(); };
+      if (this.compares) {
+        this.stage.replaceChildren(...duomi.comparison(this.details, picture, choose));
+      } else {
+        this.panel.replaceChildren(...duomi.panel(this.row, this.card, this.details, this.shown, choose));
+        this.stage.replaceChildren(...this.pictures());
+      }
+    }
+
+    pictures() {
+      const version = this.details.versions[this.shown];
+      const isAway = !this.card.picture && !version;
+      if (isAway) {
+        return [el("p", { class: "absent" }, el("b", {}, duomi.words(duomi.state(this.row))), el("span", { dir: "auto" }, this.card.reason || ""))];
+      }
+      const alt = `${duomi.columns.title[this.row]}: ${this.card.text.slice(0, 200)}`;
+      return version.files.map(([file]) => picture(file, alt));
+    }
+
+    mark(mark) {
+      duomi.marks.toggle(duomi.columns.id[this.row], mark);
+      this.draw();
+    }
+
+    toggleCompare() {
+      if (this.details.versions.length < 2) return;
+      this.compares = !this.compares;
+      this.draw();
+    }
+
+    key(event) {
+      if (duomi.isTyping(event)) return;
+      const actions = {
+        ArrowLeft: () => this.go(-1), ArrowRight: () => this.go(1),
+        Home: () => this.goTo(0), End: () => this.goTo(this.rows.length - 1),
+        p: () => this.mark("pick"), x: () => this.mark("reject"), c: () => this.toggleCompare(),
+        z: () => { duomi.nextZone(); this.draw(); },
+      };
+      const action = actions[event.key];
+      if (!action) return;
+      event.preventDefault();
+      event.stopPropagation();
+      if (this.details) action();
+    }
+  };
+
+  /** A picture under its zones: its thumbnail at once, itself when it is loaded, the thumbnail again if it cannot be. */
+  function picture(file, alt) {
+    const image = el("img", { src: duomi.thumbnailAddress(file), alt });
+    const full = new Image();
+    full.onload = () => { image.src = full.src; image.dataset.full = "yes"; };
+    full.onerror = () => { image.title = "The picture itself is not reachable from here: this is its thumbnail."; };
+    full.src = duomi.pictureAddress(file);
+    return el("span", { class: "picture" }, image, duomi.zoneOverlay());
+  }
+})();

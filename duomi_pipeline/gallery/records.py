@@ -1,0 +1,195 @@
+"""Plan and ledger as the gallery shows them: one card per prompt, with every picture ever made for it."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, TypeVar
+
+from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
+from duomi_pipeline.gallery.cards import Card, Step, Version
+from duomi_pipeline.ledger import PictureFile, Post, Purchase
+
+T = TypeVar("T")
+RETIRED = "retired"
+_TIMESTAMP = re.compile(r"[_ .-]*\d{8}_?\d{6}(_\d{1,6})?$")
+_AT_ONCE = 500  # ids in one question to the ledger: databases limit the parameters of a statement
+_SOURCES = (("json_single_prompt", "single_prompt"), ("json_", "json"), ("db_", "database"))
+_NO_REASON: Mapping[State, str] = {
+    State.MISSING: "No picture yet: duomi generate makes it.",
+    State.FAILED_FOR_GOOD: "Refused, or paid without an answer.",
+    State.FAILED_FOR_NOW: "Tried without success: duomi generate --failed tries again.",
+}
+
+
+def read_cards(session: Session, plan: Plan, sizes: Mapping[str, int]) -> Iterator[Card]:
+    """The cards of a plan in its order, then those of retired prompts that still have pictures.
+
+    Args:
+        session: whose ledger tells of purchases and files.
+        plan: of all prompts.
+        sizes: of the picture files on disk, by name.
+    """
+    by_prompt = _pictures_by_prompt(session, sizes)
+    bought = session.ledger.purchases({file.purchase_id for files in by_prompt.values() for file in files})
+    unfinished = _chains_without_pictures(session, plan)
+    posts = _posts(session, [*bought, *(chain.id for chains in unfinished.values() for chain in chains)])
+    for entry in plan.entries:
+        selected = entry.selection.purchase_id if entry.selection else None
+        versions = _versions(by_prompt.pop(entry.prompt.id, ()), bought, posts, selected)
+        yield _card(entry, versions, _failures(unfinished.get(entry.request.key, ()), posts))
+    for prompt_id, files in sorted(by_prompt.items()):
+        yield from _retired(prompt_id, _versions(files, bought, posts, None))
+
+
+def title_of(origin: str) -> str:
+    """A name for people: a file's name without ending, time stamp and underscores; a row's as `Prompt 12`."""
+    if origin.startswith("prompts.id="):
+        return f"Prompt {origin.removeprefix('prompts.id=')}"
+    stem = origin.removesuffix(".json")
+    return _TIMESTAMP.sub("", stem).replace("_", " ").strip(" .") or stem
+
+
+def _card(entry: PlannedPrompt, versions: tuple[Version, ...], failures: tuple[Step, ...]) -> Card:
+    prompt, failure = entry.prompt, entry.purchase
+    current = next((v for v in versions if v.current and entry.state is not State.MISSING), None)
+    reason = _NO_REASON.get(entry.state)
+    if failure is not None and failure.error_class and reason is not None:
+        reason = f"{failure.error_class}: {failure.error_message or reason}"
+    elif entry.state is State.MISSING and entry.selection is not None:
+        reason = "Its picture file is gone or was changed: duomi generate makes it again."
+    return Card(
+        id=prompt.id,
+        title=title_of(prompt.origin),
+        text=prompt.text,
+        state=entry.state.value,
+        source=prompt.source,
+        origin=prompt.origin,
+        model=current.model if current else entry.request.model,
+        reason=reason,
+        made_at=current.files[0].saved_at if current else 0.0,
+        picture=current.files[0].file if current else None,
+        versions=versions,
+        wanted={"service": entry.request.host_kind, **_fields(entry.request.body)},
+        overrides={name: str(value) for name, value in prompt.overrides.said().items()},
+        failures=failures,
+    )
+
+
+def _retired(prompt_id: str, versions: tuple[Version, ...]) -> Iterator[Card]:
+    if not versions:
+        return
+    latest, *older = versions
+    yield Card(
+        id=prompt_id,
+        title=title_of(prompt_id.replace("db_", "prompts.id=", 1).removeprefix("json_")),
+        text=latest.prompt,
+        state=RETIRED,
+        source=next((source for prefix, source in _SOURCES if prompt_id.startswith(prefix)), "json"),
+        origin="its row or file is gone",
+        model=latest.model,
+        reason=None,
+        made_at=latest.files[0].saved_at,
+        picture=latest.files[0].file,
+        versions=(replace(latest, current=True), *older),
+        wanted={},
+        overrides={},
+        failures=(),
+    )
+
+
+def _versions(
+    files: Iterable[PictureFile],
+    bought: Mapping[int, Purchase],
+    posts: Mapping[int, Sequence[Post]],
+    selected: int | None,
+) -> tuple[Version, ...]:
+    groups: dict[int, list[PictureFile]] = {}
+    for file in files:
+        groups.setdefault(file.purchase_id, []).append(file)
+    newest_first = sorted(groups.items(), key=lambda group: -group[1][0].saved_at)
+    return tuple(
+        _version(bought[number], sorted(group, key=lambda file: file.position), posts.get(number, ()), selected)
+        for number, group in newest_first
+        if number in bought
+    )
+
+
+def _version(purchase: Purchase, files: list[PictureFile], posts: Sequence[Post], selected: int | None) -> Version:
+    request = json.loads(purchase.request)
+    body = request["body"]
+    prices = [post.price for post in posts if post.billing == "billed"]
+    known = [price for price in prices if price is not None]
+    first = files[0]
+    how = {"generated": "saved", "reused": "reused at no cost", "adopted": "found on disk"}.get(
+        first.origin, first.origin
+    )
+    return Version(
+        files=tuple(files),
+        model=str(body["model"]),
+        host_kind=request["host_kind"],
+        prompt=str(body.get("prompt", "")),
+        seed=purchase.seed if purchase.seed is not None else body.get("seed"),
+        settings=_fields(body),
+        delivery_size=str(request.get("delivery_size", first.size)),
+        cost=(0.0 if first.origin == "reused" else sum(known)) if known and len(known) == len(prices) else None,
+        current=purchase.id == selected,
+        steps=(*_sent(posts), Step(first.saved_at, how)),
+    )
+
+
+def _sent(posts: Sequence[Post]) -> Iterator[Step]:
+    words = {"billed": "asked, billed", "free": "asked, not billed", "ambiguous": "asked, answer lost", "sent": "asked"}
+    for post in posts:
+        yield Step(post.sent_at, words[post.billing], post.price if post.billing in ("billed", "ambiguous") else None)
+
+
+def _failures(chains: Iterable[Purchase], posts: Mapping[int, Sequence[Post]]) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for chain in chains:
+        steps += _sent(posts.get(chain.id, ()))
+        words = ": ".join(part for part in (chain.state, chain.error_class, chain.error_message) if part)
+        steps.append(Step(chain.updated_at, words))
+    return tuple(steps)
+
+
+def _fields(body: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in body.items()
+        if name != "prompt"
+    }
+
+
+def _pictures_by_prompt(session: Session, sizes: Mapping[str, int]) -> dict[str, list[PictureFile]]:
+    """Every recorded picture whose file is on disk as it was written."""
+    found: dict[str, list[PictureFile]] = {}
+    for files in session.ledger.saved_files().values():
+        for file in files:
+            if sizes.get(file.file) == file.bytes:
+                found.setdefault(file.prompt_id, []).append(file)
+    return found
+
+
+def _chains_without_pictures(session: Session, plan: Plan) -> dict[str, list[Purchase]]:
+    found: dict[str, list[Purchase]] = {}
+    keys = {e.request.key for e in plan.entries if e.purchase is not None}
+    for some in _chunks(keys):
+        for chain in session.ledger.chains(some):
+            if chain.state != "saved":
+                found.setdefault(chain.request_key, []).append(chain)
+    return found
+
+
+def _posts(session: Session, purchase_ids: Iterable[int]) -> dict[int, list[Post]]:
+    found: dict[int, list[Post]] = {}
+    for some in _chunks(purchase_ids):
+        found.update(session.ledger.posts_of(some))
+    return found
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(items)
+    while some := list(islice(left, _AT_ONCE)):
+        yield some

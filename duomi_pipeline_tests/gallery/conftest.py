@@ -1,0 +1,91 @@
+"""Homes with pictures in every state, and galleries of them."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from duomi_pipeline.engine import State
+from duomi_pipeline.gallery import GalleryReport, write_gallery
+from duomi_pipeline.gallery.cards import Card
+from duomi_pipeline.gallery.shards import write_data
+from duomi_pipeline.gallery.write import copy_page
+from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.sandbox.faults import Faults
+from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.engine.home import Home
+
+HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1> \"q\" 'a' & \u2028 🦊 שלום =1+1"
+OTHER_MODEL = "black-forest-labs/FLUX.1-dev"
+
+
+def write(home: Home, **changes: Any) -> GalleryReport:
+    """Write the home's gallery as it is now."""
+    with home.session(**changes) as session:
+        plan = session.plan(read_sources(session.settings).prompts)
+        return write_gallery(session, plan, home.path / "out" / "gallery")
+
+
+def fill(home: Home) -> None:
+    """Three prompts with pictures (one with versions of two models), a hostile, a refused and a missing one."""
+    home.write("boat", "A red boat on a silver lake, Café light")
+    home.write("fox", "A fox in the snow")
+    home.write("tower", "A tower of glass")
+    home.write("hostile", HOSTILE)
+    home.run()
+    with home.session(model=OTHER_MODEL) as session:
+        plan = session.plan([p for p in read_sources(session.settings).prompts if p.id == "json_boat"])
+        with session.generating(plan.wanted({State.OUTDATED})) as batch:
+            assert [outcome.failure for outcome in batch] == [None]
+    home.sandbox.change_faults(refuse=("forbidden",))
+    home.write("refused", "Something forbidden & <b>bold</b>")
+    home.run({State.MISSING})
+    home.sandbox.change_faults(refuse=())
+    home.write("waiting", "A lantern that waits")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    with SandboxServer(faults=Faults(picture="flat"), books_path=tmp_path / "books.db") as server:
+        (tmp_path / "home").mkdir()
+        with closing(Home(tmp_path / "home", server)) as opened:
+            yield opened
+
+
+def write_large(folder: Path, count: int) -> Path:
+    """A gallery of many prompts without pictures, to be quick to make; the page does the same work for them."""
+    words = [
+        "amber",
+        "boat",
+        "crystal",
+        "dragon",
+        "ember",
+        "forest",
+        "glass",
+        "harbour",
+        "island",
+        "jungle",
+        "kite",
+        "lantern",
+        "moon",
+        "neon",
+        "ocean",
+    ]
+    card = Card("", "", "", "current", "json", "", "a/model", None, 1.0, "a.png", (), {}, {}, ())
+    cards = [
+        replace(
+            card,
+            id=f"json_{number}",
+            title=f"Card {number}",
+            text=" ".join(words[(number * step) % len(words)] for step in range(1, 100)) + f" number{number}",
+            made_at=1_700_000_000.0 + number,
+        )
+        for number in range(count)
+    ]
+    about = {"pictures": "../generated_images/", "currency": "CNY"}
+    write_data(cards, folder / "data", about)
+    copy_page(folder)
+    return folder / "index.html"

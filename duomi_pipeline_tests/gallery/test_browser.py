@@ -1,0 +1,267 @@
+"""The gallery in headless Chromium; skipped where there is none."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from duomi_pipeline.sandbox.faults import Faults
+from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.engine.home import Home
+from duomi_pipeline_tests.gallery.conftest import HOSTILE, OTHER_MODEL, fill, write, write_large
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+WebDriverWait: Any = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMEDRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="chromium and chromedriver are not installed")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1300,900",
+)  # fmt: skip
+DEADLINE = 10.0
+
+
+class Page:
+    """The gallery's page, and what a person does to it."""
+
+    def __init__(self, driver: Any, index: Path) -> None:
+        self.driver = driver
+        self.index = index
+
+    def open(self, fragment: str = "") -> None:
+        """Load it as if for the first time."""
+        self.driver.get("about:blank")
+        self.driver.get(self.index.as_uri() + fragment)
+        self.until(lambda: self.run("return document.querySelectorAll('#grid .card .caption').length > 0"))
+
+    def run(self, code: str, *arguments: object) -> Any:
+        return self.driver.execute_script(code, *arguments)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        WebDriverWait(self.driver, DEADLINE, 0.02).until(lambda _: condition())
+
+    def find(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def keys(self, *keys: str) -> None:
+        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def titles(self) -> list[str]:
+        """The titles of the shown cards, in reading order."""
+        return list(self.run("return [...document.querySelectorAll('#grid .title')].map(e => e.textContent)"))
+
+    def shows(self, *titles: str) -> None:
+        """Wait until exactly these cards are shown."""
+        self.until(lambda: sorted(self.titles()) == sorted(titles))
+
+    def text(self, selector: str) -> str:
+        return str(self.run("return document.querySelector(arguments[0])?.textContent ?? ''", selector))
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("gallery") / "a home # 1"
+    path.mkdir()
+    with (
+        SandboxServer(faults=Faults(picture="flat"), books_path=path / "books.db") as server,
+        closing(Home(path, server)) as home,
+    ):
+        fill(home)
+        yield write(home).index
+
+
+@pytest.fixture
+def page(driver: Any, index: Path) -> Page:
+    opened = Page(driver, index)
+    driver.get(index.as_uri())
+    opened.run("localStorage.clear()")
+    opened.open()
+    return opened
+
+
+ALL = ("boat", "fox", "tower", "hostile", "refused", "waiting")
+
+
+def test_typing_narrows_to_prompts_and_names_and_ignores_case_and_accents(page: Page) -> None:
+    page.shows(*ALL)
+    page.keys("/")
+    page.keys("cafe SILVER")
+    page.shows("boat")
+    assert page.text("#count") == "1 of 6"
+
+    page.keys("\ue00c")  # escape empties it
+    page.shows(*ALL)
+    page.keys("tow")
+    page.shows("tower")
+    page.find("#reset").click()
+    page.shows(*ALL)
+
+
+def test_filters_by_state_model_and_date_join(page: Page) -> None:
+    page.find('.chip[data-state="missing"]').click()
+    page.shows("waiting")
+    page.find('.chip[data-state="failed_for_good"]').click()
+    page.shows("waiting", "refused")
+    page.find("#reset").click()
+
+    page.find(f'#model option[value="{OTHER_MODEL}"]').click()
+    page.shows("boat")
+    page.find("#reset").click()
+
+    page.run("const f = document.getElementById('until'); f.value = '2001-01-01'; f.dispatchEvent(new Event('change'))")
+    page.shows()
+    assert "Reset shows all" in page.text("#empty")
+
+
+def test_sorting_by_name_puts_cards_in_that_reading_order(page: Page) -> None:
+    page.find('#sort option[value="name"]').click()
+
+    page.until(lambda: page.titles() == sorted(ALL))
+
+
+def test_failed_and_missing_prompts_are_cards_with_their_reason(page: Page) -> None:
+    notes = {state: page.text(f'.card[data-state="{state}"] .reason') for state in ("failed_for_good", "missing")}
+
+    assert notes["failed_for_good"].startswith("refused: The prompt was rejected")
+    assert "No picture yet" in notes["missing"]
+
+
+def test_the_large_view_turns_with_arrows_and_closes_with_escape(page: Page) -> None:
+    page.find("#query").send_keys("boat")
+    page.shows("boat")
+    page.find("#reset").click()
+    page.shows(*ALL)
+    page.find('[data-at="0"]').click()
+    page.until(lambda: page.text(".panel h2") == "boat")
+    page.until(lambda: page.run("return document.querySelector('.picture img').dataset.full === 'yes'"))
+    assert page.run("return document.querySelector('.picture img').naturalWidth") == 72
+    assert "num inference steps" in page.text(".panel")
+    assert "asked, billed (0.10 CNY)" in page.text(".panel .history")
+
+    page.keys("\ue014")  # arrow right
+    page.until(lambda: page.text(".panel h2") == "fox")
+    page.keys("\ue00c")  # escape
+    page.until(lambda: not page.run("return document.getElementById('viewer').open"))
+    page.until(lambda: page.run("return document.activeElement.dataset.at") == "1")
+
+
+def test_versions_stand_side_by_side_and_what_differs_is_marked(page: Page) -> None:
+    page.find('[data-at="0"]').click()
+    page.until(lambda: page.text(".panel h2") == "boat")
+
+    page.keys("c")
+
+    page.until(lambda: page.run("return document.querySelectorAll('.side-by-side figure').length") == 2)
+    marked = set(page.run("return [...document.querySelectorAll('.side-by-side .differs')].map(e => e.textContent)"))
+    assert OTHER_MODEL in marked
+    assert len(marked) == 2
+    assert "num inference steps" in page.text(".same")
+
+
+def test_zones_of_each_app_lie_over_the_picture(page: Page) -> None:
+    page.find('[data-at="0"]').click()
+    page.until(lambda: page.text(".panel h2") == "boat")
+    for name in ("TikTok", "Reels", "Shorts"):
+        page.keys("z")
+        assert page.text(".zones .free") == f"{name}: free"
+    page.keys("z")
+    page.until(lambda: not page.text(".zones"))
+
+
+def test_picks_and_rejects_by_key_are_kept_and_exported(page: Page) -> None:
+    page.run("""document.querySelector('[data-at="0"]').focus()""")
+    page.keys("p", "\ue014", "x", "\ue014", "x", "x")
+    assert json.loads(page.run("return duomi.marks.exported()")) == {"picks": ["json_boat"], "rejects": ["json_fox"]}
+
+    page.open()
+
+    assert page.find('[data-at="0"]').get_attribute("aria-label").startswith("boat, outdated, picked")
+    page.find('#mark option[value="reject"]').click()
+    page.shows("fox")
+    page.run("""window.saved = null; const click = HTMLAnchorElement.prototype.click;
+        HTMLAnchorElement.prototype.click = function () { window.saved = [this.download, this.href.slice(0, 5)]; };
+        document.getElementById('export').click(); HTMLAnchorElement.prototype.click = click;""")
+    assert page.run("return window.saved") == ["duomi-marks.json", "blob:"]
+
+
+def test_a_hostile_prompt_shows_as_itself_and_runs_nothing(page: Page) -> None:
+    page.find("#query").send_keys("שלום")
+    page.shows("hostile")
+    page.find('[data-at="0"]').click()
+
+    page.until(lambda: page.text(".panel .prompt") == HOSTILE)
+
+    assert page.run("return window.hacked === undefined")
+    assert page.run("return document.querySelectorAll('img[src=\"x\"], .panel script').length") == 0
+
+
+def test_an_address_with_a_prompt_id_opens_its_large_view(page: Page) -> None:
+    page.open("#json_tower")
+
+    page.until(lambda: page.text(".panel h2") == "tower")
+
+
+def test_dark_and_light_change_by_the_button_and_stay(page: Page) -> None:
+    before = page.run("return document.documentElement.dataset.theme")
+    page.find("#theme").click()
+    page.open()
+
+    assert {before, page.run("return document.documentElement.dataset.theme")} == {"dark", "light"}
+
+
+def test_every_control_has_an_accessible_name_and_the_log_is_clean(page: Page) -> None:
+    page.find('[data-at="0"]').click()
+    page.until(lambda: page.text(".panel h2") == "boat")
+    unnamed = page.run("""return [...document.querySelectorAll('button, input, select, dialog')].filter(e =>
+        !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML)""")
+
+    assert unnamed == []
+    assert [entry["message"] for entry in page.driver.get_log("browser")] == []
+
+
+def test_ten_thousand_prompts_paint_and_answer_keys_quickly(driver: Any, tmp_path: Path) -> None:
+    page = Page(driver, write_large(tmp_path, 10_000))
+    page.open()
+    painted = page.run("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert painted < 1000
+    assert page.run("return document.querySelectorAll('#grid li').length") < 100
+    page.until(lambda: page.run("return duomi.isPrepared === true"))
+    page.run("""window.taken = []; addEventListener('input', () => {
+        const began = performance.now();
+        requestAnimationFrame(() => setTimeout(() => taken.push(performance.now() - began)));
+    }, true)""")
+
+    for number, key in enumerate("number9876", 1):
+        page.find("#query").send_keys(key)
+        page.until(partial(page.run, f"return taken.length === {number}"))
+
+    page.shows("Card 9876")
+    assert sorted(page.run("return taken"))[5] < 100, "milliseconds per key, from the key to the next picture"
+
+
+def test_the_last_of_ten_thousand_prompts_can_be_reached(driver: Any, tmp_path: Path) -> None:
+    page = Page(driver, write_large(tmp_path, 10_000))
+    page.open()
+
+    page.find('[data-at="0"]').send_keys("\ue010")  # end
+
+    page.until(lambda: page.run("return document.activeElement.dataset.at") == "9999")
+    page.until(lambda: page.titles()[-1] == "Card 9999")
