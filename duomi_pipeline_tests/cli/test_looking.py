@@ -18,8 +18,8 @@ def test_plan_says_what_would_be_sent_and_what_it_costs(home: Path, sandbox: San
     assert sandbox.books.totals().posts == 0
 
 
-def test_an_unknown_price_is_unknown_and_not_zero(home: Path) -> None:
-    (home / "duomi.toml").write_text("")
+def test_an_unknown_price_is_unknown_and_not_zero(home: Path, sandbox: SandboxServer) -> None:
+    (home / "duomi.toml").write_text(f'base_url = "{sandbox.url}"\n')
     assert json.loads(duomi(home, "plan", "--json").stdout)["cost"] is None
     assert "unknown (set DUOMI_PRICE_PER_IMAGE)" in duomi(home, "plan").stdout
 
