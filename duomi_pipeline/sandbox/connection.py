@@ -4,6 +4,7 @@ Holds the protocol class through which a request can reach its connection, and t
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import struct
@@ -48,7 +49,8 @@ class ResetAnswer(Response):
         transport: asyncio.Transport = scope["state"][TRANSPORT]
         connection: socket.socket = transport.get_extra_info("socket")
         # With nothing to linger for, closing sends RST instead of FIN.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        with contextlib.suppress(OSError):  # the client is gone already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         transport.abort()
         await _closed(receive)
 

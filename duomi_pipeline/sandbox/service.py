@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -62,7 +62,7 @@ class SandboxService:
             Route("/sandbox/faults", self._change_faults, methods=["PUT"]),
             Route("/sandbox/reset", self._reset, methods=["POST"]),
         ]
-        return Starlette(routes=routes)
+        return Starlette(routes=routes, exception_handlers={ClientDisconnect: _client_gone})
 
     def close(self) -> None:
         """Stop drawing."""
@@ -203,3 +203,8 @@ def _base_url(request: Request) -> str:
         address, port = request.scope["server"]
         host = f"{address}:{port}"
     return f"http://{host}"
+
+
+async def _client_gone(_request: Request, _error: Exception) -> Response:
+    """A client that was killed while it sent: nobody reads this answer, and nothing was billed."""
+    return Response(status_code=400)

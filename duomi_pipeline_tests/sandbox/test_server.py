@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -79,3 +80,16 @@ def test_in_the_foreground_it_says_its_url_and_ends_with_ctrl_c() -> None:
         os.kill(process.pid, signal.SIGINT)
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_a_client_that_dies_while_it_sends_leaves_no_traceback_and_is_not_billed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with SandboxServer() as server:
+        host, _, port = server.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as dying:
+            dying.sendall(b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+        # The end of the connection comes before these requests, in the loop that serves both.
+        billed = [requests.get(f"{server.url}/sandbox/books", timeout=5).json()["billed"] for _ in range(5)]
+    assert billed == [0] * 5
+    assert not [record for record in caplog.records if record.exc_info]
