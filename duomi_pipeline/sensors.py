@@ -53,8 +53,10 @@ def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Once a day: what failed for now or is still missing is tried again, and the manifest rewritten.",
 )
-def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> list[dg.RunRequest]:
+def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> list[dg.RunRequest] | dg.SkipReason:
     """Image runs over what failed for now, or the manifest alone where there is nothing to generate."""
+    if active_runs(context.instance):
+        return dg.SkipReason("An image run is going on.")
     sources = duomi.sources()
     track(context.instance, sources)
     order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))

@@ -100,11 +100,16 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
     try:
         with Session(settings) as session:
             found = survey(session)
+            asked = {entry.request.key for entry in session.plan(read_sources(settings).prompts).entries}
+            unasked = session.ledger.open_keys() - asked
             files = sum(len(selection.files) for selection in session.ledger.selections().values())
     except LedgerError as error:
         yield False, str(error)
         return
     yield True, f"ledger: {files} current pictures on record"
+    if unasked:
+        why = "their prompts were edited, or the settings changed; change them back to have the pictures"
+        yield False, f"{len(unasked)} interrupted purchases belong to no prompt as it is now: {why}"
     if found.unrecorded:
         yield False, f"{len(found.unrecorded)} pictures are not on record, such as {found.unrecorded[0][0]}: {_MEND}"
     if found.gone:

@@ -8,7 +8,7 @@ import pandas as pd
 import requests
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, duomi
+from duomi_pipeline_tests.cli import command, duomi, write_prompts
 
 
 def test_plan_says_what_would_be_sent_and_what_it_costs(home: Path, sandbox: SandboxServer) -> None:
@@ -113,3 +113,14 @@ def test_doctor_mends_what_does_not_fit_together(home: Path) -> None:
     assert "1 files on record are gone" in duomi(home, "doctor").stdout
     assert "are gone" not in duomi(home, "doctor", "--mend").stdout
     assert json.loads(duomi(home, "plan", "--json").stdout)["generate"] == ["json_boat"]
+
+
+def test_doctor_names_paid_tasks_whose_prompt_was_edited_meanwhile(home: Path, sandbox: SandboxServer) -> None:
+    sandbox.change_faults(task_seconds=3600)
+    (home / "duomi.toml").write_text(
+        f'base_url = "{sandbox.url}"\nmodel = "gpt-image-2"\nimage_size = "720x1280"\ntask_timeout = 0.2\npoll_interval = 0.05\n'
+    )
+    duomi(home, "generate", "--prompt-id", "json_boat")
+    assert "interrupted purchases" not in duomi(home, "doctor").stdout
+    write_prompts(home, {"boat": "Another boat"})
+    assert "1 interrupted purchases belong to no prompt" in duomi(home, "doctor").stdout

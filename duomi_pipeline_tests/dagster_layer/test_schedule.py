@@ -3,6 +3,7 @@
 import dagster as dg
 import pandas as pd
 
+from duomi_pipeline.partition_runs import PartitionRange
 from duomi_pipeline_tests.dagster_layer import OTHER_MODEL, Project, ranges
 
 MANIFEST = "results_manifest"
@@ -72,3 +73,11 @@ def test_prompts_that_nobody_has_looked_at_yet_are_caught_up_too(project: Projec
     (request,) = project.scheduled()
 
     assert ranges([request]) == [(keys[0], keys[1])]
+
+
+def test_it_waits_for_an_image_run_that_is_going_on(project: Project) -> None:
+    keys = project.write_many(2)
+    project.look()
+    project.start_run(dg.DagsterRunStatus.STARTED, PartitionRange(keys[0], keys[1]).tags)
+
+    assert project.scheduled() == []
