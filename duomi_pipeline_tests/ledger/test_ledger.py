@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from duomi_pipeline.ledger import (
     Held,
@@ -397,3 +398,16 @@ def test_a_ledger_that_cannot_be_opened_says_so_without_the_password(tmp_path: P
     with pytest.raises(LedgerError, match="DUOMI_LEDGER_URL") as caught:
         Ledger(url, tmp_path)
     assert "pass-word" not in str(caught.value)
+
+
+def test_a_sum_in_which_one_price_is_unknown_is_unknown(ledger: Ledger) -> None:
+    for number, price in enumerate([0.1, None]):
+        purchase = claim(ledger, f"k{number}")
+        ledger.answered(purchase, ledger.send(purchase, "r", 1, Limits(price=price)), URLS, None)
+    assert (ledger.money().billed, ledger.money().spent) == (2, None)
+
+
+def test_an_error_of_the_database_shows_no_prompt(ledger: Ledger) -> None:
+    with pytest.raises(SQLAlchemyError) as caught:
+        ledger.claim("k", "a secret prompt", "a run that never started")  # breaks a foreign key
+    assert "secret" not in str(caught.value)
