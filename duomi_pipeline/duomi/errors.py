@@ -4,7 +4,7 @@
     ├── StopsTheRun         every prompt would fail the same way: send nothing more
     │   ├── ConfigurationError   wrong or disabled model, bad field, wrong address
     │   ├── AccountError         key, balance, permission
-    │   └── DailyLimitReached    the service's or the user's requests for today are used up
+    │   └── DailyLimitReached    the service's requests for today are used up; the user's own cap is the ledger's
     ├── PromptRefused       this very request will never be answered (moderation, bad field of this prompt)
     ├── TaskFailed          the service ended an asynchronous task; a new try may succeed
     ├── RateLimited         too fast: slow down, then try again

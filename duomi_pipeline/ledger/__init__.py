@@ -1,6 +1,8 @@
 """What was asked, paid and saved. No Dagster, no HTTP."""
 
-from duomi_pipeline.ledger.ledger import Held, Ledger, LedgerError, LimitReached, Limits, NotYet
+from duomi_pipeline.ledger.database import LedgerError
+from duomi_pipeline.ledger.ledger import Held, Ledger
+from duomi_pipeline.ledger.limits import LimitReached, Limits, NotYet
 from duomi_pipeline.ledger.records import Money, PictureFile, Post, Purchase, RunRecord, Selection
 
 __all__ = [

@@ -8,58 +8,25 @@ planned ── submitting ─┬─ submitted (task id) ─┬─ ready (address
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from duomi_pipeline.ledger import liveness, reading
 from duomi_pipeline.ledger.database import Database, LedgerError
+from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace
 from duomi_pipeline.ledger.reading import LedgerReader
 from duomi_pipeline.ledger.records import Purchase, Selection
-from duomi_pipeline.ledger.schema import NOT_BILLED, OPEN_STATES, pictures, posts, purchases, runs, selections
+from duomi_pipeline.ledger.schema import OPEN_STATES, pictures, posts, purchases, runs, selections
 
-__all__ = ["Held", "Ledger", "LedgerError", "LimitReached", "Limits", "NotYet"]
 Billing = Literal["billed", "free", "ambiguous"]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What may be sent: checked, and reserved, in the same transaction that writes the POST.
-
-    Attributes:
-        images_per_run, spend_per_run, spend_per_day: the user's caps; a day is a day of UTC.
-        requests_per_minute, requests_per_day: the service's pace, over all runs on this ledger.
-        price: of one picture, `None` where unknown.
-    """
-
-    images_per_run: int | None = None
-    spend_per_run: float | None = None
-    spend_per_day: float | None = None
-    requests_per_minute: int | None = None
-    requests_per_day: int | None = None
-    price: float | None = None
-    currency: str = "CNY"
 
 
 class Held(Exception):  # noqa: N818 - a signal, not a failure
     """Another living run works on this very request."""
-
-
-class LimitReached(Exception):  # noqa: N818
-    """A cap would be passed: nothing was sent; the text names the setting."""
-
-
-class NotYet(Exception):  # noqa: N818
-    """The requests of this minute are used up."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"next request in {seconds:.1f} s")
-        self.seconds = seconds
 
 
 class Ledger(LedgerReader):
@@ -153,8 +120,8 @@ class Ledger(LedgerReader):
         now = time.time()
         price = None if limits.price is None else limits.price * pictures_asked
         with self.database.write() as connection:
-            _check_caps(connection, run_id, pictures_asked, price or 0.0, limits, now)
-            _check_pace(connection, limits, now)
+            check_caps(connection, run_id, pictures_asked, price or 0.0, limits, now)
+            check_pace(connection, limits, now)
             self._change(connection, purchase, state="submitting")
             row = {"purchase_id": purchase.id, "run_id": run_id, "sent_at": now, "pictures": pictures_asked}
             result = connection.execute(
@@ -264,67 +231,3 @@ def _settle(connection: Connection, post_id: int, billing: Billing) -> None:
 
 def _id(primary_key: Any) -> int:
     return int(primary_key[0])
-
-
-def _day_start(now: float) -> float:
-    return datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-
-
-def _total(column: Any, *conditions: Any) -> Select[Any]:
-    return select(func.coalesce(func.sum(column), 0)).where(posts.c.billing != NOT_BILLED, *conditions)
-
-
-def _check_caps(connection: Connection, run_id: str, asked: int, price: float, limits: Limits, now: float) -> None:
-    """Raise `LimitReached` where this POST would pass a cap; open and lost POSTs count as spent."""
-    this_run, today = posts.c.run_id == run_id, posts.c.sent_at >= _day_start(now)
-    caps = [
-        (
-            "DUOMI_MAX_IMAGES_PER_RUN",
-            limits.images_per_run,
-            asked,
-            _total(posts.c.pictures, this_run),
-            "images",
-        ),
-        (
-            "DUOMI_MAX_SPEND_PER_RUN",
-            limits.spend_per_run,
-            price,
-            _total(posts.c.price, this_run),
-            limits.currency,
-        ),
-        (
-            "DUOMI_MAX_SPEND_PER_DAY",
-            limits.spend_per_day,
-            price,
-            _total(posts.c.price, today),
-            limits.currency,
-        ),
-    ]
-    for setting, cap, more, total, unit in caps:
-        if cap is None:
-            continue
-        used = connection.execute(total).scalar_one()
-        if used + more > cap + 1e-9:
-            raise LimitReached(f"{setting}={cap:g} is reached ({used:g} {unit} used); raise it to go on")
-
-
-def _check_pace(connection: Connection, limits: Limits, now: float) -> None:
-    """Raise where the requests of this minute or this day are used up, whatever became of them."""
-    if limits.requests_per_day is not None:
-        sent = connection.execute(select(func.count()).where(posts.c.sent_at >= _day_start(now))).scalar_one()
-        if sent >= limits.requests_per_day:
-            tomorrow = datetime.fromtimestamp(_day_start(now) + 86_400, UTC)
-            message = (
-                f"the {limits.requests_per_day} requests of today are used up; continues after {tomorrow:%F %H:%M} UTC"
-            )
-            raise LimitReached(message)
-    if limits.requests_per_minute is not None:
-        recent = (
-            select(posts.c.sent_at)
-            .where(posts.c.sent_at > now - 60)
-            .order_by(posts.c.sent_at.desc())
-            .limit(limits.requests_per_minute)
-        )
-        times = connection.execute(recent).scalars().all()
-        if len(times) >= limits.requests_per_minute:
-            raise NotYet(max(times[-1] + 60 - now, 0.01))

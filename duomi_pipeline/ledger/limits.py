@@ -1,0 +1,107 @@
+"""What may be sent: caps on money and pictures, and the pace, all sums over the journal of POSTs.
+
+Checked by `Ledger.send` inside the transaction that writes the POST, so that two runs together never pass them.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from duomi_pipeline.ledger.schema import NOT_BILLED, posts
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be sent: checked, and reserved, in the same transaction that writes the POST.
+
+    Attributes:
+        images_per_run, spend_per_run, spend_per_day: the user's caps; a day is a day of UTC.
+        requests_per_minute, requests_per_day: the service's pace, over all runs on this ledger.
+        price: of one picture, `None` where unknown.
+    """
+
+    images_per_run: int | None = None
+    spend_per_run: float | None = None
+    spend_per_day: float | None = None
+    requests_per_minute: int | None = None
+    requests_per_day: int | None = None
+    price: float | None = None
+    currency: str = "CNY"
+
+
+class LimitReached(Exception):  # noqa: N818
+    """A cap would be passed: nothing was sent; the text names the setting."""
+
+
+class NotYet(Exception):  # noqa: N818
+    """The requests of this minute are used up."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"next request in {seconds:.1f} s")
+        self.seconds = seconds
+
+
+def _day_start(now: float) -> float:
+    return datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def _total(column: Any, *conditions: Any) -> Select[Any]:
+    return select(func.coalesce(func.sum(column), 0)).where(posts.c.billing != NOT_BILLED, *conditions)
+
+
+def check_caps(connection: Connection, run_id: str, asked: int, price: float, limits: Limits, now: float) -> None:
+    """Raise `LimitReached` where this POST would pass a cap; open and lost POSTs count as spent."""
+    this_run, today = posts.c.run_id == run_id, posts.c.sent_at >= _day_start(now)
+    caps = [
+        (
+            "DUOMI_MAX_IMAGES_PER_RUN",
+            limits.images_per_run,
+            asked,
+            _total(posts.c.pictures, this_run),
+            "images",
+        ),
+        (
+            "DUOMI_MAX_SPEND_PER_RUN",
+            limits.spend_per_run,
+            price,
+            _total(posts.c.price, this_run),
+            limits.currency,
+        ),
+        (
+            "DUOMI_MAX_SPEND_PER_DAY",
+            limits.spend_per_day,
+            price,
+            _total(posts.c.price, today),
+            limits.currency,
+        ),
+    ]
+    for setting, cap, more, total, unit in caps:
+        if cap is None:
+            continue
+        used = connection.execute(total).scalar_one()
+        if used + more > cap + 1e-9:
+            raise LimitReached(f"{setting}={cap:g} is reached ({used:g} {unit} used); raise it to go on")
+
+
+def check_pace(connection: Connection, limits: Limits, now: float) -> None:
+    """Raise where the requests of this minute or this day are used up, whatever became of them."""
+    if limits.requests_per_day is not None:
+        sent = connection.execute(select(func.count()).where(posts.c.sent_at >= _day_start(now))).scalar_one()
+        if sent >= limits.requests_per_day:
+            tomorrow = datetime.fromtimestamp(_day_start(now) + 86_400, UTC)
+            message = (
+                f"the {limits.requests_per_day} requests of today are used up; continues after {tomorrow:%F %H:%M} UTC"
+            )
+            raise LimitReached(message)
+    if limits.requests_per_minute is not None:
+        recent = (
+            select(posts.c.sent_at)
+            .where(posts.c.sent_at > now - 60)
+            .order_by(posts.c.sent_at.desc())
+            .limit(limits.requests_per_minute)
+        )
+        times = connection.execute(recent).scalars().all()
+        if len(times) >= limits.requests_per_minute:
+            raise NotYet(max(times[-1] + 60 - now, 0.01))
