@@ -125,13 +125,17 @@ def _has_billed(home: Home, pictures: int) -> bool:
     return home.billed >= pictures
 
 
+def _two_at_once(home: Home, gate: Path, **settings: Any) -> list[dict[str, Any]]:
+    """What two processes did that began together, once both had looked at the prompts."""
+    workers = [home.worker(spec={"wait_for": str(gate)}, **settings).planned() for _ in range(2)]
+    gate.touch()
+    return [worker.result() for worker in workers]
+
+
 def test_two_processes_started_at_once_on_the_same_prompts_buy_each_picture_once(home: Home, tmp_path: Path) -> None:
     home.sandbox.change_faults(latency=0.05)
     home.write_many(20)
-    gate = tmp_path / "go"
-    workers = [home.worker(spec={"wait_for": str(gate)}, max_concurrency=4).planned() for _ in range(2)]
-    gate.touch()
-    results = [worker.result() for worker in workers]
+    results = _two_at_once(home, tmp_path / "go", max_concurrency=4)
     assert [result["exit"] for result in results] == [0, 0], results
     assert sum(result["counts"]["generated"] for result in results) == 20
     assert sum(result["counts"]["reused"] for result in results) == 20
@@ -141,10 +145,7 @@ def test_two_processes_started_at_once_on_the_same_prompts_buy_each_picture_once
 def test_two_processes_together_never_pass_the_spend_of_a_day(home: Home, tmp_path: Path) -> None:
     home.sandbox.change_faults(latency=0.02)
     home.write_many(30)
-    gate = tmp_path / "go"
-    workers = [home.worker(spec={"wait_for": str(gate)}, max_spend_per_day=1.0).planned() for _ in range(2)]
-    gate.touch()
-    results = [worker.result() for worker in workers]
+    results = _two_at_once(home, tmp_path / "go", max_spend_per_day=1.0)
     assert [result["exit"] for result in results] == [4, 4], results
     assert "DUOMI_MAX_SPEND_PER_DAY" in results[0]["stop"]
     assert (home.posts, home.billed, len(home.files())) == (10, 10, 10)
