@@ -265,12 +265,12 @@ class Project:
 
     def tick(self) -> SensorExecutionData:
         """One look of the sensor, as Dagster's code server evaluates it; nothing is done about it."""
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self.instance,
             repository_def=self.defs().get_repository_def(),
             resources={"duomi": DuomiResource(home=str(self.home))},
-        )
-        return self.defs().resolve_sensor_def("new_prompts").evaluate_tick(context)
+        ) as context:
+            return self.defs().resolve_sensor_def("new_prompts").evaluate_tick(context)
 
     def obey(self, tick: SensorExecutionData) -> None:
         """Do what a tick asks for, as the daemon does, but for its runs."""
@@ -285,13 +285,14 @@ class Project:
 
     def scheduled(self) -> list[dg.RunRequest]:
         """The runs that `catch_up` asks for."""
-        context = dg.build_schedule_context(
+        # Left open, the context's own instance would be closed by the garbage collector, in the midst of some other test.
+        with dg.build_schedule_context(
             instance=self.instance,
             scheduled_execution_time=datetime(2026, 1, 5, 6, tzinfo=UTC),
             repository_def=self.defs().get_repository_def(),
             resources={"duomi": DuomiResource(home=str(self.home))},
-        )
-        return list(self.defs().resolve_schedule_def("catch_up").evaluate_tick(context).run_requests or ())
+        ) as context:
+            return list(self.defs().resolve_schedule_def("catch_up").evaluate_tick(context).run_requests or ())
 
 
 def ranges(requests: Iterable[dg.RunRequest]) -> list[PartitionRange]:
