@@ -30,6 +30,7 @@ from pydantic_settings import (
 )
 
 SANDBOX = "sandbox"
+SECRET_FIELDS = frozenset({"api_key", "ledger_url", "webhook_url"})
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -116,6 +117,8 @@ class Settings(BaseSettings):
     database: Path = Path("data/llm_video_batch.db")
     database_names: Literal["id", "descriptive"] = "id"
     prompt_dir: Path = Path("out/prompt_json")
+    overrides_file: Path = Path("out/overrides.json")
+    clean_prompts: bool = False
     image_dir: str = "out/generated_images"
     manifest_dir: Path = Path("out/manifest")
     gallery_dir: Path = Path("out/gallery")
@@ -138,9 +141,11 @@ class Settings(BaseSettings):
     max_spend_per_run: float | None = Field(None, ge=0)
     max_spend_per_day: float | None = Field(None, ge=0)
 
-    @field_validator("api_key")
+    webhook_url: SecretStr | None = None
+
+    @field_validator("api_key", "webhook_url")
     @classmethod
-    def _blank_is_no_key(cls, value: SecretStr | None) -> SecretStr | None:
+    def _blank_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         stripped = value.get_secret_value().strip() if value else ""
         return SecretStr(stripped) if stripped else None
 
@@ -151,6 +156,13 @@ class Settings(BaseSettings):
         if url not in ("", SANDBOX) and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
             raise ValueError("write an http(s) address such as https://duomiapi.com, or the word sandbox")
         return url
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _webhook_is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not (urlsplit(value.get_secret_value()).scheme in ("http", "https")):
+            raise ValueError("write an http(s) address, such as the one that Slack gives for an incoming webhook")
+        return value
 
     @model_validator(mode="after")
     def _spend_caps_need_a_price(self) -> Self:
@@ -239,7 +251,7 @@ def _explain(error: ValidationError) -> str:
             lines.append(problem["msg"].removeprefix("Value error, "))
             continue
         name = str(problem["loc"][0])
-        secret = name in ("api_key", "ledger_url")
+        secret = name in SECRET_FIELDS
         value = "(hidden)" if secret else repr(problem["input"])
         lines.append(f"DUOMI_{name.upper()}={value}: {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(dict.fromkeys(lines))

@@ -18,10 +18,9 @@ from duomi_pipeline.engine.mending import mend, survey
 from duomi_pipeline.engine.session import open_client
 from duomi_pipeline.ledger import LedgerError
 from duomi_pipeline.prompts import read_sources
-from duomi_pipeline.settings import Settings
+from duomi_pipeline.settings import SECRET_FIELDS, Settings
 
 Finding = tuple[bool, str]
-_SECRET_FIELDS = {"api_key", "ledger_url"}
 _MEND = "`duomi doctor --mend` records the first and forgets the second"
 
 
@@ -37,7 +36,7 @@ def doctor(show_settings: bool, mending: bool) -> None:
     if show_settings:
         for name in Settings.model_fields:
             value = getattr(settings, name)
-            click.echo(f"DUOMI_{name.upper()}={'(set, hidden)' if name in _SECRET_FIELDS and value else value}")
+            click.echo(f"DUOMI_{name.upper()}={'(set, hidden)' if name in SECRET_FIELDS and value else value}")
     checks: list[Callable[[Settings], Iterator[Finding]]] = [
         _model,
         _service,

@@ -41,6 +41,7 @@ class Prompt:
         file_prefix: how its picture files begin.
         overrides: parameters for this prompt alone, negative prompt included.
         image_id: `images.id` of a table row.
+        name: what its author calls it (`descriptive_name` of a row), for people; `None` where nothing is said.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Prompt:
     file_prefix: str
     overrides: Parameters = field(default_factory=Parameters)
     image_id: int | None = None
+    name: str | None = None
 
     @cached_property
     def version(self) -> str:

@@ -58,14 +58,15 @@ def _prompt(row: Row, names: str) -> Prompt | Problem:
         return Problem(origin, f"image_prompt is not text but {type(text).__name__}")
     if not text.strip():
         return Problem(origin, "image_prompt is empty")
-    described = names == "descriptive" and isinstance(descriptive_name, str) and descriptive_name.strip()
+    name = descriptive_name.strip() if isinstance(descriptive_name, str) else ""
     return Prompt(
         id=f"db_{row_id}",
         text=text,
         source="database",
         origin=origin,
-        file_prefix=safe_prefix(f"db_{descriptive_name if described else row_id}"),
+        file_prefix=safe_prefix(f"db_{name if name and names == 'descriptive' else row_id}"),
         image_id=image_id if isinstance(image_id, int) else None,
+        name=name or None,
     )
 
 
