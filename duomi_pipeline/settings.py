@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     @field_validator("webhook_url")
     @classmethod
     def _webhook_is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not (urlsplit(value.get_secret_value()).scheme in ("http", "https")):
+        if value and urlsplit(value.get_secret_value()).scheme not in ("http", "https"):
             raise ValueError("write an http(s) address, such as the one that Slack gives for an incoming webhook")
         return value
 
