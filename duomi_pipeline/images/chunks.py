@@ -1,16 +1,17 @@
-"""PNG files as a row of chunks (PNG specification, section 5): walk them, check them, insert some.
+"""PNG files as a row of chunks (PNG specification, section 5): walk them, check them, read and insert texts.
 
 What the chunks say belongs to `metadata`; pixels to `png`.
 """
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from duomi_pipeline.settings import Size
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MAX_UNPACKED = 1_000_000  # bytes of one compressed text: foreign files may hold bombs
 
 
 class BrokenPngError(ValueError):
@@ -30,7 +31,7 @@ def walk(png: bytes) -> Iterator[Chunk]:
     """All chunks up to IEND, each with its checksum checked.
 
     Raises:
-        BrokenPngError: no signature, cut off, or a checksum that does not fit.
+        BrokenPngError: no signature, no header, cut off, or a checksum that does not fit.
     """
     if not png.startswith(SIGNATURE):
         raise BrokenPngError("not a PNG file")
@@ -45,6 +46,8 @@ def walk(png: bytes) -> Iterator[Chunk]:
         body = view[at + 4 : end - 4]
         if zlib.crc32(body) != struct.unpack_from(">I", png, end - 4)[0]:
             raise BrokenPngError(f"damaged in chunk {bytes(body[:4])!r}")
+        if at == len(SIGNATURE) and (bytes(body[:4]), length) != (b"IHDR", 13):
+            raise BrokenPngError("damaged: no header")
         yield Chunk(bytes(body[:4]), body[4:], at, end)
         if bytes(body[:4]) == b"IEND":
             return
@@ -56,20 +59,42 @@ def _encode(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _international_text(key: str, text: str) -> bytes:
-    """An uncompressed iTXt chunk: UTF-8 text under a Latin-1 key."""
+def _text_chunk(key: str, text: str, plain: bool) -> bytes:
+    """A tEXt chunk if wanted and the text is ASCII, else an uncompressed iTXt chunk in UTF-8."""
+    if plain and text.isascii():
+        return _encode(b"tEXt", key.encode("latin-1") + b"\0" + text.encode("ascii"))
     return _encode(b"iTXt", key.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8", "replace"))
 
 
-def read_international_text(chunk: Chunk) -> tuple[str, str] | None:
-    """Key and text of an uncompressed iTXt chunk, `None` for any other."""
-    if chunk.kind != b"iTXt":
+def read_text(chunk: Chunk) -> tuple[str, str] | None:
+    """Key and text of a text chunk of any of the three kinds; `None` for any other chunk and for a broken one.
+
+    A compressed text ends after a million bytes.
+    """
+    if chunk.kind not in (b"tEXt", b"zTXt", b"iTXt"):
         return None
     key, _, rest = bytes(chunk.data).partition(b"\0")
-    if rest[:1] != b"\0":
+    try:
+        text = rest.decode("latin-1") if chunk.kind == b"tEXt" else _read_packed(chunk.kind, rest)
+    except (zlib.error, ValueError):
         return None
-    text = rest[2:].split(b"\0", 2)
-    return (key.decode("latin-1"), text[2].decode("utf-8", "replace")) if len(text) == 3 else None
+    return key.decode("latin-1"), text
+
+
+def _read_packed(kind: bytes, rest: bytes) -> str:
+    """The text behind the key of a zTXt or iTXt chunk.
+
+    Raises:
+        ValueError, zlib.error: it is broken.
+    """
+    if kind == b"zTXt":
+        return _unpacked(rest[1:]).decode("latin-1")
+    _language, _translated, text = rest[2:].split(b"\0", 2)
+    return (text if rest[:1] == b"\0" else _unpacked(text)).decode("utf-8", "replace")
+
+
+def _unpacked(data: bytes) -> bytes:
+    return zlib.decompressobj().decompress(data, _MAX_UNPACKED)
 
 
 def png_size(png: bytes) -> Size:
@@ -77,16 +102,22 @@ def png_size(png: bytes) -> Size:
     return Size(*struct.unpack_from(">II", png, len(SIGNATURE) + 8))
 
 
-def with_texts(png: bytes, texts: Mapping[str, str]) -> bytes:
-    """The same file with these texts right behind the header, in place of former ones; no pixel byte changes."""
+def with_texts(png: bytes, texts: Mapping[str, str], plain: Container[str] = ()) -> bytes:
+    """The same file with these texts right behind the header, in place of former ones; no pixel byte changes.
+
+    Args:
+        png: a whole PNG.
+        texts: by key.
+        plain: keys that become tEXt where their text is ASCII: some readers know no other kind.
+    """
     header, *others = walk(png)
     kept = [png[chunk.start : chunk.end] for chunk in others if _text_key(chunk) not in texts]
-    inserted = [_international_text(key, text) for key, text in texts.items()]
+    inserted = [_text_chunk(key, text, key in plain) for key, text in texts.items()]
     return b"".join([png[: header.end], *inserted, *kept])
 
 
 def _text_key(chunk: Chunk) -> str | None:
-    """The key of a text chunk of any of the three kinds."""
+    """The key of a text chunk, a broken one too."""
     if chunk.kind not in (b"tEXt", b"zTXt", b"iTXt"):
         return None
     return bytes(chunk.data).partition(b"\0")[0].decode("latin-1")

@@ -1,23 +1,40 @@
-"""What a picture says about itself: our own JSON, and the `parameters` line that image tools read.
+"""What a picture says about itself: our own JSON, the `parameters` that image tools read, and the XMP packet.
 
-Inserted as text chunks, so pixels keep their bytes. Never in here: the API key, signed addresses.
+Inserted as text chunks, so pixels keep their bytes. Never in here: the API key, signed addresses. How a picture
+discloses that it was generated belongs to `disclosure`.
+
+Chunks that the service sent stay as they are, a C2PA manifest and ComfyUI's `prompt` and `workflow` among them. Only
+its `parameters` give way to ours: readers take one of two, and ours hold the request and the file's real size.
 """
 
 import json
 import re
-from datetime import datetime
-from typing import Any, Literal
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from duomi_pipeline.images.chunks import BrokenPngError, read_international_text, walk, with_texts
+from duomi_pipeline.images.chunks import BrokenPngError, read_text, walk, with_texts
+from duomi_pipeline.images.disclosure import CREATOR, SANDBOX_SOFTWARE, XMP_KEY, Making, packet
 
 OWN_KEY = "duomi_generation"
 A1111_KEY = "parameters"
+_MAX_TEXTS = 64_000_000  # characters of all texts of a file, as with Pillow: small foreign files can unpack to many
+_LABELS = re.compile(r"(Negative prompt|^Steps)[\s:]*:", re.IGNORECASE)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NOT_IN_FIELDS = re.compile(r"[,:\"{}\[\]\x00-\x1f\x7f-\x9f]")
+
+
+_Word = Annotated[str, Field(max_length=250)]
+_Size = Annotated[str, Field(pattern=r"^\d{1,10}x\d{1,10}$")]
+_Seed = Annotated[int, Field(ge=0, lt=2**63)]  # as a ledger can keep it
 
 
 class PictureInfo(BaseModel):
     """Everything needed to know, and to record again, what a picture is.
+
+    Checked like text from outside: any file may lie in the folder and say that it is ours.
 
     Attributes:
         prompt_id, prompt_version: whose picture, and of which version of the prompt.
@@ -29,52 +46,98 @@ class PictureInfo(BaseModel):
         seed: the seed the service reported, else the one that was sent.
         origin: `generated`, or `reused` for a copy of what another prompt's identical request had paid.
         price: of this one picture, `None` where it was unknown.
+        perceptual_hash, contrast: see `look.Look`; `None` where that was never looked at.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
-    prompt_id: str
-    prompt_version: str
+    prompt_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
+    prompt_version: _Word
     prompt: str
-    request_key: str
+    request_key: _Word
     request: dict[str, Any]
-    settings_fingerprint: str
-    host_kind: str
-    model: str
-    task_id: str | None = None
-    index: int = 0
-    requested_size: str
-    received_size: str
-    size: str
-    seed: int | None = None
-    origin: str = "generated"
-    price: float | None = None
-    currency: str = ""
-    created_at: datetime
+    settings_fingerprint: _Word
+    host_kind: _Word
+    model: _Word
+    task_id: Annotated[str, Field(max_length=1_000)] | None = None
+    index: Annotated[int, Field(ge=0, le=1_000)] = 0
+    requested_size: _Size
+    received_size: _Size
+    size: _Size
+    seed: _Seed | None = None
+    origin: _Word = "generated"
+    price: Annotated[float, Field(ge=0)] | None = None
+    currency: _Word = ""
+    perceptual_hash: _Word | None = None
+    contrast: float | None = None
+    created_at: AwareDatetime
+
+    @field_validator("request")
+    @classmethod
+    def _is_a_request(cls, request: dict[str, Any]) -> dict[str, Any]:
+        body = request.get("body")
+        if not isinstance(body, dict):
+            raise ValueError("no request")  # noqa: TRY004 - pydantic's way to say so
+        texts, seed = (request.get("host_kind"), body.get("model"), body.get("prompt")), body.get("seed")
+        if not all(isinstance(text, str) for text in texts) or not isinstance(seed, int | None):
+            raise ValueError("no request")
+        json.dumps(request, ensure_ascii=False, allow_nan=False).encode()  # as it is kept by ledger and manifest
+        return request
+
+    @field_validator("created_at")
+    @classmethod
+    def _is_of_our_time(cls, moment: datetime) -> datetime:
+        if not 2000 <= moment.year < 3000:
+            raise ValueError("no time of ours")
+        return moment
 
 
 def with_info(png: bytes, info: PictureInfo) -> bytes:
     """The same picture, carrying its information."""
-    return with_texts(png, {OWN_KEY: info.model_dump_json(), A1111_KEY: a1111_parameters(info)})
+    carried = dict(read_texts(png))
+    texts = {
+        OWN_KEY: info.model_dump_json(),
+        A1111_KEY: a1111_parameters(info),
+        XMP_KEY: packet(_making(info, carried), carried),
+    }
+    return with_texts(png, texts, plain=(A1111_KEY,))
+
+
+def read_texts(png: bytes) -> list[tuple[str, str]]:
+    """Key and text of all text chunks, in the file's order, without those for which there is no room.
+
+    Raises:
+        BrokenPngError: it is no whole PNG.
+    """
+    found, room = [], _MAX_TEXTS
+    for text in filter(None, map(read_text, walk(png))):
+        if len(text[1]) <= room:
+            found.append(text)
+            room -= len(text[1])
+    return found
 
 
 def read_info(png: bytes) -> PictureInfo | None:
     """The information of a picture, `None` where it carries none of ours."""
     try:
         for chunk in walk(png):
-            found = read_international_text(chunk)
+            found = read_text(chunk)
             if found and found[0] == OWN_KEY:
-                return PictureInfo.model_validate(json.loads(found[1]))
+                return PictureInfo.model_validate_json(found[1])
             if chunk.kind == b"IDAT":
                 return None
-    except (BrokenPngError, ValidationError, ValueError, RecursionError):
+    except (BrokenPngError, ValidationError, RecursionError):
         return None
     return None
 
 
 def a1111_parameters(info: PictureInfo) -> str:
-    """The text under `parameters`, as AUTOMATIC1111's web UI writes it; prompts are brought to one line."""
+    """The text under `parameters`, as AUTOMATIC1111's web UI writes it, reduced to what all its readers take.
+
+    Readers find the prompts by lines that begin with `Negative prompt:` and `Steps:`, so prompts are brought to one
+    line without these words' colons. They cut fields at commas, and split them at colons; the last may lose its end.
+    """
     body = info.request["body"]
     lines = [_one_line(info.prompt)]
     if negative := body.get("negative_prompt"):
@@ -85,11 +148,22 @@ def a1111_parameters(info: PictureInfo) -> str:
         "CFG scale": body.get("guidance_scale", 0),
         "Seed": info.seed if info.seed is not None else 0,
         "Size": info.size,
-        "Model": info.model.replace(",", " "),
-        "Version": "Duomi Pipeline",
+        "Model": " ".join(_NOT_IN_FIELDS.sub(" ", info.model).split()),
+        "Version": CREATOR,
     }
     return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in fields.items())])
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"Negative prompt:+", "Negative prompt", " ".join(text.split()))
+    return _LABELS.sub(r"\1", " ".join(_CONTROLS.sub(" ", text).split()))
+
+
+def _making(info: PictureInfo, carried: Mapping[str, str]) -> Making:
+    made_at = info.created_at.astimezone(UTC)
+    return Making(
+        prompt=info.prompt,
+        model=info.model,
+        number=f"{info.prompt_id}-{made_at:%Y%m%dT%H%M%S}{made_at.microsecond // 1000:03d}Z-{info.index}",
+        made_at=made_at,
+        is_sandbox=info.host_kind == "sandbox" or carried.get("Software") == SANDBOX_SOFTWARE,
+    )

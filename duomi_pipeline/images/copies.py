@@ -1,0 +1,33 @@
+"""Copies of saved pictures for people, under names of their own. The pictures stay, and so do their records."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from upath import UPath
+
+from duomi_pipeline.images.chunks import with_texts
+from duomi_pipeline.images.metadata import OWN_KEY, read_texts
+from duomi_pipeline.images.store import ImageStore
+
+
+def save_copies(store: ImageStore, pictures: Sequence[UPath], prefix: str) -> list[str]:
+    """Save copies of PNG files as `{prefix}_{timestamp}.png`, with `_1`, `_2` for several; gives their names.
+
+    Raises:
+        OSError, BrokenPngError: a picture cannot be read, or is no whole PNG; then nothing is written.
+        StoreError: a copy cannot be written.
+    """
+    copies = [_as_copy(picture) for picture in pictures]
+    names = store.names(prefix, datetime.now(UTC), len(copies))
+    for name, copy in zip(names, copies, strict=True):
+        store.save(name, copy)
+    return names
+
+
+def _as_copy(picture: UPath) -> bytes:
+    """The same pixels and texts, but our own record put inside another: it is no purchase that could be recorded."""
+    data = picture.read_bytes()
+    own = dict(read_texts(data)).get(OWN_KEY, "null")
+    record = {"copy_of": picture.name, "generation": json.loads(own)}
+    return with_texts(data, {OWN_KEY: json.dumps(record, ensure_ascii=False)})
