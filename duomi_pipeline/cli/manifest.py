@@ -2,18 +2,40 @@
 
 import click
 
+from duomi_pipeline.cli.console import warn_of
 from duomi_pipeline.engine import Session
+from duomi_pipeline.manifest import check_readable, write_manifest
 from duomi_pipeline.manifest import manifest as build_manifest
-from duomi_pipeline.manifest import write_manifest
-from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.prompts import SourceError, read_sources
 from duomi_pipeline.settings import Settings
 
 
 @click.command()
 def manifest() -> None:
-    """Write the results manifest: one row per prompt, as Parquet, CSV and JSON."""
+    """Write the results manifest: one row per prompt, whatever its state.
+
+    results.parquet, .csv, .json and .db (SQLite) in DUOMI_MANIFEST_DIR; their paths are printed. Beside them
+    left_out.json: rows and files that give no prompt, and why. Nothing is sent. What stands in them: docs/manifest.md.
+
+    \b
+    Examples:
+      duomi manifest
+      DUOMI_MANIFEST_DIR=/tmp/today duomi manifest
+      sqlite3 "$(duomi manifest | grep 'db$')" "SELECT prompt_id, path FROM generated_images"
+    """
     settings = Settings.load()
-    with Session(settings) as session:
-        table = build_manifest(session, session.plan(read_sources(settings).prompts))
-    for path in write_manifest(table, settings.path(settings.manifest_dir)).values():
+    sources = read_sources(settings)
+    warn_of(sources.problems)
+    try:
+        with Session(settings) as session:
+            check_readable(sources, session)
+            table = build_manifest(session, session.plan(sources.prompts))
+        written = write_manifest(table, sources.problems, settings.path(settings.manifest_dir))
+    except SourceError as error:
+        raise click.ClickException(f"The manifest is left as it was: {error}") from error
+    except OSError as error:
+        raise click.ClickException(f"The manifest cannot be written: {error}") from error
+    if sources.problems:
+        click.echo(f"Left out, all of them: {settings.path(settings.manifest_dir) / 'left_out.json'}", err=True)
+    for path in written.values():
         click.echo(path)

@@ -1,0 +1,168 @@
+"""Plan and ledger as a table: one row per prompt. What the columns mean is `columns`', writing files is `write`'s."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
+from duomi_pipeline.engine.states import files_present
+from duomi_pipeline.ledger import PictureFile, Purchase, Selection
+from duomi_pipeline.manifest.columns import COLUMNS
+from duomi_pipeline.manifest.costs import Cost, purchase_costs
+from duomi_pipeline.prompts import Prompt
+
+_PICTURED = {State.CURRENT, State.CHANGED, State.OUTDATED}
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
+_ROW_ID = re.compile(r"db_(0|-?[1-9]\d{0,17})")  # as an integer key of a table is written, within 64 bits
+
+
+@dataclass(frozen=True)
+class _Records:
+    """What the ledger tells of all pictures of a plan: looked up once, not once per prompt."""
+
+    session: Session
+    purchases: Mapping[int, Purchase]
+    costs: Mapping[int, Cost]
+
+
+def manifest(session: Session, plan: Plan) -> pd.DataFrame:
+    """One row per prompt of a plan; where a prompt has pictures, the row tells of those, also if they are outdated."""
+    shown = _shown(session, plan)
+    bought = session.ledger.purchases({selection.purchase_id for selection in shown.values()})
+    records = _Records(session, bought, purchase_costs(session.ledger.database))
+    rows = [_row(entry, shown.get(entry.prompt.id), records) for entry in plan.entries]
+    # Column by column with its type: pandas would guess, and squeeze large seeds through floating point.
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in COLUMNS.items()})
+
+
+def _shown(session: Session, plan: Plan) -> dict[str, Selection]:
+    """The pictures that each prompt has; a record of files that are gone is none."""
+    sizes = session.store.sizes()
+    return {
+        entry.prompt.id: entry.selection
+        for entry in plan.entries
+        if entry.selection is not None and (entry.state in _PICTURED or files_present(entry.selection, sizes))
+    }
+
+
+def _row(entry: PlannedPrompt, selection: Selection | None, records: _Records) -> dict[str, Any]:
+    row = dict.fromkeys(COLUMNS) | _prompt(entry) | _failure(entry)
+    if selection is not None:
+        row |= _pictures(entry.prompt, selection, records)
+    return {name: _writable(value) for name, value in row.items()}
+
+
+def _prompt(entry: PlannedPrompt) -> dict[str, Any]:
+    prompt = entry.prompt
+    row_id = _ROW_ID.fullmatch(prompt.id) if prompt.source == "database" else None
+    return {
+        "prompt_id": prompt.id,
+        "source": prompt.source,
+        "origin": prompt.origin,
+        "prompt_row_id": int(row_id[1]) if row_id else None,
+        "image_id": prompt.image_id,
+        "state": entry.state.value,
+        "success": entry.state is State.CURRENT,
+        "prompt": prompt.text,
+        "saved_paths": [],
+        "model": entry.request.model,
+        "seed": entry.request.seed,
+        "host_kind": entry.request.host_kind,
+        "request_key": entry.request.key,
+        "prompt_version": prompt.version,
+    }
+
+
+def _failure(entry: PlannedPrompt) -> dict[str, Any]:
+    """Why the prompt has no current picture, where the service said so."""
+    failed = entry.purchase
+    if failed is None or failed.error_class is None or entry.state is State.CURRENT:
+        return {}
+    return {
+        "error_class": failed.error_class,
+        "error": failed.error_message,
+        "timestamp": _iso(_moment(failed.updated_at)),
+    }
+
+
+def _pictures(prompt: Prompt, selection: Selection, records: _Records) -> dict[str, Any]:
+    first, purchase = selection.files[0], records.purchases[selection.purchase_id]
+    request, store = json.loads(purchase.request), records.session.store
+    made_at, cost = _moment(first.saved_at), _cost(first, records)
+    seed = purchase.seed if purchase.seed is not None else request["body"].get("seed")
+    paths = [store.location(file.file) for file in selection.files]
+    return {
+        "saved_path": paths[0],
+        "saved_paths": paths,
+        "files": len(selection.files),
+        "bytes": sum(file.bytes for file in selection.files),
+        "size": first.size,
+        "received_size": first.received_size,
+        "timestamp": _iso(made_at),
+        "made_at": made_at,
+        "model": request["body"]["model"],
+        "seed": seed,
+        "host_kind": request["host_kind"],
+        "cost": cost.amount if cost else None,
+        "currency": cost.currency if cost else None,
+        "data": json.dumps(_data(prompt, selection, purchase, request["body"], seed, paths), ensure_ascii=False),
+        "request_key": selection.request_key,
+        "prompt_version": selection.prompt_version,
+    }
+
+
+def _cost(first: PictureFile, records: _Records) -> Cost | None:
+    cost = records.costs.get(first.purchase_id)
+    if first.origin == "reused":
+        return Cost(0.0, cost.currency if cost else records.session.settings.currency)
+    return cost
+
+
+def _data(
+    prompt: Prompt,
+    selection: Selection,
+    purchase: Purchase,
+    body: Mapping[str, Any],
+    seed: int | None,
+    paths: list[str],
+) -> dict[str, Any]:
+    """Request and answer; never the picture's address at the service, which is signed."""
+    return {
+        "task_id": purchase.task_id,
+        "seed": seed,
+        "request": {name: value for name, value in body.items() if name != "prompt"},
+        "sent_prompt": None if body.get("prompt") == prompt.text else body.get("prompt"),
+        "images": [
+            {
+                "path": path,
+                "bytes": file.bytes,
+                "size": file.size,
+                "received_size": file.received_size,
+                "how": file.origin,
+                "made_at": _iso(_moment(file.saved_at)),
+            }
+            for path, file in zip(paths, selection.files, strict=True)
+        ],
+    }
+
+
+def _moment(seconds: float) -> datetime:
+    """A time in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _writable(value: Any) -> Any:
+    """Half a character (a lone surrogate) cannot be written as UTF-8; U+FFFD stands in its place."""
+    if isinstance(value, str):
+        return _HALF_A_CHARACTER.sub("\ufffd", value)
+    return [_writable(one) for one in value] if isinstance(value, list) else value

@@ -1,0 +1,117 @@
+"""The manifest's files, each whole or not at all. CSV and SQLite have modules of their own."""
+
+import contextlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from duomi_pipeline.manifest.columns import SCHEMA, Type
+from duomi_pipeline.manifest.database import write_database
+from duomi_pipeline.manifest.left_out import write_left_out
+from duomi_pipeline.manifest.spreadsheet import write_csv
+from duomi_pipeline.prompts import Problem
+
+Rows = Sequence[Sequence[Any]]
+_FORGOTTEN = 3600.0  # seconds after which a draft is one of a killed process
+_LEFT_OUT = "left_out"
+_NAMES = [column.name for column in SCHEMA]
+_PARQUET: Mapping[Type, pa.DataType] = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "time": pa.timestamp("ms", tz="UTC"),
+    "list of text": pa.list_(pa.string()),
+    "JSON": pa.string(),
+}
+
+
+def write_manifest(table: pd.DataFrame, left_out: Sequence[Problem], folder: Path) -> dict[str, Path]:
+    """Write `results.parquet`, `.csv`, `.json`, `.db` and `left_out.json`; if one cannot be, all stay as they were.
+
+    Whoever has one of them open keeps reading what it was.
+
+    Args:
+        table: a row per prompt.
+        left_out: rows and files that give no prompt.
+        folder: where the files go; made if it is not there.
+
+    Returns:
+        The paths of the first four by ending.
+
+    Raises:
+        OSError: the folder cannot be written, or is full.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    rows = _plain_rows(table)
+    writers: dict[str, Callable[[Path], None]] = {
+        "parquet": lambda path: _write_parquet(table, path),
+        "csv": lambda path: write_csv(_NAMES, rows, path),
+        "json": lambda path: _write_json(rows, path),
+        "db": lambda path: write_database(_NAMES, rows, left_out, path),
+        _LEFT_OUT: lambda path: write_left_out(left_out, path),
+    }
+    drafts = {kind: folder / f".results-{secrets.token_hex(4)}.{kind}" for kind in writers}
+    written = {kind: folder / f"results.{kind}" for kind in writers} | {_LEFT_OUT: folder / "left_out.json"}
+    try:
+        for kind, write in writers.items():
+            write(drafts[kind])
+            _sync(drafts[kind])
+        for kind, draft in drafts.items():
+            os.replace(draft, written[kind])  # noqa: PTH105
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+    return {kind: path for kind, path in written.items() if kind != _LEFT_OUT}
+
+
+def _plain_rows(table: pd.DataFrame) -> Rows:
+    """The rows as Python's own values: `None` for null, times in ISO 8601."""
+    columns = []
+    for column in SCHEMA:
+        values = table[column.name]
+        known = values.notna().tolist()
+        shown = [one.isoformat(timespec="milliseconds") for one in values] if column.type == "time" else values.tolist()
+        columns.append([value if there else None for value, there in zip(shown, known, strict=True)])
+    return list(zip(*columns, strict=True))
+
+
+def _write_parquet(table: pd.DataFrame, path: Path) -> None:
+    fields = [
+        pa.field(column.name, _PARQUET[column.type], metadata={"description": column.description}) for column in SCHEMA
+    ]
+    pq.write_table(pa.Table.from_pandas(table, schema=pa.schema(fields), preserve_index=False), path)
+
+
+def _write_json(rows: Rows, path: Path) -> None:
+    """An array, one row a line: readable for people and `grep`."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("[")
+        for number, row in enumerate(rows):
+            record = dict(zip(_NAMES, row, strict=True))
+            record["data"] = json.loads(record["data"]) if record["data"] else None
+            file.write(f"{',' if number else ''}\n{json.dumps(record, ensure_ascii=False, allow_nan=False)}")
+        file.write("\n]\n")
+
+
+def _sync(path: Path) -> None:
+    """Bring a file to the disk before it takes the place of a good one."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written."""
+    for draft in folder.glob(".results-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - draft.stat().st_mtime > _FORGOTTEN:
+                draft.unlink()
