@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from duomi_pipeline.engine.quality import Flag
 from duomi_pipeline.ledger import PictureFile
 
 
@@ -51,6 +52,7 @@ class Card:
         picture: the first file of its selected pictures, if they are there.
         versions: the newest first.
         failures: steps of requests that gave no picture.
+        flags: why a person should look at it.
     """
 
     id: str
@@ -67,3 +69,4 @@ class Card:
     wanted: Mapping[str, str]
     overrides: Mapping[str, str]
     failures: tuple[Step, ...]
+    flags: tuple[Flag, ...]

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
+from duomi_pipeline.engine.quality import Flag
 from duomi_pipeline.gallery.cards import Card, Step, Version
 from duomi_pipeline.ledger import PictureFile, Post, Purchase
 
@@ -23,13 +24,16 @@ _NO_REASON: Mapping[State, str] = {
 }
 
 
-def read_cards(session: Session, plan: Plan, sizes: Mapping[str, int]) -> Iterator[Card]:
+def read_cards(
+    session: Session, plan: Plan, sizes: Mapping[str, int], flags: Mapping[str, tuple[Flag, ...]]
+) -> Iterator[Card]:
     """The cards of a plan in its order, then those of retired prompts that still have pictures.
 
     Args:
         session: whose ledger tells of purchases and files.
         plan: of all prompts.
         sizes: of the picture files on disk, by name.
+        flags: by prompt id.
     """
     by_prompt = _pictures_by_prompt(session, sizes)
     bought = session.ledger.purchases({file.purchase_id for files in by_prompt.values() for file in files})
@@ -38,20 +42,27 @@ def read_cards(session: Session, plan: Plan, sizes: Mapping[str, int]) -> Iterat
     for entry in plan.entries:
         selected = entry.selection.purchase_id if entry.selection else None
         versions = _versions(by_prompt.pop(entry.prompt.id, ()), bought, posts, selected)
-        yield _card(entry, versions, _failures(unfinished.get(entry.request.key, ()), posts))
+        failures = _failures(unfinished.get(entry.request.key, ()), posts)
+        yield _card(entry, versions, failures, flags.get(entry.prompt.id, ()))
     for prompt_id, files in sorted(by_prompt.items()):
         yield from _retired(prompt_id, _versions(files, bought, posts, None))
 
 
-def title_of(origin: str) -> str:
-    """A name for people: a file's name without ending, time stamp and underscores; a row's as `Prompt 12`."""
-    if origin.startswith("prompts.id="):
+def title_of(origin: str, name: str | None = None) -> str:
+    """A title for people: the prompt's own name, else its file's name; a row without a name is `Prompt 12`.
+
+    Without ending, time stamp and underscores, and with a capital where the first word has none.
+    """
+    if name is None and origin.startswith("prompts.id="):
         return f"Prompt {origin.removeprefix('prompts.id=')}"
-    stem = origin.removesuffix(".json")
-    return _TIMESTAMP.sub("", stem).replace("_", " ").strip(" .") or stem
+    stem = origin.removesuffix(".json") if name is None else name
+    title = _TIMESTAMP.sub("", stem).replace("_", " ").strip(" .") or stem
+    return title[:1].upper() + title[1:] if title.split(" ", 1)[0].islower() else title
 
 
-def _card(entry: PlannedPrompt, versions: tuple[Version, ...], failures: tuple[Step, ...]) -> Card:
+def _card(
+    entry: PlannedPrompt, versions: tuple[Version, ...], failures: tuple[Step, ...], flags: tuple[Flag, ...]
+) -> Card:
     prompt, failure = entry.prompt, entry.purchase
     current = next((v for v in versions if v.current and entry.state is not State.MISSING), None)
     reason = _NO_REASON.get(entry.state)
@@ -61,7 +72,7 @@ def _card(entry: PlannedPrompt, versions: tuple[Version, ...], failures: tuple[S
         reason = "Its picture file is gone or was changed: duomi generate makes it again."
     return Card(
         id=prompt.id,
-        title=title_of(prompt.origin),
+        title=title_of(prompt.origin, prompt.name),
         text=prompt.text,
         state=entry.state.value,
         source=prompt.source,
@@ -74,6 +85,7 @@ def _card(entry: PlannedPrompt, versions: tuple[Version, ...], failures: tuple[S
         wanted={"service": entry.request.host_kind, **_fields(entry.request.body)},
         overrides={name: str(value) for name, value in prompt.overrides.said().items()},
         failures=failures,
+        flags=flags,
     )
 
 
@@ -96,6 +108,7 @@ def _retired(prompt_id: str, versions: tuple[Version, ...]) -> Iterator[Card]:
         wanted={},
         overrides={},
         failures=(),
+        flags=(),
     )
 
 
@@ -174,7 +187,7 @@ def _pictures_by_prompt(session: Session, sizes: Mapping[str, int]) -> dict[str,
 
 def _chains_without_pictures(session: Session, plan: Plan) -> dict[str, list[Purchase]]:
     found: dict[str, list[Purchase]] = {}
-    keys = {e.request.key for e in plan.entries if e.purchase is not None}
+    keys = {e.request.key for e in plan.entries}
     for some in _chunks(keys):
         for chain in session.ledger.chains(some):
             if chain.state != "saved":

@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,15 @@ from duomi_pipeline.gallery.cards import Card, Step, Version
 
 SHARD = 2_000
 SCHEMA = 1
-# U+2028 and U+2029 end a line in old JavaScript; `<`, `>` and `&` could end a script element or open a comment.
-_UNSAFE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
-_SURROGATE = re.compile("[\ud800-\udfff]")
+# U+2028 and U+2029 end a line in old JavaScript; `<`, `>` and `&` could end a script element or open a comment;
+# half a surrogate pair cannot be written as UTF-8.
+_UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 
 def script(name: str, content: Any, number: int | None = None) -> str:
     """One call of `duomi.receive` as JavaScript text; whatever a prompt holds, it stays a string in there."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).translate(_UNSAFE)
-    text = _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)  # a half pair cannot be written as UTF-8
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    text = _UNSAFE.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
     arguments = json.dumps(name) if number is None else f"{json.dumps(name)},{number}"
     return f"duomi.receive({arguments},{text});\n"
 
@@ -44,7 +45,15 @@ def write_data(cards: Sequence[Card], folder: Path, about: Mapping[str, Any]) ->
         some = cards[start : start + SHARD]
         for kind, content in (("cards", _cards(some)), ("details", [_details(card) for card in some])):
             names[kind].append(_write(folder, kind, script(kind, content, number)))
-    index = {"schema": SCHEMA, "shard": SHARD, "total": len(cards), **about, "files": names, "columns": _columns(cards)}
+    index = {
+        "schema": SCHEMA,
+        "shard": SHARD,
+        "total": len(cards),
+        **about,
+        "files": names,
+        "flags": dict(Counter(kind for card in cards for kind in _kinds(card)).most_common()),
+        "columns": _columns(cards),
+    }
     _replace(folder / "index.js", script("index", index))
     for old in {path.name for path in folder.iterdir()} - {"index.js", *names["cards"], *names["details"]}:
         with contextlib.suppress(OSError):
@@ -65,6 +74,7 @@ def _columns(cards: Sequence[Card]) -> dict[str, Any]:
         "model": _coded([card.model for card in cards]),
         "made": [int(card.made_at) for card in cards],
         "versions": [len(card.versions) for card in cards],
+        "flags": _coded([_kinds(card) for card in cards]),
     }
 
 
@@ -81,6 +91,7 @@ def _details(card: Card) -> dict[str, Any]:
         "origin": card.origin,
         "wanted": card.wanted,
         "overrides": card.overrides,
+        "flags": [[flag.kind, flag.text] for flag in card.flags],
         "failures": [_step(step) for step in card.failures],
         "versions": [_version(version, card.text) for version in card.versions],
     }
@@ -109,7 +120,11 @@ def _step(step: Step) -> list[Any]:
     return [int(step.at), step.what, step.price]
 
 
-def _coded(values: Sequence[str]) -> dict[str, Any]:
+def _kinds(card: Card) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(flag.kind for flag in card.flags))
+
+
+def _coded(values: Sequence[Hashable]) -> dict[str, Any]:
     """A column of few different values as their list and a number per row."""
     known = {value: code for code, value in enumerate(dict.fromkeys(values))}
     return {"names": list(known), "codes": [known[value] for value in values]}

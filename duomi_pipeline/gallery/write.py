@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from duomi_pipeline.engine import Plan, Session
+from duomi_pipeline.engine.quality import flags_of
 from duomi_pipeline.gallery.records import read_cards
 from duomi_pipeline.gallery.shards import write_data
 from duomi_pipeline.gallery.thumbnails import make_thumbnails
@@ -52,7 +53,7 @@ def write_gallery(
     """
     pictures = picture_folder(session)
     base = relative_address(pictures, folder)
-    cards = list(read_cards(session, plan, session.store.sizes()))
+    cards = list(read_cards(session, plan, session.store.sizes(), flags_of(session, plan)))
     shown = {file.file for card in cards for version in card.versions for file in version.files}
     made = make_thumbnails(pictures, folder / "thumbnails", shown, progress)
     about = {

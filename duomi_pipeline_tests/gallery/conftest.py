@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from duomi_pipeline.engine import State
+from duomi_pipeline.engine.quality import Flag
 from duomi_pipeline.gallery import GalleryReport, write_gallery
 from duomi_pipeline.gallery.cards import Card
 from duomi_pipeline.gallery.shards import write_data
@@ -17,8 +18,12 @@ from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.engine.home import Home
+from duomi_pipeline_tests.prompts import prompt_database
 
-HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1> \"q\" 'a' & \u2028 🦊 שלום =1+1"
+HOSTILE = (
+    "שלום \u202e</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\n=HYPERLINK(1)  +1 -1 @SUM"
+    " \"q\" 'a' `b` &amp; {{c}} ${d} \u2028 🦊👩‍👧 مرحبا\t%3Cb%3E"
+)
 OTHER_MODEL = "black-forest-labs/FLUX.1-dev"
 
 
@@ -30,11 +35,16 @@ def write(home: Home, **changes: Any) -> GalleryReport:
 
 
 def fill(home: Home) -> None:
-    """Three prompts with pictures (one with versions of two models), a hostile, a refused and a missing one."""
+    """Three prompts with pictures (one with versions of two models), a hostile, a refused and a missing one.
+
+    And a row of the table. The flat pictures are all flagged, as they look the same.
+    """
+    (home.path / "data").mkdir()
+    prompt_database(home.path / "data" / "llm_video_batch.db", ["", "An owl of silver"], ["none", "silver_owl"])
     home.write("boat", "A red boat on a silver lake, Café light")
     home.write("fox", "A fox in the snow")
     home.write("tower", "A tower of glass")
-    home.write("hostile", HOSTILE)
+    home.write("hostile", HOSTILE, negative_prompt=HOSTILE)
     home.run()
     with home.session(model=OTHER_MODEL) as session:
         plan = session.plan([p for p in read_sources(session.settings).prompts if p.id == "json_boat"])
@@ -55,8 +65,11 @@ def home(tmp_path: Path) -> Iterator[Home]:
             yield opened
 
 
-def write_large(folder: Path, count: int) -> Path:
-    """A gallery of many prompts without pictures, to be quick to make; the page does the same work for them."""
+def write_large(folder: Path, count: int, made_at: float = 1_700_000_000.0) -> Path:
+    """A gallery of many prompts without pictures, to be quick to make; the page does the same work for them.
+
+    Every hundredth is flagged with a kind that nobody knows yet.
+    """
     words = [
         "amber",
         "boat",
@@ -74,14 +87,15 @@ def write_large(folder: Path, count: int) -> Path:
         "neon",
         "ocean",
     ]
-    card = Card("", "", "", "current", "json", "", "a/model", None, 1.0, "a.png", (), {}, {}, ())
+    card = Card("", "", "", "current", "json", "", "a/model", None, 1.0, "a.png", (), {}, {}, (), ())
     cards = [
         replace(
             card,
             id=f"json_{number}",
             title=f"Card {number}",
             text=" ".join(words[(number * step) % len(words)] for step in range(1, 100)) + f" number{number}",
-            made_at=1_700_000_000.0 + number,
+            made_at=made_at + number,
+            flags=(Flag("out_of_tune", "it hums"),) if number % 100 == 0 else (),
         )
         for number in range(count)
     ]

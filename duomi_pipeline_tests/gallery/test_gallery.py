@@ -39,7 +39,8 @@ def cards(home: Home) -> dict[str, dict[str, Any]]:
         some, details = received(data / cards_file), received(data / details_file)
         for at, detail in enumerate(details):
             row = number * SHARD + at
-            coded = {name: columns[name]["names"][columns[name]["codes"][row]] for name in ("state", "source", "model")}
+            names = ("state", "source", "model", "flags")
+            coded = {name: columns[name]["names"][columns[name]["codes"][row]] for name in names}
             shown = {name: some[name][at] for name in ("text", "picture", "reason")}
             found[columns["id"][row]] = {**coded, **shown, "title": columns["title"][row], "details": detail}
     return found
@@ -51,8 +52,9 @@ def test_every_prompt_is_a_card_whatever_its_state(home: Home) -> None:
     report = write(home)
 
     found = cards(home)
-    assert (report.prompts, report.pictures, report.thumbnails_made) == (6, 5, 5)
+    assert (report.prompts, report.pictures, report.thumbnails_made) == (7, 6, 6)
     assert {key: card["state"] for key, card in found.items()} == {
+        "db_2": "current",
         "json_boat": "outdated",
         "json_fox": "current",
         "json_tower": "current",
@@ -77,6 +79,23 @@ def test_all_versions_of_a_prompt_are_there_with_settings_cost_and_history(home:
     assert {version["cost"] for version in versions} == {0.1}
     assert all(version["settings"]["num_inference_steps"] == "20" for version in versions)
     assert [step[1] for step in versions[0]["steps"]] == ["asked, billed", "saved"]
+
+
+def test_flags_of_the_checks_are_counted_by_kind_and_come_with_their_sentence(home: Home) -> None:
+    fill(home)
+
+    write(home)
+
+    found = cards(home)
+    counts = received(home.path / "out" / "gallery" / "data" / "index.js")["flags"]
+    assert list(counts.items()) == [("twin", 5), ("markdown", 1)]
+    assert {key: card["flags"] for key, card in found.items() if card["flags"] != ["twin"]} == {
+        "json_hostile": ["twin", "markdown"],
+        "json_refused": [],
+        "json_waiting": [],
+    }
+    kind, sentence = found["json_fox"]["details"]["flags"][0]
+    assert (kind, sentence.split(",")[0]) == ("twin", "It looks the same as the picture of db_2")
 
 
 def test_hostile_text_stays_a_string_in_the_data_files(home: Home) -> None:
@@ -242,17 +261,24 @@ def test_an_empty_home_gives_an_empty_gallery(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("origin", "title"),
+    ("origin", "name", "title"),
     [
-        ("prompts.id=12", "Prompt 12"),
-        ("Anime_detective_20250907_223051_772.json", "Anime detective"),
-        ("Cyborg_Angel_20250904152903_1914.json", "Cyborg Angel"),
-        ("水墨山居_20260111_083000.json", "水墨山居"),
-        ("20260111_083000.json", "20260111_083000"),
+        ("prompts.id=12", None, "Prompt 12"),
+        ("prompts.id=12", "tidal_library", "Tidal library"),
+        ("prompts.id=12", "for_the_image_Prompt_A", "For the image Prompt A"),
+        ("prompts.id=12", "iPhone_case", "iPhone case"),
+        ("prompts.id=12", "敦煌飞天", "敦煌飞天"),
+        ("prompts.id=12", "Cyborg_Angel_20250904_152903_191", "Cyborg Angel"),
+        ("prompts.id=12", "___", "___"),
+        ("Anime_detective_20250907_223051_772.json", None, "Anime detective"),
+        ("Cyborg_Angel_20250904152903_1914.json", None, "Cyborg Angel"),
+        ("水墨山居_20260111_083000.json", None, "水墨山居"),
+        ("20260111_083000.json", None, "20260111_083000"),
+        ("snow_fox.json", None, "Snow fox"),
     ],
 )
-def test_titles_are_for_people(origin: str, title: str) -> None:
-    assert title_of(origin) == title
+def test_titles_are_for_people(origin: str, name: str | None, title: str) -> None:
+    assert title_of(origin, name) == title
 
 
 def test_the_page_loads_nothing_from_the_network_and_builds_no_markup_from_text() -> None:

@@ -57,6 +57,15 @@
   duomi.state = (row) => named("state", row);
   duomi.source = (row) => named("source", row);
   duomi.model = (row) => named("model", row);
+  /** The kinds of its flags. */
+  duomi.flags = (row) => named("flags", row);
+
+  let rows;
+  /** The row of a prompt id, -1 where there is none. */
+  duomi.rowOf = (id) => {
+    rows ??= new Map(duomi.columns.id.map((one, row) => [one, row]));
+    return rows.get(id) ?? -1;
+  };
 
   duomi.pictureAddress = (file) => duomi.index.pictures + encodeURIComponent(file);
   duomi.thumbnailAddress = (file) => `thumbnails/${encodeURIComponent(file.replace(/\.png$/, ""))}.webp`;

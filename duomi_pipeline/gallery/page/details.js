@@ -71,6 +71,8 @@
         }, el("img", { src: duomi.thumbnailAddress(one.files[0][0]), alt: "" }))))),
       version?.prompt && section("Prompt now", el("p", { class: "prompt", dir: "auto" }, card.text)),
       section(version?.prompt ? "Prompt of this picture" : "Prompt", el("p", { class: "prompt", dir: "auto" }, text), copyButton(text)),
+      details.flags.length > 0 && section("Flags", el("ul", { class: "flagged" }, details.flags.map(([kind, sentence]) =>
+        el("li", {}, el("b", {}, duomi.words(kind)), el("span", { dir: "auto" }, sentence))))),
       version && section("Settings", table(settingsOf(version))),
       !version && Object.keys(details.wanted).length > 0 && section("Would be asked with", table(details.wanted)),
       Object.keys(details.overrides).length > 0 && section("This prompt's own", table(details.overrides)),

@@ -6,9 +6,8 @@
   const DAY = 86_400;
   const PHONE = matchMedia("(max-width: 700px)");
   const ORDER = ["current", "outdated", "changed", "missing", "failed_for_now", "failed_for_good", "retired"];
-  const fields = ["source", "model", "mark", "sort"].map(byId);
+  const fields = ["source", "model", "flag", "mark", "sort"].map(byId);
   const states = new Set();
-  let rowsOf;
 
   const missing = setTimeout(() => duomi.say("data/index.js could not be loaded: write the gallery again."), 8000);
   await duomi.ready;
@@ -27,7 +26,7 @@
     const until = date("until");
     return {
       query: byId("query").value, states, source: byId("source").value, model: byId("model").value,
-      mark: byId("mark").value, sort: byId("sort").value, from: date("from") ?? 0, until: until === null ? Infinity : until + DAY,
+      flag: byId("flag").value, mark: byId("mark").value, sort: byId("sort").value, from: date("from") ?? 0, until: until === null ? Infinity : until + DAY,
     };
   }
 
@@ -42,10 +41,15 @@
     }).catch((error) => duomi.say(error.message));
   }
 
-  function options(id, column, all) {
-    const names = [...columns[column].names].sort();
-    byId(id).append(el("option", { value: "" }, all), ...names.map((name) => el("option", { value: name }, duomi.words(name))));
+  /** A field to choose by; it is left out where there is nothing to choose. */
+  function options(id, choices, least) {
+    byId(id).append(...choices.map(([value, text]) => el("option", { value }, text)));
+    byId(id).closest(".field").hidden = choices.length < least;
   }
+
+  const named = (column) => [["", "all"], ...[...columns[column].names].sort().map((name) => [name, duomi.words(name)])];
+  const flagged = () => [["", "all"], ["any", "flagged"], ["none", "not flagged"],
+    ...Object.entries(duomi.index.flags).map(([kind, count]) => [`is ${kind}`, `${duomi.words(kind)} (${count.toLocaleString("en")})`])];
 
   function chips() {
     const counts = new Map();
@@ -74,7 +78,7 @@
   }
 
   function key(event) {
-    if (byId("viewer").open || byId("keys").open) return;
+    if (document.querySelector("dialog[open]")) return;
     if (event.key === "Escape" && event.target === byId("query")) { byId("query").value = ""; update(); return; }
     if (event.key === "ArrowDown" && event.target === byId("query")) { event.preventDefault(); grid.focus(0); return; }
     if (duomi.isTyping(event) || event.target.matches("input")) return;
@@ -85,19 +89,44 @@
     if (!isOnCard && event.key.startsWith("Arrow")) { event.preventDefault(); grid.focus(grid.focused); return; }
     if (grid.move(event.key)) { event.preventDefault(); return; }
     const mark = { p: "pick", x: "reject" }[event.key];
-    if (mark && isOnCard) duomi.marks.toggle(columns.id[grid.rows[grid.focused]], mark);
+    if (mark && isOnCard) duomi.marks.toggle(grid.rows[grid.focused], mark);
+  }
+
+  function exportMarks() {
+    const [picks, rejects] = ["pick", "reject"].map((mark) => duomi.marks.rows(mark).length);
+    if (picks + rejects === 0) {
+      duomi.say("Nothing is marked yet: p picks a card, x rejects it.");
+      return;
+    }
+    duomi.marks.download();
+    byId("exported-count").textContent = `${picks} picked, ${rejects} rejected.`;
+    byId("reroll").hidden = rejects === 0;
+    byId("exported").showModal();
+  }
+
+  async function loadMarks(event) {
+    const [file] = event.target.files;
+    event.target.value = ""; // so that the same file can be chosen again
+    try {
+      duomi.say(await duomi.marks.load(await file.text()));
+    } catch {
+      duomi.say(`${file.name} is no file of marks: export one here.`);
+    }
   }
 
   byId("size").value = PHONE.matches ? 110 : 180;
   grid.setSize(Number(byId("size").value));
-  options("source", "source", "all");
-  options("model", "model", "all");
+  options("source", named("source"), 3);
+  options("model", named("model"), 3);
+  options("flag", flagged(), 4);
   chips();
   byId("query").addEventListener("input", () => update());
   for (const field of [...fields, byId("from"), byId("until")]) field.addEventListener("change", () => update());
   byId("size").addEventListener("input", (event) => grid.setSize(Number(event.target.value)));
   byId("reset").addEventListener("click", reset);
-  byId("export").addEventListener("click", () => duomi.marks.download());
+  byId("export").addEventListener("click", exportMarks);
+  byId("load").addEventListener("click", () => byId("marks-file").click());
+  byId("marks-file").addEventListener("change", loadMarks);
   byId("theme").addEventListener("click", window.duomiToggleTheme);
   byId("help").addEventListener("click", () => byId("keys").showModal());
   byId("show-filters").addEventListener("click", (event) => {
@@ -105,9 +134,8 @@
     event.currentTarget.setAttribute("aria-expanded", String(isOpen));
   });
   document.addEventListener("keydown", key);
-  duomi.marks.onChange((id) => {
-    rowsOf ??= new Map(columns.id.map((one, row) => [one, row]));
-    grid.refresh(rowsOf.get(id));
+  duomi.marks.onChange((row) => {
+    grid.refresh(row);
     if (byId("mark").value && !byId("viewer").open) update({ stays: true });
   });
 

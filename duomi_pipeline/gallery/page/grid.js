@@ -99,8 +99,12 @@
       return node;
     }
 
-    /** Draw a row's card again: its mark changed. */
+    /** Draw a row's card again, or all in sight: marks changed. */
     refresh(row) {
+      if (row === null) {
+        for (const one of this.nodes.keys()) this.refresh(one);
+        return;
+      }
       const node = this.nodes.get(row);
       const card = duomi.card(row);
       if (node && card) fill(node.firstChild, row, card);
@@ -136,11 +140,14 @@
   function fill(button, row, card) {
     const { id, title, versions } = duomi.columns;
     const state = duomi.state(row);
-    const mark = duomi.marks.of(id[row]);
+    const mark = duomi.marks.of(row);
+    const kinds = duomi.flags(row).map(duomi.words).join(", ");
+    const flags = kinds && el("span", { class: "flags", title: `Flagged: ${kinds}` }, `⚑ ${duomi.flags(row).length}`);
     button.dataset.state = state;
     button.dataset.mark = mark;
+    const model = duomi.model(row).split("/").pop();
     const name = [title[row], duomi.words(state), mark === "none" ? null : `${mark}ed`,
-      versions[row] > 1 ? `${versions[row]} versions` : null, card.reason].filter(Boolean).join(", ");
+      versions[row] > 1 ? `${versions[row]} versions` : null, kinds && `flagged: ${kinds}`, card.reason].filter(Boolean).join(", ");
     button.setAttribute("aria-label", name);
     const picture = card.picture && el("img", { src: duomi.thumbnailAddress(card.picture), alt: "", decoding: "async", draggable: "false" });
     picture?.addEventListener("error", () => picture.classList.add("broken"));
@@ -149,14 +156,17 @@
         picture,
         !card.picture && el("span", { class: "note" },
           el("b", {}, duomi.words(state)),
-          el("span", { class: "reason" }, card.reason || ""),
+          flags,
+          el("span", { class: "reason", dir: "auto" }, card.reason || ""),
           el("q", { dir: "auto" }, card.text)),
         card.picture && state !== "current" && el("span", { class: card.reason ? "badge wide" : "badge" },
           el("b", {}, duomi.words(state)), card.reason && el("span", { dir: "auto" }, card.reason)),
-        versions[row] > 1 && el("span", { class: "count", title: `${versions[row]} versions` }, String(versions[row])),
+        el("span", { class: "corner" },
+          versions[row] > 1 && el("span", { class: "count", title: `${versions[row]} versions` }, String(versions[row])),
+          card.picture && flags),
         mark !== "none" && el("span", { class: "mark" }, mark === "pick" ? "★" : "✕")),
       el("span", { class: "caption" },
         el("span", { class: "title", dir: "auto" }, title[row]),
-        el("span", { class: "sub" }, duomi.model(row).split("/").pop())));
+        el("span", { class: "sub" }, duomi.source(row) === "database" ? `${id[row]} · ${model}` : model)));
   }
 })();

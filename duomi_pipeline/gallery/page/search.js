@@ -12,6 +12,15 @@
   /** Without accents and case: `Café` is found by `cafe`. */
   const fold = (text) => text.normalize("NFKD").replace(/\p{M}+/gu, "").toLowerCase();
 
+  const isNumber = (word) => /^\d+$/.test(word);
+
+  /** Whether a text holds a word. A number is found whole: `12` is row 12, and neither 112 nor part of a time stamp. */
+  function matcher(word) {
+    if (!isNumber(word)) return (text) => text.includes(word);
+    const whole = new RegExp(`(?<!\\d)${word}(?!\\d)`);
+    return (text) => whole.test(text);
+  }
+
   function haystack(row) {
     if (folded[row] === undefined) {
       const { text, picture } = duomi.card(row);
@@ -49,17 +58,20 @@
 
   /** Rows that pass everything but the search, in order. */
   function filtered(view) {
-    const { state, source, model, made, id } = duomi.columns;
+    const { state, source, model, made, flags } = duomi.columns;
     const states = state.names.map((name) => view.states.size === 0 || view.states.has(name));
     const sourceCode = source.names.indexOf(view.source);
     const modelCode = model.names.indexOf(view.model);
+    const isFlagged = { "": () => true, any: (kinds) => kinds.length > 0, none: (kinds) => kinds.length === 0 };
+    const flagged = flags.names.map(isFlagged[view.flag] ?? ((kinds) => kinds.includes(view.flag.slice("is ".length))));
     const dated = view.from > 0 || view.until < Infinity;
     return ordered(view.sort).filter((row) =>
       states[state.codes[row]] &&
       (!view.source || source.codes[row] === sourceCode) &&
       (!view.model || model.codes[row] === modelCode) &&
       (!dated || (made[row] >= Math.max(1, view.from) && made[row] < view.until)) &&
-      (!view.mark || duomi.marks.of(id[row]) === view.mark));
+      flagged[flags.codes[row]] &&
+      (!view.mark || duomi.marks.of(row) === view.mark));
   }
 
   /** Find the rows of a view; `show(rows, isDone)` is called at least once unless a newer search begins. */
@@ -71,8 +83,10 @@
       show(rows, true);
       return;
     }
-    const words = query.split(" ");
-    const among = finished.matches && query.startsWith(finished.query) ? finished.matches : null;
+    const words = query.split(" ").map(matcher);
+    // More letters only narrow a search; more digits are another number.
+    const narrows = query.startsWith(finished.query) && !finished.query.split(" ").some(isNumber);
+    const among = narrows ? finished.matches : null;
     const matches = new Uint8Array(duomi.index.total);
     const began = performance.now();
     let slice = began;
@@ -82,7 +96,7 @@
         await duomi.loadCards(row / duomi.index.shard);
         if (mine !== turn) return;
       }
-      if (!among || among[row]) matches[row] = words.every((word) => haystack(row).includes(word)) ? 1 : 0;
+      if (!among || among[row]) matches[row] = words.every((isIn) => isIn(haystack(row))) ? 1 : 0;
       if (row % 50 === 0 && performance.now() - slice > SLICE) {
         if (!looked && performance.now() - began > FIRST_LOOK) {
           looked = true;

@@ -8,7 +8,7 @@
     constructor(dialog, moved) {
       Object.assign(this, { dialog, moved, rows: [], at: 0, shown: 0, compares: false, turn: 0 });
       this.zone = el("select", { "aria-label": "Zones that apps cover", onchange: () => { duomi.zone = this.zone.value || null; this.draw(); } },
-        el("option", { value: "" }, "no zones"), duomi.zoneNames.map((name) => el("option", { value: name }, name)));
+        el("option", { value: "" }, "zones"), duomi.zoneNames.map((name) => el("option", { value: name }, name)));
       this.place = el("output", { class: "place" });
       this.pick = el("button", { onclick: () => this.mark("pick"), "aria-label": "Pick" }, "★", el("span", {}, " Pick"));
       this.reject = el("button", { onclick: () => this.mark("reject"), "aria-label": "Reject" }, "✕", el("span", {}, " Reject"));
@@ -66,7 +66,7 @@
     }
 
     draw() {
-      const mark = duomi.marks.of(duomi.columns.id[this.row]);
+      const mark = duomi.marks.of(this.row);
       const several = this.details.versions.length;
       this.pick.setAttribute("aria-pressed", String(mark === "pick"));
       this.reject.setAttribute("aria-pressed", String(mark === "reject"));
@@ -96,7 +96,7 @@
     }
 
     mark(mark) {
-      duomi.marks.toggle(duomi.columns.id[this.row], mark);
+      duomi.marks.toggle(this.row, mark);
       this.draw();
     }
 
