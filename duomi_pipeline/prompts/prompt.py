@@ -8,10 +8,17 @@ from functools import cached_property
 from typing import Literal
 
 from duomi_pipeline.settings import Parameters
+from duomi_pipeline.text import one_line
 
 SourceKind = Literal["database", "json", "single_prompt"]
 MAX_ID_LENGTH = 100
+MAX_TEXT = 500_000  # characters of a prompt; no service takes a tenth of it
 MAX_PREFIX_BYTES = 200  # a file name holds 255 bytes: room for timestamp, index, ending and a temporary suffix
+_MAX_SHOWN = 500  # characters of an origin or a reason
+# What file systems refuse; control characters; marks that turn the reading direction; half characters.
+_NOT_IN_NAMES = re.compile(
+    r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]'
+)
 
 
 class SourceError(Exception):
@@ -20,13 +27,13 @@ class SourceError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """A row or file that gives no prompt, and why."""
+    """A row or file that gives no prompt, and why; as text one line that can be printed anywhere."""
 
     origin: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.origin}: {self.reason}"
+        return f"{one_line(self.origin, _MAX_SHOWN)}: {one_line(self.reason, _MAX_SHOWN)}"
 
 
 @dataclass(frozen=True)
@@ -67,12 +74,25 @@ class Reading:
     Attributes:
         prompts: the prompts, in the source's order.
         problems: rows and files that gave none.
-        present: ids of files that are there but could not be read now; their prompts are not gone.
+        present: ids of prompts that are there but cannot be used now; they are not gone.
     """
 
     prompts: tuple[Prompt, ...] = ()
     problems: tuple[Problem, ...] = ()
     present: frozenset[str] = frozenset()
+
+
+def text_problem(text: object) -> str | None:
+    """Why something is no prompt text, as the end of a sentence; `None` if it is one."""
+    if not isinstance(text, str):
+        return f"is not text but {type(text).__name__}"
+    if not text.strip():
+        return "is empty"
+    if len(text) > MAX_TEXT:
+        return f"has {len(text):,} characters; more than {MAX_TEXT:,} are no prompt"
+    if re.search("[\ud800-\udfff]", text):
+        return "holds half a character (a lone surrogate)"
+    return None
 
 
 def file_prompt_id(stem: str) -> str:
@@ -91,5 +111,5 @@ def safe_name(name: str, length: int = MAX_ID_LENGTH) -> str:
 
 def safe_prefix(name: str) -> str:
     """A name made fit to begin a file name: no path parts, no control characters, not hidden, not too long."""
-    clean = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|\ud800-\udfff]', "_", name).strip(" .") or "image"
+    clean = _NOT_IN_NAMES.sub("_", name).strip(" .") or "image"
     return clean.encode()[:MAX_PREFIX_BYTES].decode(errors="ignore")

@@ -1,15 +1,19 @@
 """Both sources together, and the way a single prompt becomes a file of the second."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from duomi_pipeline.prompts.files import read_folder
+from duomi_pipeline.prompts.overrides import Overrides, read_overrides
 from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError, file_prompt_id
-from duomi_pipeline.prompts.table import fetch_rows, table_prompts
+from duomi_pipeline.prompts.table import Row, fetch_rows, table_prompts
 from duomi_pipeline.settings import Parameters, Settings
+
+FILE_MEMORY = "out/prompt_files.db"
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,14 @@ class Sources:
         for prefix, reason in self.unreadable.items():
             if prompt_id.startswith(prefix):
                 return f"its source could not be read: {reason}"
-        if prompt_id in self.files.present:
-            return "its file could not be read; see `duomi doctor`"
+        if prompt_id in self.files.present | self.table.present:
+            return "its file or recorded override could not be read; see `duomi doctor`"
         return "there is no such prompt any more: its row or file is gone"
 
     def may_retire(self, prompt_id: str) -> bool:
         """Whether an id that is not among the prompts is really gone. A failed read is not an empty source."""
         failed = any(prompt_id.startswith(prefix) for prefix in self.unreadable)
-        return not failed and prompt_id not in self.files.present
+        return not failed and prompt_id not in self.files.present | self.table.present
 
 
 def read_sources(settings: Settings) -> Sources:
@@ -56,14 +60,38 @@ def read_sources(settings: Settings) -> Sources:
     unreadable: dict[str, str] = {}
     table, files = Reading(), Reading()
     try:
-        table = table_prompts(fetch_rows(settings.path(settings.database)), settings.database_names)
+        table = read_table(settings, fetch_rows(settings.path(settings.database)))
     except SourceError as error:
         unreadable["db_"] = str(error)
     try:
-        files = read_folder(settings.path(settings.prompt_dir))
+        files = read_files(settings)
     except SourceError as error:
         unreadable["json_"] = str(error)
     return Sources(table, files, unreadable)
+
+
+def read_table(settings: Settings, rows: Sequence[Row]) -> Reading:
+    """The prompts of the table's rows, with what is recorded about them.
+
+    Raises:
+        SourceError: the recorded overrides cannot be read.
+    """
+    return _overrides(settings).applied_to(table_prompts(rows, settings.database_names))
+
+
+def read_files(settings: Settings) -> Reading:
+    """The prompts of the folder's files, with what is recorded about them.
+
+    Raises:
+        SourceError: the folder or the recorded overrides cannot be read.
+    """
+    return _overrides(settings).applied_to(
+        read_folder(settings.path(settings.prompt_dir), memory=settings.path(FILE_MEMORY))
+    )
+
+
+def _overrides(settings: Settings) -> Overrides:
+    return read_overrides(settings.path(settings.overrides_file))
 
 
 def write_single_prompt(folder: Path, text: str, overrides: Parameters, now: datetime) -> str:
