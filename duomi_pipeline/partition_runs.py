@@ -68,14 +68,28 @@ def partition_ranges(
 def active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Runs that generate pictures and are queued or going on."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
-    return [run for run in runs if not run.asset_selection or IMAGES_KEY in run.asset_selection]
+    return [run for run in runs if _makes_pictures(run)]
+
+
+def _makes_pictures(run: dg.DagsterRun) -> bool:
+    """A run in the process of a command line says nothing of its assets; one that only checks says which checks."""
+    return IMAGES_KEY in run.asset_selection if run.asset_selection else not run.asset_check_selection
+
+
+def ledger_run(run: dg.DagsterRun) -> str:
+    """The id under which the ledger knows a run: the command's whose part it is, else its own.
+
+    A run that is executed again has the tags of the first one, but is a run of its own.
+    """
+    command = run.tags.get(RUN_TAG) if run.parent_run_id is None else None
+    return command or run.run_id
 
 
 def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     """Report runs of command lines that died as failed: no daemon watches those, and they would count as active."""
     for run in active_runs(instance):
-        run_id = run.tags.get(RUN_TAG)
-        if run_id is not None and ledger.is_gone(run_id):
+        command = ledger_run(run)
+        if command != run.run_id and ledger.is_gone(command):
             instance.report_run_failed(
                 run, "The process of this run is gone. Start again: nothing paid is bought twice."
             )

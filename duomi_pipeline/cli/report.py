@@ -3,54 +3,51 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
-from duomi_pipeline.cli.console import amount
-from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State
-from duomi_pipeline.ledger import Money, RunRecord
+from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, State
+from duomi_pipeline.engine.receipt import Receipt
+from duomi_pipeline.engine.runlog import RunLog
 from duomi_pipeline.settings import Settings
 
 EXIT_FAILED = 1
 EXIT_CODES: Mapping[str, int] = {"service": 3, "cap": 4, "interrupted": 130, "store": EXIT_FAILED, "error": EXIT_FAILED}
-_MAX_NAMED = 20
 
 
 @dataclass(frozen=True)
 class Report:
-    """The result of one command.
+    """The result of one command: its receipt, and what became of every prompt that was selected.
 
     Attributes:
-        outcomes: by prompt id, of all prompts that were reached.
-        wanted: ids that were to be brought to pictures.
         plan: all selected prompts, as they were before.
-        error: an error that nobody foresaw.
+        wanted: ids that were to be brought to pictures.
+        outcomes: by prompt id, of all prompts that were reached.
+        states: theirs, now.
+        receipt: of the run, `None` where nothing was to be done.
+        results_file: where the run's results were written.
     """
 
     settings: Settings
     plan: Plan
     wanted: frozenset[str]
     outcomes: Mapping[str, Outcome]
-    run: RunRecord | None
-    money: Money | None
-    error: str | None = None
+    states: Mapping[str, State]
+    receipt: Receipt | None
+    results_file: Path | None
 
     @classmethod
-    def of(
-        cls,
-        settings: Settings,
-        plan: Plan,
-        wanted: Sequence[PlannedPrompt],
-        outcomes: Sequence[Outcome],
-        run_id: str | None,
-        error: str | None = None,
-    ) -> Self:
-        """The report of a run, with what the ledger knows of it."""
-        run, money = None, None
-        if run_id is not None:
-            with Session(settings) as session:
-                run, money = session.ledger.run(run_id), session.ledger.money(run_id=run_id)
-        by_id = {outcome.prompt.id: outcome for outcome in outcomes}
-        return cls(settings, plan, frozenset(e.prompt.id for e in wanted), by_id, run, money, error)
+    def of(cls, settings: Settings, plan: Plan, wanted: Sequence[PlannedPrompt], log: RunLog | None = None) -> Self:
+        """The report of a run that is over, or of none."""
+        return cls(
+            settings,
+            plan,
+            frozenset(entry.prompt.id for entry in wanted),
+            {outcome.prompt.id: outcome for outcome in log.outcomes} if log else {},
+            log.states() if log else {},
+            log.receipt() if log else None,
+            log.results_file if log else None,
+        )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -61,38 +58,34 @@ class Report:
     @property
     def exit_code(self) -> int:
         """See `interface.md`: who stopped the run, else whether a prompt failed."""
-        if self.run is not None and self.run.stopped_by is not None:
-            return EXIT_CODES[self.run.stopped_by]
-        return EXIT_FAILED if self.error or self.counts["failed"] or self.counts["remaining"] else 0
+        if self.receipt is not None and self.receipt.stopped_by is not None:
+            return EXIT_CODES[self.receipt.stopped_by]
+        return EXIT_FAILED if self.counts["failed"] or self.counts["remaining"] else 0
 
     def as_json(self) -> dict[str, Any]:
         """The object of `--json`."""
         return {
             "counts": self.counts,
-            "spend": self.money.spent if self.money else 0.0,
-            "maybe_billed_twice": self.money.maybe_billed if self.money else 0,
+            "spend": self.receipt.spent if self.receipt else 0.0,
+            "maybe_billed_twice": self.receipt.maybe_billed if self.receipt else 0,
             "currency": self.settings.currency,
-            "stopped_by": self.run.stopped_by if self.run else None,
-            "message": self.error or (self.run.message if self.run else None),
+            "stopped_by": self.receipt.stopped_by if self.receipt else None,
+            "message": self.receipt.message if self.receipt else None,
+            "receipt": self.receipt.as_json() if self.receipt else None,
+            "results_file": str(self.results_file) if self.results_file else None,
             "results": [self._result(entry) for entry in self.plan.entries],
         }
 
     def as_text(self) -> str:
-        """A few lines for people: what was made, what it cost, what to do next."""
-        lines = [", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "Nothing to do."]
-        if self.money and not self.settings.uses_sandbox:
-            lines.append(f"Cost: {amount(self.money.spent, self.settings.currency)}")
-        if self.money and self.money.maybe_billed:
-            most = amount(self.money.maybe_spent, self.settings.currency)
-            lines.append(f"May have been billed twice: {self.money.maybe_billed} (at most {most})")
-        if message := self.error or (self.run.message if self.run else None):
-            lines.append(message)
-        failed = [outcome for outcome in self.outcomes.values() if outcome.failure]
-        lines += [f"  failed: {outcome.prompt.id}: {outcome.failure}" for outcome in failed[:_MAX_NAMED]]
-        if len(failed) > _MAX_NAMED:
-            lines.append(f"  … and {len(failed) - _MAX_NAMED} more: duomi status --json")
+        """A few lines for people: what was made, what it cost, what to do next, where it lies."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "Nothing to do."
+        lines = [counts]
+        if self.receipt is not None:
+            lines = [f"{counts} {self.receipt.pace}", *self.receipt.details()]
         lines.append(f"Pictures: {self.settings.path(self.settings.image_dir)}")
         lines.append(f"Manifest: {self.settings.path(self.settings.manifest_dir) / 'results.csv'}")
+        if self.results_file is not None:
+            lines.append(f"Results: {self.results_file}")
         return "\n".join(lines)
 
     def _fate(self, entry: PlannedPrompt) -> str:
@@ -105,16 +98,12 @@ class Report:
 
     def _result(self, entry: PlannedPrompt) -> dict[str, Any]:
         outcome, fate = self.outcomes.get(entry.prompt.id), self._fate(entry)
-        state = entry.state
-        if outcome is not None:
-            final = outcome.failure is not None and outcome.failure.final
-            failed = State.FAILED_FOR_GOOD if final else State.FAILED_FOR_NOW
-            state = failed if outcome.failure else State.CURRENT
+        state = self.states.get(entry.prompt.id, entry.state)
         files = outcome.files if outcome else (entry.selection.files if entry.selection else ())
         return {
             "prompt_id": entry.prompt.id,
             "state": state.value,
-            "success": state is State.CURRENT,
+            "success": state is State.CURRENT and fate != "failed",
             "what": fate,
             "saved_path": self.settings_path(files[0].file) if files else None,
             "error": str(outcome.failure) if outcome and outcome.failure else None,

@@ -7,12 +7,13 @@ from collections.abc import Collection
 
 import dagster as dg
 
-from duomi_pipeline.assets.generated_images import OUTCOME_LISTENER, ImagesConfig
+from duomi_pipeline.assets.generated_images import MORE_RUNS_FOLLOW, OUTCOME_LISTENER, ImagesConfig
 from duomi_pipeline.cli.home import prepare_dagster_home
 from duomi_pipeline.cli.progress import ProgressReport
 from duomi_pipeline.cli.report import Report
 from duomi_pipeline.definitions import build_defs
-from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State
+from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State, Stop
+from duomi_pipeline.engine.runlog import RunLog, rows_and_files_left_out
 from duomi_pipeline.jobs import images_config
 from duomi_pipeline.partition_runs import RUN_TAG, PartitionRange, end_dead_runs, partition_ranges
 from duomi_pipeline.partitions import PARTITIONS_NAME
@@ -42,27 +43,33 @@ def run_in_process(
         max_images=max_images,
         states=sorted(state.value for state in states),
     )
-    run_id, outcomes, error = uuid.uuid4().hex, [], None
     passable = set() if force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
-    ids = {entry.prompt.id for entry in wanted}
-    with dg.DagsterInstance.get() as instance, ProgressReport(len(wanted)) as progress:
-
-        def listen(outcome: Outcome) -> None:
-            if outcome.prompt.id in ids:
-                outcomes.append(outcome)
-                progress.show(outcome)
-
-        OUTCOME_LISTENER.set(listen)
-        with Session(settings) as session:
-            session.ledger.start_run(run_id, "cli")
+    with Session(settings, "cli", uuid.uuid4().hex) as session, dg.DagsterInstance.get() as instance:
+        log = RunLog(session, wanted, left_out=rows_and_files_left_out(sources))
+        with log.written(), ProgressReport(len(wanted)) as progress:
+            _listen(log, progress, {entry.prompt.id for entry in wanted})
+            session.ledger.start_run(session.run_id, session.door)
             end_dead_runs(instance, session.ledger)
-        track(instance, sources, [entry.prompt for entry in plan.entries])
-        order = instance.get_dynamic_partitions(PARTITIONS_NAME)
-        for partitions in partition_ranges(order, ids, passable):
-            error = _execute(instance, settings, partitions, config, run_id)
-            if error or _stopped(settings, run_id):
-                break
-    return Report.of(settings, plan, wanted, outcomes, run_id, error)
+            track(instance, sources, [entry.prompt for entry in plan.entries])
+            order = instance.get_dynamic_partitions(PARTITIONS_NAME)
+            ranges = partition_ranges(order, {entry.prompt.id for entry in wanted}, passable)
+            for number, partitions in enumerate(ranges, 1):
+                MORE_RUNS_FOLLOW.set(number < len(ranges))
+                log.stop = _execute(instance, settings, partitions, config, session.run_id)
+                if log.stop or _stopped(session):
+                    break
+        return Report.of(settings, plan, wanted, log)
+
+
+def _listen(log: RunLog, progress: ProgressReport, wanted: Collection[str]) -> None:
+    """Have the Dagster runs of this process tell their outcomes; what they only pass over is no matter here."""
+
+    def listen(outcome: Outcome) -> None:
+        if outcome.prompt.id in wanted:
+            log.heard(outcome)
+            progress.show(outcome)
+
+    OUTCOME_LISTENER.set(listen)
 
 
 def _execute(
@@ -71,8 +78,8 @@ def _execute(
     partitions: PartitionRange,
     config: ImagesConfig,
     run_id: str,
-) -> str | None:
-    """One Dagster run. Returns the text of an error that is not a prompt's or the service's."""
+) -> Stop | None:
+    """One Dagster run. Returns an error that is not a prompt's or the service's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         result = (
@@ -87,11 +94,10 @@ def _execute(
         )
     for event in result.all_events:
         if event.is_step_failure and (error := event.step_failure_data.error) and error.cls_name != "Failure":
-            return f"An unforeseen error: {(error.cause or error).message.strip()}"
+            return Stop("error", f"An unforeseen error: {(error.cause or error).message.strip()}")
     return None
 
 
-def _stopped(settings: Settings, run_id: str) -> bool:
-    with Session(settings) as session:
-        run = session.ledger.run(run_id)
+def _stopped(session: Session) -> bool:
+    run = session.ledger.run(session.run_id)
     return run is not None and run.stopped_by is not None
