@@ -9,9 +9,12 @@ from duomi_pipeline.assets.gallery import gallery
 from duomi_pipeline.assets.generated_images import build_generated_images
 from duomi_pipeline.assets.prompts import prompt_files, prompt_table, prompts
 from duomi_pipeline.assets.results_manifest import results_manifest
+from duomi_pipeline.checks import manifest_complete, picture_checks, prompts_healthy
 from duomi_pipeline.duomi.request import settings_fingerprint
 from duomi_pipeline.io_manager import PngIOManager
-from duomi_pipeline.jobs import generate_missing_images, regenerate_images
+from duomi_pipeline.jobs import check_results, generate_missing_images, regenerate_images
+from duomi_pipeline.notifications import build_run_failures
+from duomi_pipeline.processes import keep_files_from_others
 from duomi_pipeline.resources import DuomiResource, ImageStoreResource
 from duomi_pipeline.sensors import catch_up, new_prompts
 from duomi_pipeline.settings import Settings
@@ -37,8 +40,9 @@ def build_defs(home: Path | None = None) -> dg.Definitions:
             results_manifest,
             gallery,
         ],
-        jobs=[generate_missing_images, regenerate_images],
-        sensors=[new_prompts],
+        asset_checks=[prompts_healthy, picture_checks, manifest_complete],
+        jobs=[generate_missing_images, regenerate_images, check_results],
+        sensors=[new_prompts, build_run_failures(settings)],
         schedules=[catch_up],
         resources={
             "duomi": DuomiResource(home=root),
@@ -50,4 +54,5 @@ def build_defs(home: Path | None = None) -> dg.Definitions:
     )
 
 
+keep_files_from_others()
 defs = build_defs()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from duomi_pipeline.assets.generated_images import ImagesConfig
+from duomi_pipeline.checks import picture_checks, prompts_healthy
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
 from duomi_pipeline.jobs import MISSING_AND_FAILED_FOR_NOW, generate_missing_images, images_config
 from duomi_pipeline.partition_runs import IMAGES_KEY, active_runs, end_dead_runs, keys_in_flight, partition_ranges
@@ -17,7 +18,8 @@ INTERVAL = 30  # seconds between two looks
 STOPPED_PAUSE = 900.0  # seconds to leave what stopped the last run alone: the service, a cap, the user
 MAX_NEW = 2_000  # prompts that one look tells Dagster of; the next look goes on, so a tick always ends in time
 MAX_RUNS = 5  # runs that one look asks for: where the service stops one, those behind it send a request each
-_MAX_NAMED = 20
+_MAX_NAMED = 50
+_MANIFEST_KEY = dg.AssetKey("results_manifest")
 
 
 @dg.sensor(
@@ -31,6 +33,8 @@ def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg
     instance, sources = context.instance, duomi.sources()
     for problem in sources.problems[:_MAX_NAMED]:
         context.log.warning("Left out: %s", problem)
+    if len(sources.problems) > _MAX_NAMED:
+        context.log.warning("… and %d more; the manifest's left_out.json has all", len(sources.problems) - _MAX_NAMED)
     existing = list(instance.get_dynamic_partitions(PARTITIONS_NAME))
     with duomi.session() as session:
         end_dead_runs(instance, session.ledger)
@@ -49,12 +53,12 @@ def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg
 
 @dg.schedule(
     cron_schedule="0 6 * * *",
-    target=[IMAGES_KEY, dg.AssetKey("results_manifest")],
+    target=dg.AssetSelection.assets(IMAGES_KEY, _MANIFEST_KEY) | dg.AssetSelection.all_asset_checks(),
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Once a day: what failed for now or is still missing is tried again, and the manifest rewritten.",
+    description="Once a day: what failed for now or is missing is tried again, manifest and checks made anew.",
 )
 def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> list[dg.RunRequest] | dg.SkipReason:
-    """Image runs over what failed for now, or the manifest alone where there is nothing to generate."""
+    """Image runs over what failed for now, and one that rewrites the manifest and checks all pictures."""
     if active_runs(context.instance):
         return dg.SkipReason("An image run is going on.")
     sources = duomi.sources()
@@ -62,8 +66,14 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
     order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     with duomi.session() as session:
         plan = session.plan(sources.prompts)
-    runs = _image_runs(plan, order, wanted=_ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]))
-    return runs or [dg.RunRequest(asset_selection=[dg.AssetKey("results_manifest")])]
+    when = context.scheduled_execution_time.isoformat()
+    runs = _image_runs(plan, order, _ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]), when)
+    looks = dg.RunRequest(
+        run_key=f"{when} manifest and checks",
+        asset_selection=[_MANIFEST_KEY],
+        asset_check_keys=[*prompts_healthy.check_keys, *picture_checks.check_keys],
+    )
+    return [*runs, looks]
 
 
 def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool) -> tuple[list[dg.RunRequest], str]:
@@ -80,11 +90,18 @@ def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool)
     return _image_runs(plan, order, wanted), ""
 
 
-def _image_runs(plan: Plan, order: Sequence[str], wanted: set[str]) -> list[dg.RunRequest]:
+def _image_runs(plan: Plan, order: Sequence[str], wanted: set[str], when: str | None = None) -> list[dg.RunRequest]:
+    """Runs over the wanted prompts; a schedule's need the time of its tick in their keys."""
     config = images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW))
     ranges = partition_ranges(order, wanted, passable=_ids(plan, [State.CURRENT]))
     return [
-        dg.RunRequest(asset_selection=[IMAGES_KEY], run_config=config, tags=dict(found.tags))
+        dg.RunRequest(
+            run_key=when and f"{when} {found.first}",
+            asset_selection=[IMAGES_KEY],
+            asset_check_keys=[],
+            run_config=config,
+            tags=dict(found.tags),
+        )
         for found in ranges[:MAX_RUNS]
     ]
 

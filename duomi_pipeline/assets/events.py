@@ -1,15 +1,18 @@
 """What Dagster is told about a picture: one materialization event, with provenance, so that it knows what is stale."""
 
 import base64
+import contextlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
 from duomi_pipeline.engine import Outcome, PlannedPrompt
-from duomi_pipeline.images import ImageStore
-from duomi_pipeline.ledger import Selection
+from duomi_pipeline.images import ImageStore, NotAPictureError, PictureLostError, thumbnail_of
+from duomi_pipeline.ledger import Purchase, Selection
 from duomi_pipeline.partition_runs import IMAGES_KEY
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.tracking import DATA_VERSION_TAG, PROMPTS_KEY, USER_PROVIDED_TAG
@@ -44,40 +47,47 @@ class ImageEvents:
 
     def made(self, outcome: Outcome, selection: Selection) -> dg.AssetMaterialization:
         """The event of a prompt whose picture is current now."""
-        metadata: dict[str, dg.MetadataValue] = {}
-        if outcome.thumbnail is not None:
-            metadata["preview"] = dg.MetadataValue.md(_image_markdown(outcome.thumbnail))
-        metadata |= self._files(selection)
-        metadata |= {
-            "model": dg.MetadataValue.text(outcome.request.model),
-            "service": dg.MetadataValue.text(outcome.request.host_kind),
+        metadata = {
+            **self._files(selection, outcome.thumbnail),
+            **_request(outcome.request.content, outcome.seed),
             "how": dg.MetadataValue.text(outcome.status),
             "latency_seconds": dg.MetadataValue.float(round(outcome.latency, 3)),
             "attempts": dg.MetadataValue.int(outcome.attempts),
         }
-        if outcome.seed is not None:
-            metadata["seed"] = dg.MetadataValue.int(outcome.seed)
         if outcome.cost is not None:
             metadata[f"cost_{self.currency}"] = dg.MetadataValue.float(outcome.cost)
         metadata |= {
-            "prompt": dg.MetadataValue.text(outcome.prompt.text[:_MAX_TEXT]),
+            "prompt": dg.MetadataValue.text(outcome.request.prompt[:_MAX_TEXT]),
             "origin": dg.MetadataValue.text(outcome.prompt.origin),
-            "request": dg.MetadataValue.json({k: v for k, v in outcome.request.body.items() if k != "prompt"}),
         }
         return self._event(outcome.prompt, selection, metadata)
 
-    def kept(self, entry: PlannedPrompt, selection: Selection) -> dg.AssetMaterialization:
+    def kept(self, entry: PlannedPrompt, selection: Selection, purchase: Purchase) -> dg.AssetMaterialization:
         """The event of a prompt that is left as it is: its picture is there, made of what it was made of.
 
         Without it a run that fails would show this partition as failed, too.
         """
-        metadata = {**self._files(selection), "how": dg.MetadataValue.text(f"kept: {entry.state.value}")}
+        request = json.loads(purchase.request)
+        metadata = {
+            **self._files(selection, self._thumbnail(selection)),
+            **_request(request, purchase.seed if purchase.seed is not None else request["body"].get("seed")),
+            "how": dg.MetadataValue.text(f"kept: {entry.state.value}"),
+            "prompt": dg.MetadataValue.text(str(request["body"].get("prompt", ""))[:_MAX_TEXT]),
+            "origin": dg.MetadataValue.text(entry.prompt.origin),
+        }
         return self._event(entry.prompt, selection, metadata)
 
-    def _files(self, selection: Selection) -> dict[str, dg.MetadataValue]:
+    def _thumbnail(self, selection: Selection) -> bytes | None:
+        with contextlib.suppress(NotAPictureError, PictureLostError):
+            return thumbnail_of(self.store.read(selection.files[0].file))
+        return None
+
+    def _files(self, selection: Selection, thumbnail: bytes | None) -> dict[str, dg.MetadataValue]:
         first = selection.files[0]
+        preview = {} if thumbnail is None else {"preview": dg.MetadataValue.md(image_markdown(thumbnail, "thumbnail"))}
         made = datetime.fromtimestamp(first.saved_at, UTC).isoformat(timespec="milliseconds")
         return {
+            **preview,
             "path": dg.MetadataValue.path(self.store.location(first.file)),
             "pictures": dg.MetadataValue.int(len(selection.files)),
             "size": dg.MetadataValue.text(first.size),
@@ -101,5 +111,17 @@ class ImageEvents:
         return dg.AssetMaterialization(IMAGES_KEY, partition=selection.prompt_id, metadata=metadata, tags=tags)
 
 
-def _image_markdown(webp: bytes) -> str:
-    return f"![thumbnail](data:image/webp;base64,{base64.b64encode(webp).decode()})"
+def _request(content: Mapping[str, Any], seed: int | None) -> dict[str, dg.MetadataValue]:
+    """What was asked: the fields that people compare, and all of them."""
+    body = content["body"]
+    metadata: dict[str, dg.MetadataValue] = {
+        "model": dg.MetadataValue.text(str(body["model"])),
+        "service": dg.MetadataValue.text(content["host_kind"]),
+        "request": dg.MetadataValue.json({name: value for name, value in body.items() if name != "prompt"}),
+    }
+    return metadata if seed is None else {**metadata, "seed": dg.MetadataValue.int(seed)}
+
+
+def image_markdown(webp: bytes, name: str) -> str:
+    """A picture as Dagster's UI shows one: inside the text itself."""
+    return f"![{name}](data:image/webp;base64,{base64.b64encode(webp).decode()})"

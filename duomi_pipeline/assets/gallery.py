@@ -2,12 +2,31 @@
 
 import dagster as dg
 
-from duomi_pipeline.assets import GROUP
+from duomi_pipeline.assets import GROUP, OWNERS, column_schema
 from duomi_pipeline.gallery import write_gallery
 from duomi_pipeline.resources import DuomiResource
 
+_SCHEMA = column_schema(
+    id="prompt id",
+    title="for people",
+    text="the prompt",
+    state="of the prompt, or `retired`",
+    source="database, json or single_prompt",
+    model="of the picture",
+    flags=("list", "reasons to look at it"),
+    made=("timestamp", "when the picture was saved"),
+    versions=("int", "how many pictures it has in all, those of other requests included"),
+)
 
-@dg.asset(name="gallery", deps=["results_manifest", "generated_images"], group_name=GROUP, kinds={"html"})
+
+@dg.asset(
+    name="gallery",
+    deps=["results_manifest", "generated_images"],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"html"},
+    metadata={"dagster/column_schema": _SCHEMA},
+)
 def gallery(duomi: DuomiResource) -> dg.MaterializeResult[None]:
     """A page to look at all pictures: `index.html` in `DUOMI_GALLERY_DIR` opens from disk, without a server.
 

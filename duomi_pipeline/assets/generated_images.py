@@ -1,27 +1,49 @@
 """The asset `generated_images`: asks the engine for outcomes and turns each into one event."""
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from duomi_pipeline.assets import GROUP
+from duomi_pipeline.assets import GROUP, OWNERS, column_schema
 from duomi_pipeline.assets.events import ImageEvents
 from duomi_pipeline.assets.failures import failure
 from duomi_pipeline.assets.results_manifest import refresh_manifest
+from duomi_pipeline.assets.run_results import run_results
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State
 from duomi_pipeline.engine.interrupt import stopped_by_signals
-from duomi_pipeline.partition_runs import RUN_SIZE, RUN_TAG
+from duomi_pipeline.engine.receipt import FailedPrompt
+from duomi_pipeline.engine.runlog import RunLog, rows_and_files_left_out
+from duomi_pipeline.event_batches import log_events
+from duomi_pipeline.partition_runs import RUN_SIZE, ledger_run
 from duomi_pipeline.partitions import prompt_partitions
 from duomi_pipeline.resources import DuomiResource
 from duomi_pipeline.settings import Parameters
 from duomi_pipeline.tracking import track
 
 POOL = "duomi_api"
-# Told of every outcome by runs in its own process and context: how the command line shows progress.
-OUTCOME_LISTENER: ContextVar[Callable[[Outcome], None]] = ContextVar("outcome_listener", default=lambda _: None)
+TOGETHER = 0.25  # seconds: outcomes that come within are logged at once, each event alone would cost 10 ms
+RECEIPT = "receipt"  # metadata of a failed run
+# Set where the next run of the same command will bring the manifest up to date: it costs more with each prompt.
+MORE_RUNS_FOLLOW: ContextVar[bool] = ContextVar("more_runs_follow", default=False)
+# Told of every outcome by runs in its own process and context: the command line, which also keeps the log of them all.
+OUTCOME_LISTENER: ContextVar[Callable[[Outcome], None] | None] = ContextVar("outcome_listener", default=None)
+# What one picture's record holds: the view `generated_images` of `results.db`.
+_SCHEMA = column_schema(
+    prompt_id="partition key",
+    prompt_row_id=("int", "`prompts.id` of a table row"),
+    image_id=("int", "`images.id` of a table row"),
+    position=("int", "0 for the only or first picture of a prompt"),
+    path="the PNG file",
+    size="in pixels, WIDTHxHEIGHT",
+    model="that drew it",
+    seed=("int", "as the service told it, else as it was sent"),
+    made_at=("timestamp", "when it was saved, UTC"),
+)
 _OURS = {"force", "max_images", "states"}
 
 
@@ -62,7 +84,9 @@ def build_generated_images(code_version: str) -> dg.AssetsDefinition:
         io_manager_key="png_io_manager",
         pool=POOL,
         group_name=GROUP,
+        owners=OWNERS,
         kinds={"python", "png"},
+        metadata={"dagster/column_schema": _SCHEMA},
     )
     def generated_images(
         context: dg.AssetExecutionContext, config: ImagesConfig, duomi: DuomiResource
@@ -72,7 +96,7 @@ def build_generated_images(code_version: str) -> dg.AssetsDefinition:
         Started by materializing or backfilling partitions, by the sensor `new_prompts`, or by `duomi generate`.
         Each new request costs money; a picture of the very same request is reused at no cost.
         """
-        with duomi.session(_door(context), context.run.tags.get(RUN_TAG)) as session:
+        with duomi.session(_door(context.run), ledger_run(context.run)) as session:
             _generate(context, config, duomi, session)
         yield from ()  # a generator without an Output: Dagster then records nothing but the events logged here
 
@@ -87,28 +111,37 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     plan = session.plan(here, config.parameters())
     wanted, kept, left = _split(plan.entries, config)
     events = ImageEvents.of(context.instance, session.store, keys, session.settings.currency)
-    for entry, selection in kept:
-        context.log_event(events.kept(entry, selection))
+    made_by = session.ledger.purchases({selection.purchase_id for _, selection in kept}) if kept else {}
+    log_events(context, [events.kept(entry, selection, made_by[selection.purchase_id]) for entry, selection in kept])
 
+    unknown = {key: sources.why_absent(key) for key in sorted(mine - {prompt.id for prompt in here})}
     outcomes: list[Outcome] = []
+    started, listener = time.monotonic(), OUTCOME_LISTENER.get()
+    log = RunLog(session, wanted, left=_not_tried(left, unknown), left_out=rows_and_files_left_out(sources))
     with (
+        log.written() if listener is None else contextlib.nullcontext(),
         session.generating(wanted, config.parameters(), force=config.force, max_images=config.max_images) as batch,
         stopped_by_signals(batch),
     ):
-        for outcome in batch:
-            outcomes.append(outcome)
-            if outcome.status != "failed" and outcome.selection is not None:
-                context.log_event(events.made(outcome, outcome.selection))
-            OUTCOME_LISTENER.get()(outcome)
-    unknown = {key: sources.why_absent(key) for key in sorted(mine - {prompt.id for prompt in here})}
+        for group in batch.groups(TOGETHER):
+            outcomes += group
+            log_events(context, [events.made(o, o.selection) for o in group if o.status != "failed" and o.selection])
+            for outcome in group:
+                log.heard(outcome)
+                if listener is not None:
+                    listener(outcome)
     problem = failure(outcomes, batch.remaining, left, unknown, batch.stop_reason)
     try:
-        refresh_manifest(context, duomi, session)
+        if batch.stop_reason or not MORE_RUNS_FOLLOW.get():
+            results = run_results(session, outcomes, batch.remaining, time.monotonic() - started)
+            refresh_manifest(context, duomi, session, results)
     except OSError as error:
         # Not to be lost, but of less weight than prompts that failed.
         context.log.exception("The manifest could not be written")
         problem = problem or dg.Failure(f"The pictures are there, the manifest is not: {error}", allow_retries=False)
     if problem is not None:
+        receipt = dg.MetadataValue.json(log.receipt().shortened().as_json())
+        problem.metadata = {**problem.metadata, RECEIPT: receipt}
         raise problem
 
 
@@ -125,11 +158,17 @@ def _split(
     return wanted, kept, left
 
 
-def _door(context: dg.AssetExecutionContext) -> str:
-    """Which way the run came, for `duomi status`."""
-    tags = context.run.tags
-    if "dagster/sensor_name" in tags:
+def _not_tried(left: Sequence[PlannedPrompt], unknown: Mapping[str, str]) -> list[FailedPrompt]:
+    """What fails the run without an outcome: prompts that it leaves without a picture, partitions without a prompt."""
+    reasons = [(e.prompt.id, (e.purchase and e.purchase.error_message) or e.state.value) for e in left]
+    found = [FailedPrompt(prompt_id, "left", "", reason) for prompt_id, reason in reasons]
+    return found + [FailedPrompt(key, "absent", "", reason) for key, reason in unknown.items()]
+
+
+def _door(run: dg.DagsterRun) -> str:
+    """Which way a run came, for `duomi status`."""
+    if ledger_run(run) != run.run_id:
+        return "cli"
+    if run.parent_run_id is None and "dagster/sensor_name" in run.tags:
         return "sensor"
-    if "dagster/schedule_name" in tags:
-        return "schedule"
-    return "cli" if RUN_TAG in tags else "ui"
+    return "schedule" if run.parent_run_id is None and "dagster/schedule_name" in run.tags else "ui"

@@ -1,29 +1,37 @@
 """The external asset `prompts`, and the two assets that read its sources."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 import pandas as pd
 
-from duomi_pipeline.assets import GROUP
+from duomi_pipeline.assets import GROUP, OWNERS, column_schema
 from duomi_pipeline.partitions import prompt_partitions
 from duomi_pipeline.prompts import Problem, Prompt, Reading
-from duomi_pipeline.prompts.files import read_folder
 from duomi_pipeline.prompts.prompt import SourceError
-from duomi_pipeline.prompts.sources import Sources
-from duomi_pipeline.prompts.table import COLUMNS, fetch_rows, table_prompts
+from duomi_pipeline.prompts.sources import Sources, read_files, read_table
+from duomi_pipeline.prompts.table import COLUMNS, fetch_rows
 from duomi_pipeline.resources import DuomiResource
 from duomi_pipeline.tracking import PROMPTS_KEY, PartitionChanges, track
 
 _PREVIEW_ROWS = 10
 _CELL = 120  # characters
+_MAX_NAMED = 200  # problems; all are in the manifest's left_out.json
 
 prompts = dg.AssetSpec(
     PROMPTS_KEY,
     deps=["prompt_table", "prompt_files"],
     partitions_def=prompt_partitions,
     group_name=GROUP,
+    owners=OWNERS,
     kinds={"sqlite", "json"},
+    metadata={
+        "dagster/column_schema": column_schema(
+            prompt="the text",
+            source="database, json or single_prompt",
+            origin="where it stands: `prompts.id=12` or a file name",
+        )
+    },
     description=(
         "One prompt: a row of the prompt table or a JSON file. A partition's data version is the fingerprint of "
         "what is drawn (text, negative prompt, overrides), so a touched file or an edited `video_prompt` changes "
@@ -32,7 +40,20 @@ prompts = dg.AssetSpec(
 )
 
 
-@dg.asset(group_name=GROUP, kinds={"sqlite", "pandas"})
+@dg.asset(
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"sqlite", "pandas"},
+    metadata={
+        "dagster/column_schema": column_schema(
+            id=("int", "`prompts.id`"),
+            image_id=("int", "`images.id`"),
+            image_prompt="the prompt",
+            original_filename="of the image that the prompt describes",
+            descriptive_name="a name for people",
+        )
+    },
+)
 def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
     """The prompts of the SQLite table, one row each (`DUOMI_DATABASE`, read-only).
 
@@ -41,18 +62,30 @@ def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
     settings = duomi.settings()
     try:
         rows = fetch_rows(settings.path(settings.database))
+        reading = read_table(settings, rows)
     except SourceError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    reading = table_prompts(rows, settings.database_names)
     changes = track(context.instance, Sources(reading, Reading(), {"json_": "not looked at"}))
     usable = {prompt.origin for prompt in reading.prompts}
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).infer_objects()
     table = table[[f"prompts.id={row_id}" in usable for row_id in table["id"]]].reset_index(drop=True)
     context.add_output_metadata(_reading_metadata(reading, changes))
     return table
 
 
-@dg.asset(group_name=GROUP, kinds={"json", "pandas"})
+@dg.asset(
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"json", "pandas"},
+    metadata={
+        "dagster/column_schema": column_schema(
+            prompt_id="partition key",
+            file="name of the file",
+            image_prompt="the prompt",
+            overrides=("object", "parameters for this prompt alone"),
+        )
+    },
+)
 def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
     """The prompts of the JSON files, one row each (`DUOMI_PROMPT_DIR`); bad files are named, and stop nothing.
 
@@ -60,11 +93,11 @@ def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
     """
     settings = duomi.settings()
     try:
-        reading = read_folder(settings.path(settings.prompt_dir))
+        reading = read_files(settings)
     except SourceError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     changes = track(context.instance, Sources(Reading(), reading, {"db_": "not looked at"}))
-    for problem in reading.problems:
+    for problem in reading.problems[:_MAX_NAMED]:
         context.log.warning("Left out: %s", problem)
     context.add_output_metadata(_reading_metadata(reading, changes))
     rows = [(prompt.id, prompt.origin, prompt.text, prompt.overrides.said()) for prompt in reading.prompts]
@@ -87,9 +120,10 @@ def _preview(some: Iterable[Prompt]) -> str:
     return "\n".join(["| prompt id | from | prompt |", "|---|---|---|", *rows])
 
 
-def _problems(problems: Iterable[Problem]) -> str:
-    rows = [f"| {_cell(p.origin)} | {_cell(p.reason)} |" for p in problems]
-    return "\n".join(["| where | why |", "|---|---|", *rows]) if rows else "nothing was left out"
+def _problems(problems: Sequence[Problem]) -> str:
+    rows = [f"| {_cell(p.origin)} | {_cell(p.reason)} |" for p in problems[:_MAX_NAMED]]
+    more = [f"| … and {len(problems) - _MAX_NAMED} more | |"] if len(problems) > _MAX_NAMED else []
+    return "\n".join(["| where | why |", "|---|---|", *rows, *more]) if rows else "nothing was left out"
 
 
 def _cell(text: str) -> str:

@@ -56,6 +56,16 @@ def mend(session: Session, found: Survey) -> None:
     restore(session.ledger.database, [_purchase(group, sizes) for group in groups.values()])
 
 
+def lost_ledger(session: Session) -> str | None:
+    """Why nothing may be bought: an empty ledger beside our pictures is a lost one, and all would be paid again."""
+    if session.ledger.selections():
+        return None
+    if found := survey(session).unrecorded:
+        where = f"{len(found)} pictures are in {session.store.base}"
+        return f"The ledger is empty, but {where}. Run `duomi ledger rebuild` first."
+    return None
+
+
 def _info(store: ImageStore, name: str) -> PictureInfo | None:
     with contextlib.suppress(StoreError, NotAPictureError):
         data = store.read(name)
@@ -78,6 +88,8 @@ def _purchase(group: Sequence[tuple[str, PictureInfo]], sizes: Mapping[str, int]
             info.received_size,
             "reused" if info.origin == "reused" else "generated",
             info.created_at.timestamp(),
+            info.perceptual_hash,
+            info.contrast,
         )
         for name, info in group
     ]

@@ -1,7 +1,7 @@
 """From answers to files: check, inscribe, store, record. The last steps of a purchase, safe to die in."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,6 +9,7 @@ from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine.insist import insist
 from duomi_pipeline.images import (
     ImageStore,
+    Look,
     NotAPictureError,
     PictureInfo,
     PictureLostError,
@@ -29,7 +30,7 @@ class Saver:
 
     Args:
         settings_fingerprint: of the settings the run generates under.
-        price, currency: of one picture.
+        price, currency: of each picture that is saved; together they are what their purchase was billed.
     """
 
     ledger: Ledger
@@ -46,17 +47,47 @@ class Saver:
         Raises:
             StoreError: they cannot be written; the purchase stays as it is, so nothing paid is forgotten.
         """
+        files = self.write(prompt, request, purchase, dict(enumerate(pngs)), len(pngs), origin)
+        return self.record(prompt, request, purchase, list(files.values()))
+
+    def write(
+        self,
+        prompt: Prompt,
+        request: ImageRequest,
+        purchase: Purchase,
+        pngs: Mapping[int, Png],
+        count: int,
+        origin: Origin,
+    ) -> dict[int, PictureFile]:
+        """Write pictures without recording them: a file says whose it is, and which of its purchase's pictures.
+
+        Args:
+            pngs: by their position in the answer.
+            count: how many the answer has.
+
+        Raises:
+            StoreError: one cannot be written.
+        """
         now = datetime.now(UTC)
-        names = self.store.names(prompt.file_prefix, now, len(pngs))
-        files = []
-        for position, (name, png) in enumerate(zip(names, pngs, strict=True)):
+        names = self.store.names(prompt.file_prefix, now, count)
+        files = {}
+        for position, png in pngs.items():
             data = with_info(png.data, self._info(prompt, request, purchase, png, position, origin, now))
-            self.store.save(name, data)
-            size, received = str(png.size), str(png.received_size)
-            files.append(
-                PictureFile(prompt.id, purchase.id, position, name, len(data), size, received, origin, now.timestamp())
+            self.store.save(names[position], data)
+            files[position] = PictureFile(
+                prompt_id=prompt.id,
+                purchase_id=purchase.id,
+                position=position,
+                file=names[position],
+                bytes=len(data),
+                size=str(png.size),
+                received_size=str(png.received_size),
+                origin=origin,
+                saved_at=now.timestamp(),
+                perceptual_hash=png.look.perceptual_hash if png.look else None,
+                contrast=png.look.contrast if png.look else None,
             )
-        return self.record(prompt, request, purchase, files)
+        return files
 
     def record(
         self, prompt: Prompt, request: ImageRequest, purchase: Purchase, files: Sequence[PictureFile]
@@ -82,16 +113,19 @@ class Saver:
         """
         return self.save(prompt, request, purchase, [self._reread(file) for file in source], "reused")
 
-    def adopt(self, prompt: Prompt, request: ImageRequest, purchase: Purchase) -> Selection | None:
-        """Record files that a dying run saved and could not record; `None` if there are none."""
+    def found(self, prompt: Prompt, request: ImageRequest, purchase: Purchase) -> dict[int, PictureFile]:
+        """Files by position that a dying run saved of this request for this prompt, and could not record."""
         known = {file.file for file in self.ledger.saved_files_of(request.key)}
+        sent_at = self.ledger.sent_at(purchase.id)  # what is older is of an earlier purchase of the same request
         found: dict[int, PictureFile] = {}
         for name, size in self.store.sizes().items():
             if not name.startswith(prompt.file_prefix) or name in known:
                 continue
             data = self.store.read(name)
             info = read_info(data)
-            if info and info.prompt_id == prompt.id and info.request_key == request.key and _is_whole(data):
+            if info is None or info.origin == "reused" or info.created_at.timestamp() < sent_at:
+                continue
+            if info.prompt_id == prompt.id and info.request_key == request.key and _is_whole(data):
                 found[info.index] = PictureFile(
                     prompt.id,
                     purchase.id,
@@ -102,10 +136,10 @@ class Saver:
                     info.received_size,
                     "adopted",
                     time.time(),
+                    info.perceptual_hash,
+                    info.contrast,
                 )
-        if set(found) != set(range(request.pictures)):
-            return None
-        return self.record(prompt, request, purchase, [found[index] for index in sorted(found)])
+        return found
 
     def thumbnail(self, file: PictureFile) -> bytes:
         """A small WebP of a stored picture.
@@ -124,7 +158,9 @@ class Saver:
             check_whole(data)
         except NotAPictureError as error:
             raise PictureLostError(f"{file.file}: {error}; delete it, and it is made again") from error
-        return Png.stored(data, file.size, file.received_size)
+        known = file.perceptual_hash is not None and file.contrast is not None
+        look = Look(file.perceptual_hash or "", file.contrast or 0.0) if known else None
+        return Png.stored(data, file.size, file.received_size, look)
 
     def _selection(
         self, prompt: Prompt, request: ImageRequest, purchase_id: int, files: Iterable[PictureFile]
@@ -167,6 +203,8 @@ class Saver:
             origin=origin,
             price=self.price,
             currency=self.currency,
+            perceptual_hash=png.look.perceptual_hash if png.look else None,
+            contrast=png.look.contrast if png.look else None,
             created_at=now,
         )
 

@@ -19,7 +19,7 @@ from duomi_pipeline.ledger import liveness, reading
 from duomi_pipeline.ledger.database import Database, LedgerError
 from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace
 from duomi_pipeline.ledger.reading import LedgerReader
-from duomi_pipeline.ledger.records import Purchase, Selection
+from duomi_pipeline.ledger.records import Purchase, Selection, record_values
 from duomi_pipeline.ledger.schema import OPEN_STATES, pictures, posts, purchases, runs, selections
 
 Billing = Literal["billed", "free", "ambiguous"]
@@ -99,7 +99,7 @@ class Ledger(LedgerReader):
                 return latest
             values = {"request_key": request_key, "request": request, "state": "planned", "run_id": run_id}
             inserted = connection.execute(insert(purchases).values(**values, created_at=now, updated_at=now))
-            return reading.purchase(connection, _id(inserted.inserted_primary_key))
+            return Purchase(_id(inserted.inserted_primary_key), request_key, request, "planned", now, now, run_id)
 
     def _take_over(self, connection: Connection, chain: Purchase, run_id: str, now: float) -> Purchase:
         changes: dict[str, Any] = {"run_id": run_id, "updated_at": now}
@@ -196,7 +196,7 @@ class Ledger(LedgerReader):
                 _answer_found(connection, purchase.id)
             mine = (pictures.c.purchase_id == purchase.id) & (pictures.c.prompt_id == selection.prompt_id)
             connection.execute(delete(pictures).where(mine))  # of files that are gone and are replaced by these
-            connection.execute(insert(pictures), [vars(file) for file in selection.files])
+            connection.execute(insert(pictures), [record_values(file) for file in selection.files])
             self._select(connection, selection)
 
     def select(self, selection: Selection) -> None:
@@ -205,7 +205,7 @@ class Ledger(LedgerReader):
             self._select(connection, selection)
 
     def _select(self, connection: Connection, selection: Selection) -> None:
-        values = {name: value for name, value in vars(selection).items() if name != "files"}
+        values = {name: value for name, value in record_values(selection).items() if name != "files"}
         dialect_insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
         statement = dialect_insert(selections).values(**values)
         connection.execute(statement.on_conflict_do_update(index_elements=["prompt_id"], set_=values))

@@ -5,15 +5,15 @@ Which files those are, and what they say of themselves, is found by `engine.mend
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from duomi_pipeline.ledger import liveness
 from duomi_pipeline.ledger.database import Database
-from duomi_pipeline.ledger.records import PictureFile
+from duomi_pipeline.ledger.records import PictureFile, record_values
 from duomi_pipeline.ledger.schema import pictures, posts, purchases, selections
 
 
@@ -65,6 +65,14 @@ def forget(database: Database, files: Iterable[PictureFile]) -> None:
             connection.execute(delete(selections).where(chosen))
 
 
+def remember_looks(database: Database, looks: Mapping[PictureFile, tuple[str, float]]) -> None:
+    """Write what pictures look like, as perceptual hash and contrast; of ones saved without."""
+    with database.write() as connection:
+        for file, (perceptual_hash, contrast) in looks.items():
+            same = (pictures.c.purchase_id == file.purchase_id) & (pictures.c.file == file.file)
+            connection.execute(update(pictures).where(same).values(perceptual_hash=perceptual_hash, contrast=contrast))
+
+
 def _insert(connection: Connection, purchase: FoundPurchase, run_id: str) -> int:
     values: dict[str, Any] = {
         "request_key": purchase.request_key,
@@ -87,7 +95,7 @@ def _insert(connection: Connection, purchase: FoundPurchase, run_id: str) -> int
         connection.execute(
             insert(posts).values(**post, pictures=len(purchase.files), price=purchase.price, billing="billed")
         )
-    rows = [{**vars(file), "purchase_id": purchase_id} for file in purchase.files]
+    rows = [{**record_values(file), "purchase_id": purchase_id} for file in purchase.files]
     connection.execute(insert(pictures), rows)
     return int(purchase_id)
 

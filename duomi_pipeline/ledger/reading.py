@@ -1,14 +1,46 @@
 """What the ledger tells: bulk looks for plans and status, single ones for the step at hand. Never writes."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import islice, starmap
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, func, select
 
 from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.records import Money, PictureFile, Post, Purchase, RunRecord, Selection
 from duomi_pipeline.ledger.schema import OPEN_STATES, pictures, posts, purchases, runs, selections
+
+_AT_ONCE = 500  # values in one question: databases limit the parameters of a statement
+
+# Columns in the order of the records' fields: a row is a record, at 100,000 of them.
+_PICTURE = [pictures.c[field.name] for field in fields(PictureFile)]
+_SELECTION = [selections.c[field.name] for field in fields(Selection) if field.name != "files"]
+_PURCHASE = [purchases.c["answer" if field.name == "image_urls" else field.name] for field in fields(Purchase)]
+_ANSWER = [field.name for field in fields(Purchase)].index("image_urls")
+
+_SELECTED_FILES = (
+    select(*_PICTURE)
+    .join(
+        selections,
+        (selections.c.prompt_id == pictures.c.prompt_id) & (selections.c.purchase_id == pictures.c.purchase_id),
+    )
+    .order_by(pictures.c.position)
+)
+_SAVED_FILES = (
+    select(purchases.c.request_key, *_PICTURE)
+    .join(purchases, purchases.c.id == pictures.c.purchase_id)
+    .order_by(pictures.c.purchase_id.desc(), pictures.c.id)
+)
+# Asked for every picture: building them anew would cost more than asking.
+_BY_ID = select(*_PURCHASE).where(purchases.c.id == bindparam("purchase_id"))
+_LATEST = (
+    select(*_PURCHASE)
+    .where(purchases.c.request_key == bindparam("request_key"))
+    .order_by(purchases.c.id.desc())
+    .limit(1)
+)
 
 
 class LedgerReader:
@@ -17,43 +49,38 @@ class LedgerReader:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def selections(self) -> dict[str, Selection]:
-        """Every prompt's current pictures, by prompt id."""
+    def selections(self, prompt_ids: Collection[str] | None = None) -> dict[str, Selection]:
+        """The current pictures of some prompts or of all, by prompt id."""
+        by_prompt: dict[str, list[PictureFile]] = {}
         with self.database.read() as connection:
-            files = connection.execute(
-                select(pictures)
-                .join(
-                    selections,
-                    (selections.c.prompt_id == pictures.c.prompt_id)
-                    & (selections.c.purchase_id == pictures.c.purchase_id),
-                )
-                .order_by(pictures.c.position)
-            ).mappings()
-            by_prompt: dict[str, list[PictureFile]] = {}
-            for row in files:
-                by_prompt.setdefault(row["prompt_id"], []).append(_picture(row))
-            chosen = connection.execute(select(selections)).mappings()
-            return {
-                row["prompt_id"]: Selection(**row, files=tuple(by_prompt.get(row["prompt_id"], ()))) for row in chosen
-            }
+            for file in starmap(PictureFile, _rows(connection, _SELECTED_FILES, selections.c.prompt_id, prompt_ids)):
+                by_prompt.setdefault(file.prompt_id, []).append(file)
+            chosen = list(_rows(connection, select(*_SELECTION), selections.c.prompt_id, prompt_ids))
+        return {row[0]: Selection(*[*row, tuple(by_prompt.get(row[0], ()))]) for row in chosen}
 
-    def latest_purchases(self) -> dict[str, Purchase]:
-        """The latest chain of every request, by request key."""
-        newest = select(func.max(purchases.c.id)).group_by(purchases.c.request_key)
+    def latest_purchases(self, request_keys: Collection[str] | None = None) -> dict[str, Purchase]:
+        """The latest chain of some requests or of all, by request key."""
         with self.database.read() as connection:
-            rows = connection.execute(select(purchases).where(purchases.c.id.in_(newest))).mappings()
-            return {row["request_key"]: _purchase(row) for row in rows}
+            rows = _rows(connection, select(*_PURCHASE).order_by(purchases.c.id), purchases.c.request_key, request_keys)
+            return {purchase.request_key: purchase for purchase in map(_purchase, rows)}
 
-    def saved_files(self) -> dict[str, list[PictureFile]]:
-        """Every saved file by request key, the latest purchase first."""
+    def interrupted_purchases(self) -> dict[str, Purchase]:
+        """The chains that are not at their end, by request key: at most one of each request."""
         with self.database.read() as connection:
-            return _by_key(connection.execute(_files()).mappings())
+            rows = connection.execute(select(*_PURCHASE).where(purchases.c.state.in_(OPEN_STATES)))
+            return {purchase.request_key: purchase for purchase in map(_purchase, rows)}
+
+    def saved_files(self, request_keys: Collection[str] | None = None) -> dict[str, list[PictureFile]]:
+        """The saved files of some requests or of all, by request key, the latest purchase first."""
+        found: dict[str, list[PictureFile]] = {}
+        with self.database.read() as connection:
+            for key, *file in _rows(connection, _SAVED_FILES, purchases.c.request_key, request_keys):
+                found.setdefault(key, []).append(PictureFile(*file))
+        return found
 
     def saved_files_of(self, request_key: str) -> list[PictureFile]:
         """The saved files of one request, the latest purchase first."""
-        with self.database.read() as connection:
-            rows = connection.execute(_files().where(purchases.c.request_key == request_key)).mappings()
-            return _by_key(rows).get(request_key, [])
+        return self.saved_files([request_key]).get(request_key, [])
 
     def purchase(self, purchase_id: int) -> Purchase:
         """One chain by its id."""
@@ -61,10 +88,11 @@ class LedgerReader:
             return purchase(connection, purchase_id)
 
     def purchases(self, ids: Collection[int]) -> dict[int, Purchase]:
-        """Chains by their ids, in one look."""
+        """Chains by their ids."""
         with self.database.read() as connection:
-            rows = connection.execute(select(purchases)).mappings()
-            return {row["id"]: _purchase(row) for row in rows if row["id"] in ids}
+            return {
+                found.id: found for found in map(_purchase, _rows(connection, select(*_PURCHASE), purchases.c.id, ids))
+            }
 
     def open_keys(self) -> set[str]:
         """Requests whose chain is not at its end."""
@@ -78,21 +106,29 @@ class LedgerReader:
             query = select(func.max(posts.c.sent_at)).where(posts.c.purchase_id == purchase_id)
             return float(connection.execute(query).scalar() or 0.0)
 
+    def was_answered(self, settings_fingerprint: str, since: float) -> bool:
+        """Whether the service has sold a picture under these settings since a time (seconds since 1970)."""
+        query = (
+            select(posts.c.id)
+            .join(selections, selections.c.purchase_id == posts.c.purchase_id)
+            .where(posts.c.billing == "billed", posts.c.answered_at >= since)
+            .where(selections.c.settings_fingerprint == settings_fingerprint)
+            .limit(1)
+        )
+        with self.database.read() as connection:
+            return connection.execute(query).first() is not None
+
     def chains(self, request_keys: Sequence[str]) -> list[Purchase]:
         """All chains of some requests, oldest first."""
         with self.database.read() as connection:
-            rows = connection.execute(
-                select(purchases).where(purchases.c.request_key.in_(request_keys)).order_by(purchases.c.id)
-            ).mappings()
-            return [_purchase(row) for row in rows]
+            query = select(*_PURCHASE).order_by(purchases.c.id)
+            return [_purchase(row) for row in _rows(connection, query, purchases.c.request_key, request_keys)]
 
     def pictures_of(self, prompt_id: str) -> list[PictureFile]:
         """All files ever made for a prompt, oldest first."""
         with self.database.read() as connection:
-            rows = connection.execute(
-                select(pictures).where(pictures.c.prompt_id == prompt_id).order_by(pictures.c.id)
-            ).mappings()
-            return [_picture(row) for row in rows]
+            query = select(*_PICTURE).where(pictures.c.prompt_id == prompt_id).order_by(pictures.c.id)
+            return list(starmap(PictureFile, connection.execute(query)))
 
     def posts_of(self, purchase_ids: Iterable[int]) -> dict[int, list[Post]]:
         """The POSTs of some chains, by purchase id, oldest first."""
@@ -144,38 +180,31 @@ def _run(row: RowMapping | None) -> RunRecord | None:
 
 def latest_purchase(connection: Connection, request_key: str) -> Purchase | None:
     """The latest chain of a request."""
-    query = select(purchases).where(purchases.c.request_key == request_key).order_by(purchases.c.id.desc()).limit(1)
-    row = connection.execute(query).mappings().first()
+    row = connection.execute(_LATEST, {"request_key": request_key}).first()
     return _purchase(row) if row else None
 
 
 def purchase(connection: Connection, purchase_id: int) -> Purchase:
     """One chain by its id."""
-    return _purchase(connection.execute(select(purchases).where(purchases.c.id == purchase_id)).mappings().one())
+    return _purchase(connection.execute(_BY_ID, {"purchase_id": purchase_id}).one())
 
 
-def _files() -> Any:
-    return (
-        select(purchases.c.request_key, *pictures.c)
-        .join(purchases, purchases.c.id == pictures.c.purchase_id)
-        .order_by(pictures.c.purchase_id.desc(), pictures.c.id)
-    )
+def _rows(
+    connection: Connection, query: Select[Any], column: ColumnElement[Any], values: Collection[Any] | None
+) -> Iterator[Any]:
+    """The rows of a query: all of them, or those with some values in a column, a few hundred values at a time."""
+    if values is None:
+        yield from connection.execute(query)
+        return
+    left = iter(values)
+    while some := list(islice(left, _AT_ONCE)):
+        yield from connection.execute(query.where(column.in_(some)))
 
 
-def _by_key(rows: Iterable[RowMapping]) -> dict[str, list[PictureFile]]:
-    found: dict[str, list[PictureFile]] = {}
-    for row in rows:
-        found.setdefault(row["request_key"], []).append(_picture(row))
-    return found
-
-
-def _picture(row: Mapping[Any, Any]) -> PictureFile:
-    return PictureFile(**{name: row[name] for name in PictureFile.__dataclass_fields__})
-
-
-def _purchase(row: RowMapping) -> Purchase:
-    names = [name for name in Purchase.__dataclass_fields__ if name != "image_urls"]
-    return Purchase(**{name: row[name] for name in names}, image_urls=tuple(json.loads(row["answer"] or "[]")))
+def _purchase(row: Sequence[Any]) -> Purchase:
+    values = list(row)
+    values[_ANSWER] = tuple(json.loads(row[_ANSWER])) if row[_ANSWER] else ()
+    return Purchase(*values)
 
 
 def _money(rows: Mapping[str, Any], reused: int) -> Money:

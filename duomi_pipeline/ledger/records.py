@@ -1,13 +1,13 @@
 """What the ledger tells, as frozen records. Writing them is `Ledger`'s."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 PurchaseState = Literal["planned", "submitting", "submitted", "ready", "saved", "refused", "failed", "ambiguous"]
 Origin = Literal["generated", "reused", "adopted"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Purchase:
     """One request's chain of steps, from plan to saved pictures or to its end.
 
@@ -24,22 +24,31 @@ class Purchase:
     request_key: str
     request: str
     state: PurchaseState
-    run_id: str | None
-    task_id: str | None
-    image_urls: tuple[str, ...]
-    answered_at: float | None
-    seed: int | None
-    error_class: str | None
-    error_code: str | None
-    error_message: str | None
-    retry_at: float | None
     created_at: float
     updated_at: float
+    run_id: str | None = None
+    task_id: str | None = None
+    image_urls: tuple[str, ...] = ()
+    answered_at: float | None = None
+    seed: int | None = None
+    error_class: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    retry_at: float | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has happened to it since it was planned."""
+        return self.state == "planned" and self.updated_at == self.created_at
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PictureFile:
-    """One saved file of a purchase, made for one prompt."""
+    """One saved file of a purchase, made for one prompt.
+
+    Attributes:
+        perceptual_hash, contrast: see `images.look.Look`; `None` where that was never looked at.
+    """
 
     prompt_id: str
     purchase_id: int
@@ -50,9 +59,11 @@ class PictureFile:
     received_size: str
     origin: Origin
     saved_at: float
+    perceptual_hash: str | None = None
+    contrast: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Selection:
     """Which purchase is a prompt's current one, and of which versions it was made."""
 
@@ -109,3 +120,8 @@ class RunRecord:
     stopped_by: str | None
     message: str | None
     counts: dict[str, int]
+
+
+def record_values(record: PictureFile | Selection) -> dict[str, Any]:
+    """The fields of a record by name, as they stand in its table."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}

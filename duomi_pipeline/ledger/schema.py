@@ -93,6 +93,8 @@ pictures = Table(
     Column("received_size", String(12), nullable=False),
     Column("origin", String(12), nullable=False),
     Column("saved_at", Float, nullable=False),
+    Column("perceptual_hash", String(64)),
+    Column("contrast", Float),
     UniqueConstraint("prompt_id", "purchase_id", "position"),
 )
 

@@ -12,8 +12,11 @@ MANIFEST = "results_manifest"
 def run(project: Project, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
     """Execute what the schedule asked for, with the tags and the config that it gave."""
     job = project.defs().resolve_job_def(project.defs().resolve_schedule_def("catch_up").job_name)
-    how = {"run_config": request.run_config, "tags": request.tags, "asset_selection": request.asset_selection}
-    return project.execute(job, **how)
+    subset = job.get_subset(
+        asset_selection=frozenset(request.asset_selection or ()),
+        asset_check_selection=frozenset(request.asset_check_keys or ()),
+    )
+    return project.execute(subset, run_config=request.run_config, tags=request.tags)
 
 
 def test_it_is_off_until_somebody_switches_it_on(project: Project) -> None:
@@ -32,7 +35,7 @@ def test_what_failed_for_now_or_is_missing_is_generated_whether_it_is_due_or_not
     project.service.change_faults(rate_503=0.0)
     project.service.books.reset()
 
-    (request,) = project.scheduled()
+    request, _checks = project.scheduled()
 
     assert ranges([request]) == [(keys[1], keys[3])]
     assert run(project, request).success
@@ -53,7 +56,7 @@ def test_outdated_and_refused_prompts_are_left_to_the_user(project: Project) -> 
     assert request.asset_selection == [dg.AssetKey(MANIFEST)]
 
 
-def test_with_nothing_to_generate_it_rewrites_the_manifest(project: Project) -> None:
+def test_with_nothing_to_generate_it_rewrites_the_manifest_and_checks_all_pictures(project: Project) -> None:
     keys = project.write_many(2)
     project.look()
     project.run(*keys)
@@ -63,6 +66,8 @@ def test_with_nothing_to_generate_it_rewrites_the_manifest(project: Project) -> 
     result = run(project, request)
 
     assert result.success
+    names = {evaluation.check_name for evaluation in result.get_asset_check_evaluations()}
+    assert names >= {"pictures_whole", "no_picture_twice", "nothing_orphaned"}
     assert list(project.events(result, MANIFEST)) == [None]
     assert list(pd.read_csv(project.home / "out/manifest/results.csv")["prompt_id"]) == [keys[0]]
 
@@ -70,7 +75,7 @@ def test_with_nothing_to_generate_it_rewrites_the_manifest(project: Project) -> 
 def test_prompts_that_nobody_has_looked_at_yet_are_caught_up_too(project: Project) -> None:
     keys = project.write_many(2)  # new files, and the sensor is off
 
-    (request,) = project.scheduled()
+    request, _checks = project.scheduled()
 
     assert ranges([request]) == [(keys[0], keys[1])]
 
@@ -81,3 +86,15 @@ def test_it_waits_for_an_image_run_that_is_going_on(project: Project) -> None:
     project.start_run(dg.DagsterRunStatus.STARTED, PartitionRange(keys[0], keys[1]).tags)
 
     assert project.scheduled() == []
+
+
+def test_scattered_prompts_are_caught_up_in_several_runs(project: Project) -> None:
+    keys = project.write_many(3)
+    project.look()
+    project.run(keys[1])
+    project.configure(model=OTHER_MODEL)  # the one between them is outdated: left alone
+
+    *images, _checks = project.scheduled()
+
+    assert ranges(images) == [(keys[0], keys[0]), (keys[2], keys[2])]
+    assert len({request.run_key for request in images}) == 2
