@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from duomi_pipeline.event_batches import report_observations
 from duomi_pipeline.partition_runs import keys_in_flight
 from duomi_pipeline.partitions import PARTITIONS_NAME
 from duomi_pipeline.prompts import Prompt
@@ -17,6 +18,7 @@ PROMPTS_KEY = dg.AssetKey("prompts")
 DATA_VERSION_TAG = "dagster/data_version"
 USER_PROVIDED_TAG = "dagster/data_version_is_user_provided"
 _MAX_TEXT = 2_000  # characters of a prompt that an event carries
+FEW = 1_000  # prompts whose versions are asked for by name; of more all are
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,10 @@ def partition_changes(
     )
 
 
-def observed_versions(instance: dg.DagsterInstance) -> dict[str, str]:
-    """The last version of every prompt that was reported, in one query."""
+def observed_versions(instance: dg.DagsterInstance, keys: Collection[str] | None = None) -> dict[str, str]:
+    """The last version that was reported of some prompts, or of all, in one query."""
     tags = instance.event_log_storage.get_latest_tags_by_partition(
-        PROMPTS_KEY, dg.DagsterEventType.ASSET_OBSERVATION, [DATA_VERSION_TAG]
+        PROMPTS_KEY, dg.DagsterEventType.ASSET_OBSERVATION, [DATA_VERSION_TAG], list(keys) if keys else None
     )
     return {key: found[DATA_VERSION_TAG] for key, found in tags.items() if DATA_VERSION_TAG in found}
 
@@ -76,8 +78,9 @@ def observation(prompt: Prompt) -> dg.AssetObservation:
 def track(instance: dg.DagsterInstance, sources: Sources, prompts: Iterable[Prompt] | None = None) -> PartitionChanges:
     """Bring partitions and observations up to date; `prompts` limits it to some of them, and retires none."""
     existing = instance.get_dynamic_partitions(PARTITIONS_NAME)
-    changes = partition_changes(sources, existing, observed_versions(instance), keys_in_flight(instance, existing))
     only = None if prompts is None else {prompt.id for prompt in prompts}
+    observed = observed_versions(instance, only if only and len(only) <= FEW else None)
+    changes = partition_changes(sources, existing, observed, keys_in_flight(instance, existing))
     add = [key for key in changes.add if only is None or key in only]
     if add:
         instance.add_dynamic_partitions(PARTITIONS_NAME, add)
@@ -85,6 +88,5 @@ def track(instance: dg.DagsterInstance, sources: Sources, prompts: Iterable[Prom
     for key in retire:
         instance.delete_dynamic_partition(PARTITIONS_NAME, key)
     observe = tuple(prompt for prompt in changes.observe if only is None or prompt.id in only)
-    for prompt in observe:
-        instance.report_runless_asset_event(observation(prompt))
+    report_observations(instance, [observation(prompt) for prompt in observe])
     return PartitionChanges(tuple(add), retire, observe)

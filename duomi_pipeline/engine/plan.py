@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from duomi_pipeline.duomi import ImageRequest, build_request
-from duomi_pipeline.engine.states import State, decide
+from duomi_pipeline.duomi import ImageRequest
+from duomi_pipeline.engine.care import request_for
+from duomi_pipeline.engine.states import State, decide, is_current
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, Selection
 from duomi_pipeline.prompts import Prompt
@@ -14,9 +15,10 @@ from duomi_pipeline.settings import Parameters, Settings
 
 _PAID = {"submitted", "ready"}
 _ON_THE_WIRE = {"submitting", "ambiguous"}
+FEW = 1_000  # prompts that the ledger is asked for one by one; of more it tells all that it knows in one go
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedPrompt:
     """One prompt in the plan.
 
@@ -24,8 +26,9 @@ class PlannedPrompt:
         state: of the prompt.
         request: what would be asked for it.
         selection: its current pictures, if any.
-        purchase: the latest chain of the request, if any.
+        purchase: the latest chain of the request; of a current prompt only if it is interrupted.
         reusable: files of the very same request that are there, of whichever prompt.
+        stands_in_for: the request that the settings ask for, where `request` is one of a fallback model.
     """
 
     prompt: Prompt
@@ -34,6 +37,7 @@ class PlannedPrompt:
     selection: Selection | None
     purchase: Purchase | None
     reusable: tuple[PictureFile, ...] = ()
+    stands_in_for: ImageRequest | None = None
 
     @property
     def resumes(self) -> bool:
@@ -90,18 +94,43 @@ def make_plan(
     ledger: Ledger,
     store: ImageStore,
 ) -> Plan:
-    """Look at ledger and folder once, and decide every prompt's state."""
-    selections, purchases, saved = ledger.selections(), ledger.latest_purchases(), ledger.saved_files()
-    sizes = store.sizes()
+    """Look at ledger and folder once, and decide every prompt's state.
+
+    Of prompts whose picture is current the ledger need not tell more: with 100,000 of them that is most of the work.
+    """
     below = run_parameters.over(settings.parameters)
-    entries = []
+    selections, sizes = ledger.selections([p.id for p in prompts] if len(prompts) <= FEW else None), store.sizes()
+    interrupted = ledger.interrupted_purchases()
+    entries: list[PlannedPrompt] = []
     for prompt in prompts:
-        request = build_request(settings, prompt.id, prompt.text, prompt.overrides.over(below))
-        selection, purchase = selections.get(prompt.id), purchases.get(request.key)
-        state = decide(prompt, request.key, selection, purchase, sizes)
-        reusable = whole_set(saved.get(request.key, ()), sizes, prompt.id)
-        entries.append(PlannedPrompt(prompt, state, request, selection, purchase, reusable))
-    return Plan(tuple(entries))
+        request, selection = request_for(settings, prompt, below), selections.get(prompt.id)
+        files = selection.files if selection and is_current(selection, request.key, sizes) else ()
+        state = State.CURRENT if files else State.MISSING
+        entries.append(PlannedPrompt(prompt, state, request, selection, interrupted.get(request.key), files))
+    keys = {entry.request.key for entry in entries if entry.state is not State.CURRENT}
+    purchases, saved = _told(ledger, keys) if keys else ({}, {})
+    return Plan(
+        tuple(e if e.state is State.CURRENT else _decided(e, purchases, saved, sizes) for e in entries),
+    )
+
+
+def _told(ledger: Ledger, keys: set[str]) -> tuple[dict[str, Purchase], dict[str, list[PictureFile]]]:
+    """The latest chain and the saved files of each request."""
+    asked = keys if len(keys) <= FEW else None
+    return ledger.latest_purchases(asked), ledger.saved_files(asked)
+
+
+def _decided(
+    entry: PlannedPrompt,
+    purchases: Mapping[str, Purchase],
+    saved: Mapping[str, Sequence[PictureFile]],
+    sizes: Mapping[str, int],
+) -> PlannedPrompt:
+    """A prompt without a current picture, with its state and what can be had of its request."""
+    key, purchase = entry.request.key, purchases.get(entry.request.key)
+    reusable = whole_set(saved.get(key, ()), sizes, entry.prompt.id)
+    state = decide(entry.prompt, key, entry.selection, purchase, sizes)
+    return replace(entry, state=state, purchase=purchase, reusable=reusable)
 
 
 def whole_set(files: Sequence[PictureFile], sizes: Mapping[str, int], prompt_id: str) -> tuple[PictureFile, ...]:

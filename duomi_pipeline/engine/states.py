@@ -42,7 +42,7 @@ def decide(
         sizes: every picture file on disk with its size in bytes.
     """
     present = selection is not None and files_present(selection, sizes)
-    if selection is not None and present and selection.request_key == request_key:
+    if selection is not None and is_current(selection, request_key, sizes):
         return State.CURRENT
     if purchase is not None and purchase.state == "refused":
         return State.FAILED_FOR_GOOD
@@ -52,6 +52,11 @@ def decide(
     if selection is None or not present:
         return State.MISSING
     return State.CHANGED if selection.prompt_version != prompt.version else State.OUTDATED
+
+
+def is_current(selection: Selection, request_key: str, sizes: Mapping[str, int]) -> bool:
+    """Whether a prompt's pictures are those of the request that would be sent now."""
+    return selection.request_key == request_key and files_present(selection, sizes)
 
 
 def files_present(selection: Selection, sizes: Mapping[str, int]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 HANDFUL = 5  # requests that are sent without a canary
+TRUST = 600.0  # seconds for which a sold picture stands for the next ones
 ONE_PUSH = 1.0  # seconds in which several push-backs count as one: they answer the same burst
 
 
@@ -14,18 +15,20 @@ class Throttle:
 
     The first request goes alone (a canary): what every request would fail with then costs one. Each answer
     doubles the width up to `most`. A push-back (429, 503) halves it; from then on it grows by one per round.
+    A handful of requests, or a service that sold a picture under these settings just now, needs no canary.
 
     Args:
         most: requests in flight at most.
-        requests: how many will be sent; a handful needs no canary.
+        requests: how many will be sent.
+        trusted: whether the service sold a picture under these settings just now.
         stopped: set when no further request may start.
     """
 
-    def __init__(self, most: int, requests: int, stopped: threading.Event) -> None:
+    def __init__(self, most: int, requests: int, stopped: threading.Event, *, trusted: bool) -> None:
         self._most = most
         self._stopped = stopped
         self._changed = threading.Condition()
-        self._width = 1.0 if requests > HANDFUL else float(most)
+        self._width = 1.0 if requests > HANDFUL and not trusted else float(most)
         self._in_flight = 0
         self._doubles = True
         self._last_push = 0.0

@@ -24,7 +24,7 @@ def selected(key: str = "now", version: str = PROMPT.version, *, files: int = 1)
 
 def chain(state: str, error_class: str | None = None) -> Purchase:
     """The latest chain of the request of now."""
-    return Purchase(1, "now", "{}", state, None, None, (), None, None, error_class, None, None, None, 0.0, 0.0)  # type: ignore[arg-type]
+    return Purchase(1, "now", "{}", state, 0.0, 0.0, error_class=error_class)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+"""Many events told to Dagster at once: a storage that can write them in one transaction then does.
+
+Dagster has batches for the events that it makes itself, and no public door to them; tests hold that these work.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+from dagster._core.events import AssetObservationData, DagsterEvent, DagsterEventBatchMetadata
+from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+
+
+def log_events(context: dg.AssetExecutionContext, events: Sequence[dg.AssetMaterialization]) -> None:
+    """What `context.log_event` does for each."""
+    step = context.get_step_execution_context()
+    for event, place in zip(events, _places(len(events)), strict=True):
+        DagsterEvent.asset_materialization(step, event, place)
+
+
+def report_observations(instance: dg.DagsterInstance, events: Sequence[dg.AssetObservation]) -> None:
+    """What `instance.report_runless_asset_event` does for each."""
+    for event, place in zip(events, _places(len(events)), strict=True):
+        told = DagsterEvent(
+            event_type_value=dg.DagsterEventType.ASSET_OBSERVATION.value,
+            job_name=RUNLESS_JOB_NAME,
+            event_specific_data=AssetObservationData(event),
+        )
+        instance.report_dagster_event(told, RUNLESS_RUN_ID, batch_metadata=place)
+
+
+def _places(count: int) -> Iterator[DagsterEventBatchMetadata]:
+    batch = uuid.uuid4().hex
+    return (DagsterEventBatchMetadata(batch, number == count) for number in range(1, count + 1))

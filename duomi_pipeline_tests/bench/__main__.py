@@ -1,0 +1,143 @@
+"""Runs the cases and prints the table; `--save` keeps it as a dated file under `docs/benchmarks`."""
+
+import argparse
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster
+import requests
+
+from duomi_pipeline_tests.bench.case import CASES
+from duomi_pipeline_tests.bench.measure import Cost
+
+REFERENCE = "R2 threads, decode, thumbnail"
+_FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"
+
+
+def main() -> None:
+    """Run what the arguments name."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--prompts", type=int, default=500)
+    parser.add_argument("--concurrency", type=int, default=32)
+    parser.add_argument("--latency", type=float, action="append", help="seconds; default: 0.2 and 2")
+    parser.add_argument("--picture", action="append", choices=["flat", "photo"], help="default: both")
+    parser.add_argument("--case", action="append", choices=list(CASES), help="default: all")
+    parser.add_argument("--repeat", type=int, default=3, help="the table has medians")
+    parser.add_argument("--save", action="store_true", help="keep the table under docs/benchmarks")
+    given = parser.parse_args()
+    lines = [_heading(given.prompts, given.concurrency, given.repeat)]
+    for picture in given.picture or ["flat", "photo"]:
+        for latency in given.latency or [0.2, 2.0]:
+            lines += _table(picture, latency, given)
+    text = "\n".join(lines)
+    if given.save:
+        _FOLDER.mkdir(parents=True, exist_ok=True)
+        path = _FOLDER / f"{datetime.now(UTC):%Y-%m-%d}.md"
+        path.write_text(f"{text}\n", encoding="utf-8")
+        print(f"\nkept as {path}")
+
+
+def _heading(prompts: int, concurrency: int, repeat: int) -> str:
+    line = (
+        f"# {datetime.now(UTC):%Y-%m-%d}: {prompts} prompts, {concurrency} at a time, medians of {repeat}\n\n"
+        f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
+        f"dagster {dagster.__version__}. R2 is the reference: what checking and showing a picture costs at least."
+    )
+    print(line)
+    return line
+
+
+def _table(picture: str, latency: float, given: argparse.Namespace) -> list[str]:
+    ideal = math.ceil(given.prompts / given.concurrency) * latency
+    head = [
+        f"\n## {'14 kB' if picture == 'flat' else '2.6 MB'} pictures, {latency:g} s latency (ideal {ideal:.1f} s)\n",
+        "| case | wall s | / ideal | / R2 | CPU ms a picture | / R2 | peak MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    print("\n".join(head), flush=True)
+    rows, reference = [], None
+    for case in [name for name in CASES if given.case is None or name in given.case]:
+        cost = _median([_run(case, picture, latency, given) for _ in range(given.repeat)])
+        reference = cost if case == REFERENCE else reference
+        rows.append(_row(case, cost, ideal, reference))
+        print(rows[-1], flush=True)
+    return [*head, *rows]
+
+
+def _row(case: str, cost: Cost, ideal: float, reference: Cost | None) -> str:
+    cpu = 1000 * cost.cpu / cost.pictures
+    wall_ratio = f"{cost.wall / reference.wall:.2f}" if reference else "–"
+    cpu_ratio = f"{cost.cpu / reference.cpu:.2f}" if reference else "–"
+    wall = f"{cost.wall:.1f} | {cost.wall / ideal:.2f} | {wall_ratio}"
+    return f"| {case} | {wall} | {cpu:.1f} | {cpu_ratio} | {cost.peak:.0f} |"
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(
+        wall=statistics.median(cost.wall for cost in costs),
+        cpu=statistics.median(cost.cpu for cost in costs),
+        peak=statistics.median(cost.peak for cost in costs),
+        pictures=costs[0].pictures,
+    )
+
+
+def _run(case: str, picture: str, latency: float, given: argparse.Namespace) -> Cost:
+    with tempfile.TemporaryDirectory() as folder, _service(picture, latency) as url:
+        command = [sys.executable, "-m", "duomi_pipeline_tests.bench.case", case, url]
+        ended = subprocess.run(
+            [*command, str(given.prompts), str(given.concurrency), folder],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={name: value for name, value in os.environ.items() if not name.startswith(("DUOMI_", "DAGSTER_"))},
+        )
+    if ended.returncode:
+        raise SystemExit(f"{case} failed:\n{ended.stderr}")
+    return Cost(**json.loads(ended.stdout.splitlines()[-1]))
+
+
+@contextmanager
+def _service(picture: str, latency: float) -> Iterator[str]:
+    """The sandbox in a process of its own; its pictures are drawn before the case begins."""
+    faults = ["--latency", str(latency), "--fail", f"picture={picture}"]
+    command = ["duomi_pipeline.cli", "sandbox", "--port", "0", *faults]
+    code = f"import sys; sys.argv = {command!r}; from duomi_pipeline.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            url = _address(process)
+            _warm(url)
+            yield url
+        finally:
+            process.terminate()
+
+
+def _address(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "http://" in line:
+            return "http://" + line.split("http://")[1].split()[0].rstrip(".,/")
+    raise SystemExit("the sandbox did not start")
+
+
+def _warm(url: str) -> None:
+    body = {"model": "m", "prompt": "warm", "image_size": "1080x1920", "batch_size": 1}
+    answer = requests.post(f"{url}/v1/images/generations", json=body, timeout=60)
+    requests.get(answer.json()["images"][0]["url"], timeout=60).raise_for_status()
+    time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()
