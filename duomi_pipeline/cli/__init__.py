@@ -7,6 +7,8 @@ import click
 
 from duomi_pipeline.engine.interrupt import EXIT_INTERRUPTED
 from duomi_pipeline.ledger.database import LedgerError
+from duomi_pipeline.processes import keep_files_from_others
+from duomi_pipeline.prompts.prompt import SourceError
 from duomi_pipeline.settings import SettingsError
 
 EXIT_USAGE = 2
@@ -15,6 +17,9 @@ _COMMANDS = {
     "plan": "What a generate would do and cost; nothing is sent.",
     "status": "How many prompts are in which state, what was spent, the last run.",
     "why": "What a prompt's picture was made from, and why it is in its state.",
+    "models": "The models: how each is asked; --probe asks the service which of them answer.",
+    "lint": "What a model will ignore or misread in each prompt, and what cleaning would send.",
+    "inspect": "What PNG files say about themselves, ours and others.",
     "manifest": "Write the results manifest.",
     "gallery": "Write the gallery: all pictures, to look at.",
     "ledger": "Rebuild a lost ledger from the pictures.",
@@ -58,6 +63,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: errors that a user can mend are shown as text, not as a traceback."""
+    keep_files_from_others()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:
@@ -67,6 +73,6 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USAGE)
-    except (SettingsError, LedgerError) as error:
+    except (SettingsError, LedgerError, SourceError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(EXIT_USAGE)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from duomi_pipeline.cli.terminal import safe
 from duomi_pipeline.engine import State
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Problem
@@ -21,12 +22,12 @@ STATE_WORDS: Mapping[State, str] = {
     State.FAILED_FOR_GOOD: "refused, or paid without an answer; edit it, or `duomi generate --failed`",
     State.FAILED_FOR_NOW: "tried without success; `duomi generate --failed` tries again",
 }
-_MAX_PROBLEMS = 20
+_MAX_PROBLEMS = 50
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """One JSON object on stdout."""
-    click.echo(json.dumps(content, ensure_ascii=False, indent=2))
+    """One JSON object on stdout; what a terminal would obey is written as JSON can, in escapes."""
+    click.echo(safe(json.dumps(content, ensure_ascii=False, indent=2)))
 
 
 def warn_of(problems: Sequence[Problem]) -> None:
@@ -34,7 +35,7 @@ def warn_of(problems: Sequence[Problem]) -> None:
     for problem in problems[:_MAX_PROBLEMS]:
         click.echo(f"Left out: {problem}", err=True)
     if len(problems) > _MAX_PROBLEMS:
-        click.echo(f"… and {len(problems) - _MAX_PROBLEMS} more left out", err=True)
+        click.echo(f"… and {len(problems) - _MAX_PROBLEMS} more left out: `duomi plan --json` names all", err=True)
 
 
 def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:

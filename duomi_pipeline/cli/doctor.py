@@ -11,6 +11,7 @@ import click
 
 from duomi_pipeline.cli.console import warn_of
 from duomi_pipeline.cli.home import dagster_home
+from duomi_pipeline.cli.terminal import safe
 from duomi_pipeline.duomi import DuomiError
 from duomi_pipeline.duomi.profiles import known_profiles
 from duomi_pipeline.engine import Session
@@ -21,6 +22,7 @@ from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import SECRET_FIELDS, Settings
 
 Finding = tuple[bool, str]
+_OTHERS_READ = 0o004
 _MEND = "`duomi doctor --mend` records the first and forgets the second"
 
 
@@ -49,13 +51,13 @@ def doctor(show_settings: bool, mending: bool) -> None:
     for check in checks:
         for good, text in check(settings):
             healthy = healthy and good
-            click.echo(f"{'ok ' if good else 'BAD'}  {text}")
+            click.echo(f"{'ok ' if good else 'BAD'}  {safe(text)}")
     if not healthy:
         sys.exit(1)
 
 
 def _model(settings: Settings) -> Iterator[Finding]:
-    known = settings.model in known_profiles()
+    known = settings.model in known_profiles(settings)
     how = "known model" if known else "unknown model, asked like the default one"
     yield True, f"model {settings.model}: {how}"
 
@@ -125,5 +127,8 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
     yield True, f"Dagster {importlib.metadata.version('dagster')}, its home is {home}"
     if os.environ.get("DAGSTER_HOME") and not Path(os.environ["DAGSTER_HOME"]).is_absolute():
         yield False, "DAGSTER_HOME must be an absolute path"
-    if (settings.home / ".env").exists():
+    env = settings.home / ".env"
+    if env.exists():
         yield True, ".env is read; under `dagster dev` it overrides exported variables"
+        if env.stat().st_mode & _OTHERS_READ:
+            yield True, f"everybody on this machine can read {env}: chmod 600 {env}"

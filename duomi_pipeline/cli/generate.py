@@ -3,19 +3,22 @@
 import os
 import sys
 from collections.abc import Collection
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import click
 from pydantic import ValidationError
 
-from duomi_pipeline.cli.console import amount, json_option, print_json, warn_of
+from duomi_pipeline.cli.console import amount, json_option, print_json, problems_json, warn_of
 from duomi_pipeline.cli.report import Report
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, PlannedPrompt, Session, State
-from duomi_pipeline.engine.mending import survey
+from duomi_pipeline.engine.mending import lost_ledger
 from duomi_pipeline.engine.plan import requests_to_buy
-from duomi_pipeline.prompts import Prompt, read_sources, write_single_prompt
+from duomi_pipeline.engine.reroll import MarksError, Reroll, plan_reroll, read_rejects
+from duomi_pipeline.prompts import Prompt, read_sources
+from duomi_pipeline.prompts.overrides import record_seeds
+from duomi_pipeline.prompts.said import keep_said
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.settings import Parameters, Settings
 
@@ -45,6 +48,12 @@ _SETTING_FLAGS = {
 @click.option("--seed", type=int)
 @click.option("--negative-prompt", metavar="T")
 @click.option("--prompt-id", "ids", multiple=True, metavar="ID", help="Only this prompt; several may be given.")
+@click.option(
+    "--reroll",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Another seed for the pictures that were rejected in the gallery.",
+)
 @click.option("--outdated", is_flag=True, help="Also pictures made with other settings.")
 @click.option("--failed", is_flag=True, help="Also prompts that failed.")
 @click.option("--force", is_flag=True, help="Buy again also what is current.")
@@ -63,6 +72,7 @@ def generate(**flags: Any) -> None:
       duomi generate --source json --input-dir path/to/json/files
       duomi generate --source prompt --prompt "a cyberpunk cityscape, vertical composition"
       duomi generate --prompt-id db_12 --force --seed 42
+      duomi generate --reroll ~/Downloads/duomi-marks.json
     \b
     Exit codes: 0 all wanted pictures are there, 1 some failed, 2 wrong usage, 3 stopped by the service,
     4 stopped by a cap, 130 interrupted (Ctrl-C finishes what is in flight; a second one leaves at once).
@@ -87,29 +97,46 @@ def generate(**flags: Any) -> None:
     selected = _selected(sources, flags["source"], ids, flags["limit"])
     with Session(settings) as session:
         _check_ledger(session)
-        plan = session.plan(selected, parameters)
+        plan, reroll = session.plan(selected, parameters), None
+        if flags["reroll"]:
+            reroll = _reroll(plan, flags["reroll"])
+            flags |= {"failed": True, "force": flags["force"] or bool(reroll.seedless)}
+            plan = session.plan(reroll.applied_to(selected), parameters)
     wanted = plan.wanted(_states(flags))
     _announce(settings, wanted, force=flags["force"])
     if flags["dry_run"]:
         if flags["as_json"]:
-            print_json(Report.of(settings, plan, wanted, [], None).as_json())
+            print_json({**Report.of(settings, plan, wanted).as_json(), "left_out": problems_json(sources.problems)})
         return
     _confirm(settings, wanted, force=flags["force"], yes=flags["yes"])
+    if reroll and reroll.seeds:
+        record_seeds(settings.path(settings.overrides_file), reroll.seeds)
+        sources = read_sources(settings)
     report = _run(settings, sources, plan, wanted, parameters, flags)
     if flags["as_json"]:
-        print_json(report.as_json())
+        print_json({**report.as_json(), "left_out": problems_json(sources.problems)})
     else:
         click.echo(report.as_text())
     sys.exit(report.exit_code)
 
 
+def _reroll(plan: Plan, path: Path) -> Reroll:
+    """What to do about the rejected pictures of a file of marks; says who is left out."""
+    try:
+        rejects = read_rejects(path)
+    except MarksError as error:
+        raise click.UsageError(f"--reroll {error}") from error
+    if gone := sorted(set(rejects) - set(plan.by_id)):
+        click.echo(f"Left out: no such prompt any more: {', '.join(gone)}", err=True)
+    found = plan_reroll(plan, rejects)
+    if found.done:
+        click.echo(f"{len(found.done)} rejected pictures have been replaced already", err=True)
+    return found
+
+
 def _check_ledger(session: Session) -> None:
-    """Refuse to buy again what lies in the folder: an empty ledger beside our pictures is a lost one."""
-    if session.ledger.selections():
-        return
-    if found := survey(session).unrecorded:
-        where = f"{len(found)} pictures are in {session.store.base}"
-        raise click.UsageError(f"The ledger is empty, but {where}. Run `duomi ledger rebuild` first.")
+    if problem := lost_ledger(session):
+        raise click.UsageError(problem)
 
 
 def _run(
@@ -121,7 +148,7 @@ def _run(
     flags: dict[str, Any],
 ) -> Report:
     if not wanted:
-        return Report.of(settings, plan, wanted, [], None)
+        return Report.of(settings, plan, wanted)
     # Imported here: Dagster takes seconds to import, and a dry run or a second run needs none of it.
     from duomi_pipeline.cli.runs import run_in_process  # noqa: PLC0415
 
@@ -149,7 +176,10 @@ def _parameters(flags: dict[str, Any]) -> Parameters:
 def _keep_single_prompt(settings: Settings, text: str | None, parameters: Parameters) -> str:
     if not text or not text.strip():
         raise click.UsageError('--source prompt needs --prompt "what to draw"')
-    return write_single_prompt(settings.path(settings.prompt_dir), text, parameters, datetime.now(UTC))
+    try:
+        return keep_said(settings, text, parameters).id
+    except (ValueError, OSError) as error:
+        raise click.UsageError(f"--prompt: {error}") from error
 
 
 def _selected(

@@ -1,13 +1,18 @@
 """`duomi why`."""
 
+import json
 from typing import Any
 
 import click
 
 from duomi_pipeline.cli.console import STATE_WORDS, json_option, moment, print_json
+from duomi_pipeline.cli.terminal import safe
 from duomi_pipeline.engine import PlannedPrompt, Session
 from duomi_pipeline.prompts import read_sources
-from duomi_pipeline.settings import Settings
+from duomi_pipeline.prompts.overrides import read_overrides
+from duomi_pipeline.settings import Parameters, Settings
+
+_ONLY_WHERE_TAKEN = {"seed", "num_inference_steps", "guidance_scale", "negative_prompt"}
 
 
 @click.command()
@@ -29,7 +34,7 @@ def why(prompt_id: str, as_json: bool) -> None:
         print_json(story)
         return
     for name, value in _lines(story, entry):
-        click.echo(f"{name + ':':<12} {value}")
+        click.echo(f"{name + ':':<12} {safe(value)}")
 
 
 def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> dict[str, Any]:
@@ -44,6 +49,8 @@ def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> dic
         "origin": entry.prompt.origin if entry else None,
         "request": entry.request.content if entry else None,
         "overrides": entry.prompt.overrides.said() if entry else {},
+        "values": _values(session.settings, entry) if entry else {},
+        "made_with": _made_with(session, entry) if entry else {},
         "interrupted_purchase": entry.resumes if entry else False,
         "current": [session.store.location(file.file) for file in current.files] if current else [],
         "pictures": [
@@ -66,6 +73,33 @@ def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> dic
     }
 
 
+def _values(settings: Settings, entry: PlannedPrompt) -> dict[str, dict[str, Any]]:
+    """What is not as the settings say, and who says it: see "Which value wins" in `docs/operations.md`."""
+    recorded = read_overrides(settings.path(settings.overrides_file)).by_id.get(entry.prompt.id, Parameters()).said()
+    own, body, below = entry.prompt.overrides.said(), entry.request.body, settings.parameters.said()
+    values = {
+        name: {"value": value, "from": "recorded override" if name in recorded else "the prompt's JSON"}
+        for name, value in own.items()
+        if value != below[name]
+    }
+    negative = body.get("negative_prompt", "")
+    if "negative_prompt" in body and negative != own.get("negative_prompt", below["negative_prompt"]):
+        values["negative_prompt"] = {"value": negative, "from": "the prompt's text, cleaned"}
+    for name, said in values.items():
+        said |= {"settings": below[name], "sent": name in body or name not in _ONLY_WHERE_TAKEN}
+    return values
+
+
+def _made_with(session: Session, entry: PlannedPrompt) -> dict[str, dict[str, Any]]:
+    """How the request of the current picture differs from what would be asked now."""
+    if entry.selection is None or entry.selection.request_key == entry.request.key:
+        return {}
+    made, now = json.loads(session.ledger.purchase(entry.selection.purchase_id).request), entry.request.content
+    then, would = ({**content, **content["body"]} for content in (made, now))
+    names = [name for name in {**then, **would} if name != "body" and then.get(name) != would.get(name)]
+    return {name: {"then": then.get(name), "now": would.get(name)} for name in names}
+
+
 def _lines(story: dict[str, Any], entry: PlannedPrompt | None) -> list[tuple[str, str]]:
     words = STATE_WORDS[entry.state] if entry else "its row or file is gone; its pictures stay"
     lines = [
@@ -75,12 +109,18 @@ def _lines(story: dict[str, Any], entry: PlannedPrompt | None) -> list[tuple[str
     if entry:
         body = entry.request.body
         asked = ", ".join(f"{name}={value}" for name, value in body.items() if name != "prompt")
+        sent = entry.request.prompt
         lines += [
             ("Text", entry.prompt.text),
+            *([("Sent", sent)] if sent != entry.prompt.text else []),
             ("Asked with", f"{asked} (service: {entry.request.host_kind})"),
         ]
-    if story["overrides"]:
-        lines.append(("Its own", ", ".join(f"{k}={v}" for k, v in story["overrides"].items())))
+    for name, said in story["values"].items():
+        unsent = "" if said["sent"] else "; not sent: the model takes none"
+        settings = f"the settings say {_shown(said['settings'])}"
+        lines.append(("Its own", f"{name}={_shown(said['value'])} from {said['from']}; {settings}{unsent}"))
+    for name, was in story["made_with"].items():
+        lines.append(("Made with", f"{name}={_shown(was['then'])}; would now be {_shown(was['now'])}"))
     current = set(story["current"])
     for picture in story["pictures"]:
         mark = " ← current" if picture["file"] in current else ""
@@ -90,3 +130,7 @@ def _lines(story: dict[str, Any], entry: PlannedPrompt | None) -> list[tuple[str
         error = f", {chain['error']}" if chain["error_class"] else ""
         lines.append(("Purchase", f"{moment(chain['created_at'])} {chain['state']}; requests: {billing}{error}"))
     return lines
+
+
+def _shown(value: Any) -> str:
+    return "(not sent)" if value is None else str(value) or "(empty)"

@@ -1,0 +1,197 @@
+"""`duomi models`."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from duomi_pipeline.cli.console import amount, json_option, print_json
+from duomi_pipeline.cli.terminal import safe
+from duomi_pipeline.duomi import DuomiError, ImageRequest, build_request
+from duomi_pipeline.duomi.errors import AccountError
+from duomi_pipeline.duomi.profiles import Profile, known_profiles, profile_of
+from duomi_pipeline.duomi.protocols import ROUTES
+from duomi_pipeline.duomi.sizes import SizeRule
+from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.mending import lost_ledger
+from duomi_pipeline.engine.plan import PlannedPrompt, requests_to_buy
+from duomi_pipeline.engine.probe import ONE_TRY, Probe, ask, probe_prompt
+from duomi_pipeline.engine.session import open_client
+from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
+from duomi_pipeline.settings import Parameters, Settings
+
+EXIT_SOME_DID_NOT = 1
+EXIT_ACCOUNT = 3
+EXIT_CAP = 4
+
+
+@click.command()
+@click.argument("names", metavar="[MODEL]...", nargs=-1)
+@click.option("--probe", "probing", is_flag=True, help="Ask the service for one small picture of each. Costs money.")
+@click.option("--force", is_flag=True, help="With --probe: ask also models that have answered before.")
+@click.option("--yes", is_flag=True, help="With --probe: do not ask before paid requests.")
+@json_option
+def models(names: tuple[str, ...], probing: bool, force: bool, yes: bool, as_json: bool) -> None:
+    """The models: how each is asked, what it takes, what it costs; --probe asks the service which of them answer.
+
+    Other models work too, asked as their protocol says. Profiles are data of yours to change: docs/models.md.
+
+    \b
+    Examples:
+      duomi models
+      duomi models --probe                                    one picture of each, the cost is said first
+      duomi models --probe black-forest-labs/FLUX.1-schnell   of this one only
+    \b
+    Exit codes of --probe: 0 all answer, 1 some do not, 3 key or balance, 4 stopped by a cap, 130 interrupted.
+    """
+    settings = Settings.load()
+    known = known_profiles(settings)
+    _check(names)
+    chosen = tuple(dict.fromkeys(names)) or tuple(dict.fromkeys([*known, settings.model]))
+    described = {name: _described(settings, name) for name in chosen}
+    if not probing:
+        if as_json:
+            print_json({"models": list(described.values())})
+        else:
+            for about in described.values():
+                _show(about, settings)
+        return
+    probes, spend = _probe(chosen, force=force, yes=yes, as_json=as_json)
+    if as_json:
+        found = {one.model: vars(one) for one in probes}
+        content = [{**about, "probe": found[name]} for name, about in described.items()]
+        print_json({"models": content, "spend": spend, "currency": settings.currency})
+    sys.exit(_exit_code(probes))
+
+
+def _check(names: Sequence[str]) -> None:
+    for name in names:
+        try:
+            checked_parameters({"model": name})
+        except BadParametersError as error:
+            raise click.UsageError(str(error)) from error
+
+
+def _probe(names: Sequence[str], *, force: bool, yes: bool, as_json: bool) -> tuple[list[Probe], float | None]:
+    """Ask these models; gives what became of each, and what it cost."""
+    settings = Settings.load(**ONE_TRY)
+    if refused := _key_refused(settings):
+        probes = [Probe(name, "account", refused) for name in names]
+        for probe in probes:
+            _told(probe, as_json=as_json)
+        return probes, 0.0
+    with Session(settings) as session:
+        if problem := lost_ledger(session):
+            raise click.UsageError(problem)
+        entries = session.plan([probe_prompt(settings, name) for name in names]).entries
+        _confirm(settings, entries, force=force, yes=yes)
+        probes = ask(session, entries, lambda one: _told(one, as_json=as_json), force=force)
+        return probes, session.ledger.money(run_id=session.run_id).spent
+
+
+def _key_refused(settings: Settings) -> str:
+    """Why the key will not do, found free of charge; empty where it will, or where the service does not say."""
+    if settings.uses_sandbox:
+        return ""
+    try:
+        with open_client(settings) as client:
+            client.check_key()
+    except AccountError as error:
+        return str(error)
+    except DuomiError:
+        return ""
+    return ""
+
+
+def _confirm(settings: Settings, entries: Sequence[PlannedPrompt], *, force: bool, yes: bool) -> None:
+    """Say what a probe costs before it is sent."""
+    every = {entry.request.key: entry.request for entry in entries}
+    requests = list((every if force else requests_to_buy(entries)).values())
+    costs = [request.cost for request in requests]
+    cost = None if None in costs else sum(cost for cost in costs if cost is not None)
+    where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
+    price = "" if settings.uses_sandbox or not requests else f", cost: {amount(cost, settings.currency)}"
+    click.echo(f"{len(entries)} models, {len(requests)} requests for one picture each to {where}{price}", err=True)
+    if requests and not yes and settings.host_kind == "service" and sys.stdin.isatty():
+        click.confirm("Go on?", abort=True, err=True)
+
+
+def _told(probe: Probe, *, as_json: bool) -> None:
+    """Say what became of a model as soon as it is known: a verdict is a result, unless all come as one JSON object."""
+    took = f"{probe.seconds:.1f} s" if probe.answers and probe.seconds is not None else ""
+    words = ", ".join(filter(None, [took, probe.size if probe.answers else "", probe.message]))
+    click.echo(safe(f"{probe.verdict:<16} {probe.model}: {words}"), err=as_json)
+
+
+def _exit_code(probes: Sequence[Probe]) -> int:
+    verdicts = {probe.verdict for probe in probes}
+    if "account" in verdicts:
+        return EXIT_ACCOUNT
+    if "not asked" in verdicts and "not saved" not in verdicts:
+        return EXIT_CAP
+    return 0 if all(probe.answers for probe in probes) else EXIT_SOME_DID_NOT
+
+
+def _described(settings: Settings, name: str) -> dict[str, Any]:
+    """A model, and how the settings would ask it now."""
+    profile = profile_of(settings, name)
+    request = build_request(settings, "", "", Parameters(model=name).over(settings.parameters))
+    fields = ROUTES[request.protocol].fields
+    takes = fields if profile.fields is None else fields & profile.fields
+    return {
+        "model": name,
+        "known": name in known_profiles(settings),
+        "in_use": name == settings.model,
+        "protocol": request.protocol,
+        "seed": "seed" in takes,
+        "negative_prompt": "negative_prompt" in takes,
+        "num_inference_steps": profile.ranges.get("num_inference_steps", (1, 100))
+        if "num_inference_steps" in takes
+        else None,
+        "guidance_scale": profile.ranges.get("guidance_scale", (0, 20)) if "guidance_scale" in takes else None,
+        "batch_max": profile.batch_max if "batch_size" in takes else 1,
+        "sizes": _sizes(profile, request),
+        "delivery_size": str(request.delivery_size),
+        "asked_size": str(request.asked_size),
+        "price": request.price,
+        "prompt_tokens": profile.prompt_tokens or None,
+        "english_only": profile.english_only,
+        "problem": request.problem or None,
+    }
+
+
+def _sizes(profile: Profile, request: ImageRequest) -> str:
+    if ratios := ROUTES[request.protocol].ratios:
+        return f"by ratio: {', '.join(profile.ratios or ratios)}"
+    if profile.sizes:
+        return f"only {', '.join(profile.sizes)}"
+    if profile.size_rule == SizeRule():
+        return "any"
+    low, high = profile.min_pixels / 1e6, profile.max_pixels / 1e6
+    ratio = f", at most {profile.max_ratio:g}:1" if profile.max_ratio < SizeRule.max_ratio else ""
+    return f"sides divisible by {profile.side_multiple}, up to {profile.max_side}, {low:.2f} to {high:.2f} MP{ratio}"
+
+
+def _show(about: dict[str, Any], settings: Settings) -> None:
+    """A model in a few lines."""
+    marks = ["in use (DUOMI_MODEL)"] * about["in_use"] + ["not described: asked as its protocol says"] * (
+        not about["known"]
+    )
+    click.echo(safe(about["model"]) + "".join(f"  ← {mark}" for mark in marks))
+    takes = [name.replace("_", " ") for name in ("seed", "negative_prompt") if about[name]]
+    ranges = {"steps": about["num_inference_steps"], "guidance": about["guidance_scale"]}
+    takes += [f"{name} {limits[0]:g} to {limits[1]:g}" for name, limits in ranges.items() if limits]
+    takes += [f"up to {about['batch_max']} pictures at once"] * (about["batch_max"] > 1)
+    tokens = f"{about['prompt_tokens']:,} tokens" if about["prompt_tokens"] else "how much is not known"
+    lines = {
+        "protocol": about["protocol"],
+        "sizes": f"{about['sizes']}; {about['delivery_size']} is asked for as {about['asked_size']}",
+        "takes": ", ".join(takes) or "nothing but prompt and size",
+        "reads": tokens + (", English only" if about["english_only"] else ""),
+        "price": "none: the sandbox answers" if settings.uses_sandbox else amount(about["price"], settings.currency),
+        "problem": about["problem"],
+    }
+    for name, text in lines.items():
+        if text:
+            click.echo(f"    {name + ':':<10} {safe(text)}")
