@@ -4,7 +4,10 @@ Dagster's own writes each asset event in two transactions, on connections of the
 all else that a picture costs here. What a kill loses of an unwritten batch the next run logs again from the ledger.
 """
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +19,7 @@ from dagster._serdes import ConfigurableClassData
 
 _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"  # Dagster hands batches over only where this is set
 _MOST = "100"
+_TEMPORARY = "DUOMI_TEMPORARY_EVENTS"
 _BATCHED = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -42,8 +46,9 @@ class BatchingEventLogStorage(SqliteEventLogStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """Made by Dagster."""
-        home = Path(os.environ.get("DAGSTER_HOME", ""))
-        return cls(config_value.get("base_dir") or str(home / "history" / "runs"), inst_data)
+        home = os.environ.get("DAGSTER_HOME")
+        folder = str(Path(home) / "history" / "runs") if home else os.environ.get(_TEMPORARY)
+        return cls(config_value.get("base_dir") or folder or _temporary_folder(), inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Write a batch into the run's database and into the index, one transaction each."""
@@ -64,6 +69,14 @@ class BatchingEventLogStorage(SqliteEventLogStorage):
                 _asset_and_kind(event): (event, number) for event, number in zip(events, ids, strict=True)
             }.values():
                 self._store_asset_event(connection, event, event_id)
+
+
+def _temporary_folder() -> str:
+    """A folder for this process and those that it starts: `dagster dev` without a home throws its history away, too."""
+    folder = tempfile.mkdtemp(prefix="dagster_events_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[_TEMPORARY] = folder
+    return folder
 
 
 def _is_batched(event: EventLogEntry) -> bool:

@@ -191,7 +191,8 @@ class TestLoading:
 
 class TestDagsterYaml:
     @pytest.fixture
-    def local(self, tmp_path: Path) -> dg.DagsterInstance:
+    def local(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dg.DagsterInstance:
+        monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
         shutil.copyfile(ROOT / "dagster.yaml", tmp_path / "dagster.yaml")
         return dg.DagsterInstance.from_config(str(tmp_path))
 

@@ -40,6 +40,20 @@ def test_the_projects_dagster_yaml_names_it_and_it_lies_where_dagsters_own_would
     assert (tmp_path / "batching/history/runs/index.db").is_file()
 
 
+def test_without_a_home_the_processes_of_dagster_dev_share_a_folder_that_goes_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "100")
+    monkeypatch.setenv("DUOMI_TEMPORARY_EVENTS", "")
+    monkeypatch.chdir(tmp_path)
+    first = BatchingEventLogStorage.from_config_value(None, {})
+    again = BatchingEventLogStorage.from_config_value(None, {})  # as a process that was started by the first one
+    assert Path(first.path_for_shard("index")).is_file()
+    assert first.path_for_shard("index") == again.path_for_shard("index")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_in_batches_leaves_the_same_facts_as_one_event_at_a_time(
     tmp_path: Path, instance: dg.DagsterInstance, service: SandboxServer, batching: dg.DagsterInstance
 ) -> None:
