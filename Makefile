@@ -8,7 +8,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 
 CHAOS ?= --prompts 200 --kills 30
 
-.PHONY: help install demo dev test chaos lint types imports lock clean
+.PHONY: help install demo dev test chaos bench lint types imports lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -42,6 +42,9 @@ test: install ## the tests
 chaos: install ## the proof: 200 prompts, 30 SIGKILLs, every fault on; then the books are compared
 	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol async $(CHAOS)
 	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol sync $(CHAOS)
+
+bench: install ## wall and CPU time beside references; BENCH=--save keeps the table
+	$(BIN)/python -m duomi_pipeline_tests.bench $(BENCH)
 
 lint: install ## ruff, and its formatter's opinion
 	$(BIN)/ruff check .
