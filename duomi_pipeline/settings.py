@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -61,10 +62,16 @@ def _checked_size(value: object) -> object:
     return f"{int(match[1])}x{int(match[2])}"
 
 
+def _split_at_commas(value: object) -> object:
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 NegativePrompt = Annotated[str, Field(max_length=10_000)]
 ImageSize = Annotated[str, BeforeValidator(_checked_size)]
 Seed = Annotated[int, Field(ge=0, le=9_999_999_999)] | Literal["per-prompt"]
+# In the environment one text with commas; a file may have a list. NoDecode: it is no JSON.
+ModelNames = Annotated[tuple[ModelName, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 
 class Parameters(BaseModel):
@@ -90,7 +97,9 @@ class Parameters(BaseModel):
 
     def over(self, below: "Parameters") -> "Parameters":
         """These parameters, and `below` where these say nothing."""
-        return Parameters(**{**below.said(), **self.said()})
+        if not (said := self.said()):
+            return below
+        return Parameters(**{**below.said(), **said})
 
 
 class Settings(BaseSettings):
@@ -113,6 +122,9 @@ class Settings(BaseSettings):
     num_inference_steps: int = Field(20, ge=1, le=100)
     guidance_scale: float = Field(7.5, ge=0, le=20)
     seed: Seed = 51515151
+
+    models_file: Path = Path("models.toml")
+    fallback_models: ModelNames = ()
 
     database: Path = Path("data/llm_video_batch.db")
     database_names: Literal["id", "descriptive"] = "id"
@@ -167,7 +179,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _spend_caps_need_a_price(self) -> Self:
         caps = [name for name in ("max_spend_per_run", "max_spend_per_day") if getattr(self, name) is not None]
-        if caps and self.price_per_image is None:
+        own_prices = self.path(self.models_file).is_file()  # it may have them: looked at before anything is sent
+        if caps and self.price_per_image is None and not own_prices:
             raise ValueError(
                 f"DUOMI_{caps[0].upper()} is set, but DUOMI_PRICE_PER_IMAGE is not: set what a picture costs"
             )

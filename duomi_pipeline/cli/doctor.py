@@ -102,7 +102,8 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
         with Session(settings) as session:
             found = survey(session)
             asked = {entry.request.key for entry in session.plan(read_sources(settings).prompts).entries}
-            unasked = session.ledger.open_keys() - asked
+            begun = {key for key, chain in session.ledger.interrupted_purchases().items() if chain.state != "planned"}
+            unasked = begun - asked
             files = sum(len(selection.files) for selection in session.ledger.selections().values())
     except LedgerError as error:
         yield False, str(error)

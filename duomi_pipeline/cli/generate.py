@@ -14,7 +14,7 @@ from duomi_pipeline.cli.report import Report
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.mending import lost_ledger
-from duomi_pipeline.engine.plan import requests_to_buy
+from duomi_pipeline.engine.plan import requests_to_buy, total_cost
 from duomi_pipeline.engine.reroll import MarksError, Reroll, plan_reroll, read_rejects
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.prompts.overrides import record_seeds
@@ -215,10 +215,8 @@ def _requests(wanted: list[PlannedPrompt], *, force: bool) -> list[ImageRequest]
 
 def _announce(settings: Settings, wanted: list[PlannedPrompt], *, force: bool) -> None:
     requests = _requests(wanted, force=force)
-    pictures = sum(request.pictures for request in requests)
-    price = None if settings.price is None else pictures * settings.price
     where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
-    cost = "" if settings.uses_sandbox or not requests else f", cost: {amount(price, settings.currency)}"
+    cost = "" if settings.uses_sandbox or not requests else f", cost: {amount(total_cost(requests), settings.currency)}"
     click.echo(f"{len(wanted)} prompts to bring to pictures, {len(requests)} requests to {where}{cost}", err=True)
 
 

@@ -15,7 +15,7 @@ from duomi_pipeline.cli.console import amount, json_option, problems_json, warn_
 from duomi_pipeline.cli.terminal import safe, word_diff
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.care import findings_for
-from duomi_pipeline.engine.plan import make_plan, requests_to_buy
+from duomi_pipeline.engine.plan import make_plan, requests_to_buy, total_cost
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.prompts.care import Finding
 from duomi_pipeline.settings import Parameters, Settings
@@ -71,8 +71,7 @@ class _Look:
     @property
     def cost(self) -> float | None:
         """What these requests would cost, `None` where the price is unknown."""
-        pictures = sum(request.pictures for request in requests_to_buy(self.outdated).values())
-        return 0.0 if not pictures else None if self.settings.price is None else pictures * self.settings.price
+        return total_cost(requests_to_buy(self.outdated).values())
 
 
 @click.command()

@@ -4,7 +4,7 @@ import click
 
 from duomi_pipeline.cli.console import STATE_WORDS, amount, json_option, print_json, problems_json, warn_of
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
-from duomi_pipeline.engine.plan import requests_to_buy
+from duomi_pipeline.engine.plan import requests_to_buy, total_cost
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 
@@ -26,7 +26,7 @@ def plan(as_json: bool) -> None:
     wanted = found.wanted(GENERATED_BY_ITSELF)
     requests = requests_to_buy(wanted)
     pictures = sum(request.pictures for request in requests.values())
-    cost = None if settings.price is None else pictures * settings.price
+    cost = total_cost(requests.values())
     if as_json:
         print_json(
             {
@@ -50,4 +50,4 @@ def plan(as_json: bool) -> None:
         f"duomi generate would bring {len(wanted)} prompts to pictures with {len(requests)} requests to "
         f"{settings.host_kind} ({settings.model})."
     )
-    click.echo(f"Cost: {amount(cost if requests else 0.0, settings.currency)}")
+    click.echo(f"Cost: {amount(cost, settings.currency)}")

@@ -1,67 +1,158 @@
-"""Model profiles: which protocol a model speaks and which sizes it takes. The data is `models.toml`."""
+"""Model profiles: how each model is asked, what it takes, what it reads. The data is `models.toml`, and the user's own.
 
-import math
+Which optional fields a protocol has is `protocols`'s; the sizes themselves are worked out by `sizes`.
+"""
+
+import os
 import tomllib
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from duomi_pipeline.settings import Size
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from duomi_pipeline.duomi.sizes import SizeRule
+from duomi_pipeline.settings import ImageSize, Settings, SettingsError, Size
 
 Protocol = Literal["siliconflow", "openai", "duomi_async", "nano_banana"]
+OptionalField = Literal["negative_prompt", "batch_size", "seed", "num_inference_steps", "guidance_scale"]
+Ranged = Literal["seed", "num_inference_steps", "guidance_scale"]
+_TRIAL_SIZES = (Size(1080, 1920), Size(1920, 1080), Size(1024, 1024))
 
 
-@dataclass(frozen=True)
-class Profile:
-    """How one model is asked; the defaults are those of a model nobody described."""
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] > limits[1]:
+        raise ValueError("write the lower limit first")
+    return limits
+
+
+class Profile(BaseModel):
+    """How one model is asked; the defaults are those of a model nobody described.
+
+    Attributes:
+        protocol: how it is asked unless `DUOMI_PROTOCOL` says otherwise.
+        fields: the optional fields that it takes, of those that the protocol has; `None`: all of these.
+        ranges: lowest and highest value of a field.
+        batch_max: pictures in one request.
+        sizes: the only sizes that it takes; empty: all within the limits of `sizes.SizeRule`.
+        ratios: the ratios that it takes where it is asked for one; empty: those of the protocol.
+        price: of one picture in `DUOMI_CURRENCY`, `None` where unknown.
+        prompt_tokens: how much of a prompt it reads, 0 where unknown.
+        english_only: trained on English captions.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     protocol: Protocol = "siliconflow"
-    side_multiple: int = 1
-    min_pixels: int = 0
-    max_pixels: int = 100_000_000
-    max_side: int = 8192
+    fields: frozenset[OptionalField] | None = None
+    ranges: dict[Ranged, Annotated[tuple[float, float], AfterValidator(_ascending)]] = {}
+    batch_max: Annotated[int, Field(ge=1, le=4)] = 4
+    sizes: tuple[ImageSize, ...] = ()
+    side_multiple: Annotated[int, Field(ge=1, le=512)] = 1
+    min_pixels: Annotated[int, Field(ge=0)] = 0
+    max_pixels: Annotated[int, Field(ge=64 * 64)] = 100_000_000
+    max_side: Annotated[int, Field(ge=64, le=8192)] = 8192
+    max_ratio: Annotated[float, Field(ge=1, le=128)] = 128.0
+    ratios: tuple[Annotated[str, Field(pattern=r"^[1-9]\d?:[1-9]\d?$")], ...] = ()
+    price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    prompt_tokens: Annotated[int, Field(ge=0)] = 0
+    english_only: bool = False
 
-    def native_size(self, delivery: Size) -> Size:
-        """The size to ask for: the delivery size if the model takes it, else the smallest legal one above it.
+    @model_validator(mode="after")
+    def _some_size_is_legal(self) -> Self:
+        if None in map(self.size_rule.nearest, _TRIAL_SIZES):
+            raise ValueError("no size keeps all of side_multiple, min_pixels, max_pixels, max_side and max_ratio")
+        return self
 
-        Keeps the exact shape where some legal size has it; else the sides are rounded up, each on its own.
-        """
-        if self.side_multiple == 1:
-            return delivery
-        common = math.gcd(*delivery)
-        shape = Size(delivery.width // common, delivery.height // common)
-        factor = math.lcm(*(self.side_multiple // math.gcd(self.side_multiple, side) for side in shape))
-        unit = Size(shape.width * factor, shape.height * factor)
-        sizes = [Size(unit.width * k, unit.height * k) for k in range(1, self.max_side // max(unit) + 1)]
-        legal = [size for size in sizes if self.min_pixels <= size.width * size.height <= self.max_pixels]
-        large_enough = [size for size in legal if size.width >= delivery.width]
-        if legal:
-            return large_enough[0] if large_enough else legal[-1]
-        return self._near(delivery)
+    @cached_property
+    def size_rule(self) -> SizeRule:
+        """The sizes that it takes."""
+        return SizeRule(
+            tuple(map(Size.parse, self.sizes)),
+            self.side_multiple,
+            self.min_pixels,
+            self.max_pixels,
+            self.max_side,
+            self.max_ratio,
+        )
 
-    def _near(self, delivery: Size) -> Size:
-        """A legal size near to a shape that no legal size has exactly."""
-        pixels = delivery.width * delivery.height
-        scale = math.sqrt(min(max(pixels, self.min_pixels), self.max_pixels) / pixels)
-        scale = min(scale, self.max_side / max(delivery))
-        rounded = math.floor if scale < 1 else math.ceil
-        sides = [max(rounded(side * scale / self.side_multiple), 1) * self.side_multiple for side in delivery]
-        sides = [min(side, self.max_side) for side in sides]
-        while sides[0] * sides[1] > self.max_pixels:
-            sides[sides.index(max(sides))] -= self.side_multiple
-        while sides[0] * sides[1] < self.min_pixels:
-            sides[sides.index(min(sides))] += self.side_multiple
-        return Size(*sides)
+
+def known_profiles(settings: Settings) -> Mapping[str, Profile]:
+    """All profiles by model name: the shipped ones, with what the user's own file changes and adds.
+
+    Raises:
+        SettingsError: the user's file cannot be used; names file, model and field.
+    """
+    path = _location(settings.home, settings.models_file)
+    try:
+        stat = os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        if "models_file" in settings.model_fields_set:
+            raise SettingsError(f"DUOMI_MODELS_FILE={settings.models_file}: there is no file {path}") from None
+        return _shipped()
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; check DUOMI_MODELS_FILE") from error
+    return _joined(path, stat.st_mtime_ns, stat.st_size)
+
+
+def profile_of(settings: Settings, model: str) -> Profile:
+    """The profile of a model; an unknown one is asked as its protocol says: the chosen one, else the default model's.
+
+    Raises:
+        SettingsError: as `known_profiles`.
+    """
+    return known_profiles(settings).get(model) or _generic(settings.protocol)
+
+
+@lru_cache(maxsize=16)  # it is asked for with every request
+def _location(home: Path, models_file: Path) -> str:
+    return str(home / models_file.expanduser())
 
 
 @cache
-def known_profiles() -> dict[str, Profile]:
-    """All profiles by model name."""
-    text = files("duomi_pipeline.duomi").joinpath("models.toml").read_text(encoding="utf-8")
-    return {name: Profile(**fields) for name, fields in tomllib.loads(text).items()}
+def _generic(protocol: Literal["auto"] | Protocol) -> Profile:
+    return Profile() if protocol == "auto" else Profile(protocol=protocol)
 
 
-def profile_of(model: str) -> Profile:
-    """The profile of a model; an unknown one is asked like the default model."""
-    return known_profiles().get(model, Profile())
+@cache
+def _shipped_tables() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(files("duomi_pipeline.duomi").joinpath("models.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _shipped() -> Mapping[str, Profile]:
+    return {name: Profile(**table) for name, table in _shipped_tables().items()}
+
+
+@lru_cache(maxsize=4)
+def _joined(path: str, _changed_at: int, _size: int) -> Mapping[str, Profile]:
+    """The shipped profiles under those of a file; read again when it was changed."""
+    try:
+        own = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; check DUOMI_MODELS_FILE") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8: {error.reason}") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError(f'{path} is not TOML: {error}. A model stands as ["its/name"], in quotes.') from error
+    return {**_shipped(), **{name: _own_profile(path, name, table) for name, table in own.items()}}
+
+
+def _own_profile(path: str, model: str, table: object) -> Profile:
+    if not isinstance(table, dict):
+        raise SettingsError(f'{path}: {model} stands outside of a model: write ["its/name"] above its fields')
+    try:
+        return Profile(**{**_shipped_tables().get(model, {}), **table})
+    except ValidationError as error:
+        raise SettingsError(f'{path}: model "{model}": {_explained(error)}') from error
+
+
+def _explained(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    if first["type"] != "extra_forbidden":
+        return f"{where}={first['input']!r}: {what}" if where else what
+    known = f"there is no field {where}; there are {', '.join(Profile.model_fields)}"
+    return f'{known}. A name with dots stands in quotes: ["its.name"]' if isinstance(first["input"], dict) else known

@@ -1,18 +1,23 @@
-"""The request: what is asked for one picture, and the key by which it is recognised and never bought twice."""
+"""The request: what is asked for one picture, and the key by which it is recognised and never bought twice.
+
+What each model takes is `profiles`'s; here a prompt's parameters become fields, or the reason why they cannot.
+"""
 
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from duomi_pipeline.duomi.profiles import Protocol, profile_of
-from duomi_pipeline.duomi.protocols import body_fields
-from duomi_pipeline.settings import Parameters, Settings, Size
+from duomi_pipeline.duomi.profiles import Profile, Protocol, profile_of
+from duomi_pipeline.duomi.protocols import ROUTES, Asked, body_fields
+from duomi_pipeline.duomi.sizes import nearest_ratio
+from duomi_pipeline.settings import Parameters, Settings, SettingsError, Size
 
 _MAX_DERIVED_SEED = 9_999_999_999
+_SPEND_CAPS = ("max_spend_per_run", "max_spend_per_day")
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,9 @@ class ImageRequest:
         body: exactly the fields that are sent; what a model does not take is not here.
         delivery_size: the size the user gets.
         asked_size: the size the model is asked for; `body` says it in the protocol's words.
+        profile: of the model.
+        price: of one picture, `None` where unknown.
+        problem: why it must not be sent, empty where it may be: named as `field=value: reason`.
     """
 
     host_kind: str
@@ -32,15 +40,18 @@ class ImageRequest:
     body: Mapping[str, Any]
     delivery_size: Size
     asked_size: Size
+    profile: Profile
+    price: float | None = None
+    problem: str = ""
 
     @cached_property
     def key(self) -> str:
         """SHA-256 over the canonical form: two prompts with the same request pay once."""
         return hashlib.sha256(self.canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
-    @cached_property
+    @property
     def canonical(self) -> str:
-        """The request as JSON with sorted keys, as it is kept in ledger and PNG."""
+        """The request as JSON with sorted keys, as it is kept in ledger and PNG. Not kept here: it is large."""
         return json.dumps(self.content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
     @property
@@ -64,6 +75,11 @@ class ImageRequest:
         return str(self.body["prompt"])
 
     @property
+    def takes_negative_prompt(self) -> bool:
+        """Whether the model takes a negative prompt."""
+        return "negative_prompt" in _taken(self.profile, self.protocol)
+
+    @property
     def seed(self) -> int | None:
         """The seed, where the model takes one."""
         return self.body.get("seed")
@@ -73,17 +89,100 @@ class ImageRequest:
         """How many pictures one such request buys."""
         return int(self.body.get("batch_size") or self.body.get("n") or 1)
 
+    @property
+    def cost(self) -> float | None:
+        """What it is billed with: the pictures that are asked for, however many come."""
+        return None if self.price is None else self.price * self.pictures
+
 
 def build_request(settings: Settings, prompt_id: str, text: str, parameters: Parameters) -> ImageRequest:
-    """The request for one prompt, with parameters in which every field has a value."""
+    """The request for one prompt, with parameters in which every field has a value.
+
+    One that the model cannot be asked with has a `problem`.
+
+    Raises:
+        SettingsError: the user's file of models cannot be used.
+    """
     model = parameters.model or settings.model
-    profile = profile_of(model)
+    profile = profile_of(settings, model)
     protocol: Protocol = profile.protocol if settings.protocol == "auto" else settings.protocol
     delivery = Size.parse(parameters.image_size or settings.image_size)
+    takes = _taken(profile, protocol)
     seed = derived_seed(prompt_id) if parameters.seed == "per-prompt" else parameters.seed
-    asked = profile.native_size(delivery)
-    body = body_fields(protocol, model, text, asked, parameters, seed)
-    return ImageRequest(settings.host_kind, protocol, body, delivery, asked)
+    asked = _asked(profile, protocol, delivery)
+    price = _price(settings, profile)
+    problem = (
+        f"image_size={delivery}: {model} makes no such shape"
+        if asked is None
+        else _problem(model, profile, takes, parameters, seed) or _unknown_price(settings, model, price)
+    )
+    asked = asked or Asked(delivery)
+    body = body_fields(protocol, model, text, asked, takes, parameters, seed)
+    return ImageRequest(settings.host_kind, protocol, body, delivery, asked.size, profile, price, problem)
+
+
+def check_parameters(settings: Settings, parameters: Parameters) -> None:
+    """Make sure that prompts without overrides can be asked for, also from the models that may stand in.
+
+    Args:
+        parameters: of run and settings, with a value in every field.
+
+    Raises:
+        SettingsError: a model takes no such value; names the setting, or the parameter where a run said it.
+    """
+    for model in (None, *settings.fallback_models):
+        wanted = parameters if model is None else parameters.model_copy(update={"model": model})
+        problem = build_request(settings, "", "", wanted).problem
+        name = problem.partition("=")[0]
+        if name in Parameters.model_fields and getattr(parameters, name) == getattr(settings, name):
+            problem = f"DUOMI_{name.upper()}{problem.removeprefix(name)}"
+        if problem:
+            raise SettingsError(problem if model is None else f"DUOMI_FALLBACK_MODELS: {problem}")
+
+
+def _taken(profile: Profile, protocol: Protocol) -> Set[str]:
+    """The optional fields that a model takes in a protocol, whether or not they are sent."""
+    fields = ROUTES[protocol].fields
+    return fields if profile.fields is None else fields & profile.fields
+
+
+def _asked(profile: Profile, protocol: Protocol, delivery: Size) -> Asked | None:
+    """The size or ratio to ask for, `None` where the model has none that will do."""
+    if ratios := ROUTES[protocol].ratios:
+        ratio, size = nearest_ratio(profile.ratios or ratios, delivery)
+        return Asked(size, ratio)
+    nearest = profile.size_rule.nearest(delivery)
+    return None if nearest is None else Asked(nearest)
+
+
+def _problem(model: str, profile: Profile, takes: Set[str], parameters: Parameters, seed: int | None) -> str:
+    """Which value the model does not take."""
+    for name, (low, high) in profile.ranges.items():
+        value = seed if name == "seed" else getattr(parameters, name)
+        if name in takes and value is not None and not low <= value <= high:
+            return f"{name}={value}: {model} takes {low:.10g} to {high:.10g}"
+    most, wanted = profile.batch_max if "batch_size" in takes else 1, parameters.batch_size or 1
+    if wanted > most:
+        return f"batch_size={wanted}: {model} makes {most} per request; set it to {most}"
+    return ""
+
+
+def _price(settings: Settings, profile: Profile) -> float | None:
+    """The price of one picture: what the user pays with any model, else with this one."""
+    if settings.price is not None:
+        return settings.price
+    return profile.price
+
+
+def _unknown_price(settings: Settings, model: str, price: float | None) -> str:
+    """Why nothing of an unknown price is bought under a cap on spending."""
+    caps = [name for name in _SPEND_CAPS if getattr(settings, name) is not None]
+    if price is not None or not caps:
+        return ""
+    return (
+        f"DUOMI_{caps[0].upper()} is set, but what a picture of {model} costs is not: "
+        f"set DUOMI_PRICE_PER_IMAGE, or its `price` in {settings.models_file}"
+    )
 
 
 def derived_seed(prompt_id: str) -> int:
@@ -92,8 +191,10 @@ def derived_seed(prompt_id: str) -> int:
 
 
 def settings_fingerprint(settings: Settings, parameters: Parameters) -> str:
-    """Fingerprint of all parameters that are sent for a prompt without overrides: the asset's `code_version`."""
+    """Fingerprint of what decides how a prompt without overrides is sent: the asset's `code_version`."""
     request = build_request(settings, "", "", parameters)
     own_seeds = parameters.seed == "per-prompt" and "seed" in request.body
     content = f"{request.canonical}|per-prompt" if own_seeds else request.canonical
+    if settings.clean_prompts:
+        content += "|clean"
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]

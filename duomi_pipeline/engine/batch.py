@@ -6,6 +6,7 @@ would meet stops all of them before the next request is sent.
 
 import heapq
 import itertools
+import math
 import queue
 import random
 import threading
@@ -28,7 +29,8 @@ from duomi_pipeline.duomi.errors import (
     TaskTimedOut,
 )
 from duomi_pipeline.engine.breaker import Breaker
-from duomi_pipeline.engine.buy import Buyer, Job, StoppedError
+from duomi_pipeline.engine.buy import Buyer, StoppedError
+from duomi_pipeline.engine.job import End, Endings, Job
 from duomi_pipeline.engine.outcome import Failure, Outcome, Stop
 from duomi_pipeline.images import PictureLostError, StoreError
 from duomi_pipeline.ledger import Held, LimitReached, NotYet
@@ -36,8 +38,6 @@ from duomi_pipeline.prompts import Prompt
 
 HELD_WAIT = 0.5  # seconds until another look at a request that another run is buying
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 60.0  # seconds
-RETRY_LATER = 900.0  # seconds until the sensor tries a failure for now again
-URL_LIFETIME = 3600.0  # seconds; after that an address is taken for dead
 _FINISHED = object()
 
 
@@ -55,12 +55,14 @@ class Batch:
 
     def __init__(self, jobs: Sequence[Job], buyer: Buyer, concurrency: int) -> None:
         self._buyer = buyer
+        self._endings = Endings(buyer.ledger, buyer.run_id)
         self._results: queue.Queue[Any] = queue.Queue()
         self._due: list[tuple[float, int, Job]] = []
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._open_jobs = len(jobs)
         self._unfinished = {entry.prompt.id: entry.prompt for job in jobs for entry in job.entries}
+        self._first = {job.request.key: job for job in jobs}
         self._counts: Counter[str] = Counter()
         self.stop_reason: Stop | None = None
         self._error: BaseException | None = None
@@ -73,25 +75,36 @@ class Batch:
         ]
 
     def __iter__(self) -> Iterator[Outcome]:
-        """Start the work and give each outcome as it is there.
+        """Start the work and give each outcome as it is there; raises as `groups` does."""
+        for group in self.groups(0.0):
+            yield from group
+
+    def groups(self, seconds: float) -> Iterator[list[Outcome]]:
+        """Start the work and give outcomes together that come within some seconds: what is done with several at a
+        time can cost less.
 
         Raises:
             Exception: an error that nobody foresaw; what was in flight has been finished and recorded.
         """
         for thread in self._threads:
             thread.start()
-        running = len(self._threads)
+        running, group, due = len(self._threads), list[Outcome](), math.inf
         while running:
             try:
-                found = self._results.get(timeout=1.0)  # a time-out, so that Windows hears Ctrl-C
+                # A time-out at all, so that Windows hears Ctrl-C.
+                found = self._results.get(timeout=min(max(due - time.monotonic(), 0.0), 1.0))
             except queue.Empty:
-                continue
+                found = None
             if found is _FINISHED:
                 running -= 1
-                continue
-            self._unfinished.pop(found.prompt.id, None)
-            self._counts[found.status] += 1
-            yield found
+            elif found is not None:
+                self._unfinished.pop(found.prompt.id, None)
+                self._counts[found.status] += 1
+                due = min(due, time.monotonic() + seconds)
+                group.append(found)
+            if group and (time.monotonic() >= due or not running):
+                yield group
+                group, due = [], math.inf
         if self._error is not None:
             raise self._error
 
@@ -151,20 +164,35 @@ class Batch:
             heapq.heappush(self._due, (time.monotonic() + delay if delay else 0.0, next(self._order), job))
             self._changed.notify()
 
-    def _done(self, outcomes: Sequence[Outcome]) -> None:
+    def _done(self, job: Job, outcomes: Sequence[Outcome]) -> None:
+        job.failure = outcomes[0].failure
         for outcome in outcomes:
             self._results.put(outcome)
+        self._over(job)
+
+    def _over(self, job: Job, followed_by: Sequence[Job] = ()) -> None:
         with self._changed:
-            self._open_jobs -= 1
+            job.is_over, job.entries, job.purchase = True, [], None  # it is kept, but not all that hangs on it
+            self._open_jobs += len(followed_by) - 1
             self._changed.notify_all()
+        for follower in followed_by:
+            self._push(follower, 0.0)
 
     def _try(self, job: Job) -> None:
         """One try at a job: outcomes, another try later, or the end of the run."""
+        first = self._first.setdefault(job.request.key, job)
+        if first is not job and not first.is_over:
+            self._push(job, HELD_WAIT)  # the same request, come by way of another model: it is bought once
+            return
+        if failure := first.failure or job.failed_before:
+            self._end_again(job, failure)
+            return
+        job.anew = job.anew and first is job
         try:
             outcomes = self._buyer.fulfil(job)
             if any(outcome.status == "generated" for outcome in outcomes):
                 self._breaker.succeeded()
-            self._done(outcomes)
+            self._done(job, outcomes)
         except StoppedError:
             pass
         except Held:
@@ -175,18 +203,35 @@ class Batch:
         except LimitReached as error:
             self.stop(Stop("cap", str(error)))
         except StopsTheRun as error:
-            own = any(entry.prompt.overrides.said() for entry in job.entries)
-            if own and isinstance(error, ConfigurationError):  # its own model or size: no matter to the others
-                job.attempts += 1
-                self._end(job, error, "refused", final=True)
-            else:
-                self.stop(Stop("service", str(error)))
+            self._go_elsewhere(job, error)
         except StoreError as error:
-            self._done(self._failed(job, Failure("store", "", str(error), final=False)))
+            self._done(job, job.failed(Failure("store", "", str(error), final=False)))
             if not isinstance(error, PictureLostError):  # what cannot be written now cannot be written next time
                 self.stop(Stop("store", str(error)))
         except DuomiError as error:
             self._after(job, error)
+
+    def _go_elsewhere(self, job: Job, error: StopsTheRun) -> None:
+        """An error that every prompt would meet: other models for those that may have them, else the end of the run."""
+        moved, left = self._buyer.fallbacks.instead(job.entries, error)
+        groups: dict[str, Job] = {}
+        for entry in moved:
+            group = Job(entry.request, [], anew=job.anew, started_at=job.started_at)
+            groups.setdefault(entry.request.key, group).entries.append(entry)
+        if not left:
+            self._over(job, list(groups.values()))
+            return
+        for group in groups.values():
+            with self._changed:
+                self._open_jobs += 1
+            self._push(group, 0.0)
+        job.entries = left
+        own = any(entry.prompt.overrides.said() for entry in left)
+        if own and isinstance(error, ConfigurationError):  # its own model or size: no matter to the others
+            job.attempts += job.purchase is not None
+            self._end(job, error, "refused", final=True)
+        else:
+            self.stop(Stop("service", self._buyer.fallbacks.told(error)))
 
     def _after(self, job: Job, error: DuomiError) -> None:
         """What an API error means for its own job."""
@@ -212,7 +257,7 @@ class Batch:
             self._end(job, error, "refused", final=True)
         elif isinstance(error, TaskTimedOut):
             self._end_or_rebuy(job, error)
-        elif isinstance(error, NotDownloaded) and self._address_lives(job):
+        elif isinstance(error, NotDownloaded) and self._buyer.fetcher.address_lives(_chain(job).id):
             self._end(job, error, "ready")
         elif isinstance(error, BadImage | TaskFailed):
             self._end(job, error, "failed")
@@ -224,40 +269,25 @@ class Batch:
         if not error.late:
             self._end(job, error, "submitted")
             return
-        self._record(job, error, "failed")
+        self._endings.record(job, "failed", error)
         self._push(job, 0.0)
 
-    def _paid_state(self, job: Job) -> str | None:
+    def _paid_state(self, job: Job) -> End | None:
         """The state of a chain that is paid and must stay known; `None` of one that is not."""
         state = self._buyer.ledger.purchase(_chain(job).id).state
-        return state if state in ("submitted", "ready") else None
+        return state if state == "submitted" or state == "ready" else None  # noqa: PLR1714 - for the type checker
 
-    def _address_lives(self, job: Job) -> bool:
-        chain = self._buyer.ledger.purchase(_chain(job).id)
-        return chain.state == "ready" and time.time() - (chain.answered_at or 0.0) < URL_LIFETIME
+    def _end(self, job: Job, error: DuomiError, end: End, *, final: bool = False) -> None:
+        failure = Failure.of(error, final=final)
+        self._endings.record(job, end, error)
+        if end in ("refused", "failed"):
+            self._endings.tell_asked(job, failure)
+        self._done(job, job.failed(failure))
 
-    def _end(self, job: Job, error: DuomiError, state: Any, *, final: bool = False) -> None:
-        self._record(job, error, state)
-        self._done(self._failed(job, Failure.of(error, final=final)))
-
-    def _record(self, job: Job, error: DuomiError, state: Any) -> None:
-        retry_at = time.time() + RETRY_LATER
-        self._buyer.ledger.ended(_chain(job), state, error.error_class, error.code, error.message, retry_at)
-
-    def _failed(self, job: Job, failure: Failure) -> list[Outcome]:
-        latency = time.monotonic() - job.started_at
-        return [
-            Outcome(
-                entry.prompt,
-                entry.request,
-                "failed",
-                files=entry.selection.files if entry.selection else (),
-                failure=failure,
-                attempts=job.attempts,
-                latency=latency,
-            )
-            for entry in job.entries
-        ]
+    def _end_again(self, job: Job, failure: Failure) -> None:
+        """The failure that the very same request met already; nothing is sent."""
+        self._endings.tell_asked(job, failure)
+        self._done(job, job.failed(failure))
 
 
 def _chain(job: Job) -> Any:

@@ -18,7 +18,7 @@ class Survey:
 
     Attributes:
         unrecorded: whole pictures of ours that the ledger does not know.
-        foreign: other PNG files in the folder, or damaged ones; they are left alone.
+        foreign: other PNG files in the folder, damaged ones, and copies of ours; they are left alone.
         gone: recorded files that are not there, or of another size.
     """
 
@@ -31,15 +31,17 @@ def survey(session: Session) -> Survey:
     """Compare folder and ledger; reads only the files that the ledger does not know."""
     sizes = session.store.sizes()
     recorded = [file for files in session.ledger.saved_files().values() for file in files]
-    known = {file.file for file in recorded}
+    gone = tuple(file for file in recorded if sizes.get(file.file) != file.bytes)
+    known, there = {file.file for file in recorded}, set(recorded) - set(gone)
+    had = {(file.prompt_id, file.position, file.saved_at) for file in there}
     unrecorded, foreign = [], []
-    for name in sorted(set(sizes) - known):
+    for name in sorted(set(sizes) - known, key=lambda name: (len(name), name)):  # a copy's name is mostly longer
         info = _info(session.store, name)
-        if info is None:
+        if info is None or _mark(info) in had:
             foreign.append(name)
         else:
             unrecorded.append((name, info))
-    gone = tuple(file for file in recorded if sizes.get(file.file) != file.bytes)
+            had.add(_mark(info))
     return Survey(tuple(unrecorded), tuple(foreign), gone)
 
 
@@ -64,6 +66,11 @@ def lost_ledger(session: Session) -> str | None:
         where = f"{len(found)} pictures are in {session.store.base}"
         return f"The ledger is empty, but {where}. Run `duomi ledger rebuild` first."
     return None
+
+
+def _mark(info: PictureInfo) -> tuple[str, int, float]:
+    """By what a file is told from a copy of it."""
+    return info.prompt_id, info.index, info.created_at.timestamp()
 
 
 def _info(store: ImageStore, name: str) -> PictureInfo | None:

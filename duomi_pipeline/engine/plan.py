@@ -87,6 +87,13 @@ def requests_to_buy(entries: Iterable[PlannedPrompt]) -> dict[str, ImageRequest]
     return {e.request.key: e.request for e in entries if not e.reusable and (not e.resumes or e.sends_again)}
 
 
+def total_cost(requests: Iterable[ImageRequest]) -> float | None:
+    """What some requests cost together; `None` if one of the prices is unknown."""
+    costs = [request.cost for request in requests]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, 0.0) if len(known) == len(costs) else None
+
+
 def make_plan(
     prompts: Sequence[Prompt],
     settings: Settings,

@@ -2,8 +2,10 @@
 
 import contextlib
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -11,14 +13,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from upath import UPath
 
 from duomi_pipeline.duomi import DuomiClient
-from duomi_pipeline.duomi.request import settings_fingerprint
+from duomi_pipeline.duomi.request import check_parameters, settings_fingerprint
 from duomi_pipeline.engine.batch import Batch
-from duomi_pipeline.engine.buy import Buyer, Job
+from duomi_pipeline.engine.buy import Buyer
+from duomi_pipeline.engine.fallback import Fallbacks, with_interrupted
+from duomi_pipeline.engine.fetch import Fetcher
+from duomi_pipeline.engine.job import Job
 from duomi_pipeline.engine.outcome import Stop
 from duomi_pipeline.engine.pace import Pace
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
 from duomi_pipeline.engine.saving import Saver
-from duomi_pipeline.engine.throttle import Throttle
+from duomi_pipeline.engine.throttle import TRUST, Throttle
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import Ledger, Limits
 from duomi_pipeline.ledger.liveness import HEARTBEAT
@@ -54,8 +59,16 @@ class Session:
         self.ledger.close()
 
     def plan(self, prompts: Sequence[Prompt], run_parameters: Parameters | None = None) -> Plan:
-        """Every prompt's state under these settings; nothing is sent."""
-        return make_plan(prompts, self.settings, run_parameters or Parameters(), self.ledger, self.store)
+        """Every prompt's state under these settings; nothing is sent.
+
+        Raises:
+            SettingsError: a model takes no such value.
+        """
+        run_parameters = run_parameters or Parameters()
+        below = run_parameters.over(self.settings.parameters)
+        check_parameters(self.settings, below)
+        plan = make_plan(prompts, self.settings, run_parameters, self.ledger, self.store)
+        return with_interrupted(plan, self.settings, below, self.ledger)
 
     @contextlib.contextmanager
     def generating(
@@ -71,12 +84,11 @@ class Session:
         However the block is left, no new request is sent from then on, what is in flight is finished, and
         the ledger learns how the run ended.
         """
-        fingerprint = settings_fingerprint(
-            self.settings, (run_parameters or Parameters()).over(self.settings.parameters)
-        )
+        below = (run_parameters or Parameters()).over(self.settings.parameters)
+        fingerprint = settings_fingerprint(self.settings, below)
         stopped = threading.Event()
         with self._alive(), open_client(self.settings) as client:
-            jobs = _jobs(entries, force=force)
+            jobs = _jobs(self._with_purchases(entries) if force else entries, force=force)
             to_send = sum(force or not job.entries[0].reusable for job in jobs)
             self.store.sweep()
             buyer = Buyer(
@@ -84,9 +96,16 @@ class Session:
                 client=client,
                 ledger=self.ledger,
                 saver=Saver(self.ledger, self.store, fingerprint, self.settings.price, self.settings.currency),
+                fetcher=Fetcher(client, self.ledger),
                 limits=_limits(self.settings, max_images),
+                fallbacks=Fallbacks(self.settings, below, self.ledger, self.store),
                 pace=Pace(self.settings.delay, stopped),
-                throttle=Throttle(self.settings.max_concurrency, to_send, stopped),
+                throttle=Throttle(
+                    self.settings.max_concurrency,
+                    to_send,
+                    stopped,
+                    trusted=self.ledger.was_answered(fingerprint, time.time() - TRUST),
+                ),
                 run_id=self.run_id,
                 stopped=stopped,
             )
@@ -101,6 +120,11 @@ class Session:
                 self.ledger.end_run(
                     self.run_id, stop.by if stop else None, stop.message if stop else None, batch.counts
                 )
+
+    def _with_purchases(self, entries: Sequence[PlannedPrompt]) -> list[PlannedPrompt]:
+        """The same with the chains of current ones, too: buying anew replaces them."""
+        latest = self.ledger.latest_purchases({entry.request.key for entry in entries})
+        return [replace(entry, purchase=latest.get(entry.request.key)) for entry in entries]
 
     @contextlib.contextmanager
     def _alive(self) -> Iterator[None]:

@@ -49,6 +49,36 @@ def test_files_that_are_gone_are_forgotten_but_what_they_cost_is_not(home: Home)
     assert home.state("a") is State.MISSING
 
 
+@pytest.mark.parametrize("lose_ledger", [False, True])
+def test_a_copy_of_a_picture_is_neither_recorded_nor_counted_again(home: Home, lose_ledger: bool) -> None:
+    home.write("a", "a lighthouse")
+    home.run(price_per_image=0.5)
+    (original,) = home.files()
+    copy = original.with_name(f"{original.stem} copy.png")
+    copy.write_bytes(original.read_bytes())
+    if lose_ledger:
+        for file in (home.path / "out").glob("ledger.db*"):
+            file.unlink()
+    for _ in range(2):
+        with Session(home.settings(price_per_image=0.5)) as session:
+            found = survey(session)
+            assert found.foreign == (copy.name,)
+            mend(session, found)
+            assert session.ledger.money().spent == pytest.approx(0.5)
+    assert home.state("a") is State.CURRENT
+
+
+def test_a_picture_that_was_given_another_name_is_recorded_under_it(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    home.run()
+    (original,) = home.files()
+    original.rename(original.with_name("renamed.png"))
+    with Session(home.settings()) as session:
+        mend(session, survey(session))
+        assert [file.file for files in session.ledger.saved_files().values() for file in files] == ["renamed.png"]
+    assert home.state("a") is State.CURRENT
+
+
 def test_foreign_and_damaged_files_are_left_alone(home: Home) -> None:
     home.write("a", "a lighthouse")
     home.run()

@@ -1,11 +1,14 @@
 """What a run would do, said before anything is sent."""
 
+import json
 import time
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, State
 from duomi_pipeline.engine.plan import requests_to_buy
 from duomi_pipeline.settings import Parameters
 from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, Home
+
+MESSY = "**Prompt:** A fox in the snow\n\nNegative prompt: blurry, text"
 
 
 def test_a_plan_sends_nothing_and_counts_every_state(home: Home) -> None:
@@ -86,3 +89,58 @@ def test_parameters_of_the_run_lie_between_the_prompts_own_and_the_settings(home
     assert [o.seed for o in sorted(run.outcomes, key=lambda o: o.prompt.id)] == [5, 7]
     assert {o.request.body["num_inference_steps"] for o in run.outcomes} == {30}
     assert home.state("b") is State.OUTDATED
+
+
+def test_prompts_are_sent_as_they_are_unless_cleaning_is_on(home: Home) -> None:
+    home.write("a", MESSY)
+    home.run()
+    assert home.sandbox.books.posts()[0].prompt == MESSY
+
+
+def test_the_cleaned_text_is_sent_kept_in_the_picture_and_part_of_the_key(home: Home) -> None:
+    home.write("a", MESSY, negative_prompt="hounds")
+    home.write("b", "A fox in the snow", negative_prompt="hounds, blurry, text")
+    source = (home.path / "out" / "prompt_json" / "a.json").read_bytes()
+    run = home.run(clean_prompts=True)
+    (post,) = home.sandbox.books.posts()
+    body = json.loads(post.body)
+    assert (body["prompt"], body["negative_prompt"]) == ("A fox in the snow", "hounds, blurry, text")
+    assert [outcome.status for outcome in run.outcomes].count("reused") == 1, "the very same request is paid once"
+    assert home.infos()["json_a"].prompt == "A fox in the snow"
+    assert (home.path / "out" / "prompt_json" / "a.json").read_bytes() == source
+    assert run.outcome("a").prompt.text == MESSY
+
+
+def test_cleaning_outdates_the_pictures_of_messy_prompts_and_changes_none(home: Home) -> None:
+    home.write("a", MESSY)
+    home.write("b", "A healthy fox")
+    home.run()
+    plan = home.plan(clean_prompts=True)
+    assert {entry.prompt.id: entry.state for entry in plan.entries} == {
+        "json_a": State.OUTDATED,
+        "json_b": State.CURRENT,
+    }
+    assert plan.wanted(GENERATED_BY_ITSELF) == []
+    home.run(clean_prompts=True)
+    assert home.state("a", clean_prompts=True) is State.CURRENT
+    assert home.plan().by_id["json_a"].reusable, "switched off again: nothing is bought"
+
+
+def test_a_negative_prompt_in_the_text_wins_over_the_settings_as_the_prompts_own_does(home: Home) -> None:
+    home.write("a", MESSY)
+    home.write("b", MESSY, negative_prompt="context, blurry")
+    bodies = [e.request.body for e in home.plan(clean_prompts=True, negative_prompt="of the settings").entries]
+    assert [body["negative_prompt"] for body in bodies] == ["blurry, text", "context, blurry, text"]
+
+
+def test_a_model_without_a_field_for_it_gets_the_negative_prompt_in_the_text(home: Home) -> None:
+    home.write("a", MESSY, generation={"model": "gpt-image-2"})
+    request = home.plan(clean_prompts=True).by_id["json_a"].request
+    assert request.prompt == "A fox in the snow\n\nNegative prompt: blurry, text"
+    assert "negative_prompt" not in request.body
+
+
+def test_a_prompt_of_which_nothing_would_be_left_is_sent_as_it_is(home: Home) -> None:
+    home.write("a", "Negative prompt: blurry")
+    request = home.plan(clean_prompts=True).by_id["json_a"].request
+    assert request.key == home.plan().by_id["json_a"].request.key

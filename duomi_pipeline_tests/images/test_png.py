@@ -1,18 +1,29 @@
 """Bytes of any kind become a whole PNG of the delivery size, or a named error."""
 
 import io
+import random
 import struct
 import zlib
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
-from duomi_pipeline.images import NotAPictureError, check_whole, to_png
+from duomi_pipeline.images import NotAPictureError, PictureInfo, check_whole, to_png, with_info
+from duomi_pipeline.images.disclosure import XMP_KEY, read_disclosure
+from duomi_pipeline.images.metadata import read_texts
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images import SIZE, chunk, encoded, gradient, opened, pixels, with_chunk
 
 DELIVERY = Size(*SIZE)
 WHOLE = encoded(gradient())
+LABELLED = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:TC260="http://www.tc260.org.cn/ns/AIGC/1.0/"><TC260:AIGC>'
+    '{"Label":"1","ContentProducer":"their-own-code"}</TC260:AIGC></rdf:Description></rdf:RDF></x:xmpmeta>'
+)
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
@@ -88,6 +99,97 @@ def test_a_picture_that_lies_on_its_side_is_turned_upright() -> None:
     lying.save(file := io.BytesIO(), "PNG", exif=exif)
     upright = lying.transpose(Image.Transpose.ROTATE_270)
     assert opened(to_png(file.getvalue(), DELIVERY).data).tobytes() == upright.tobytes()
+
+
+def test_of_any_size_made_any_other_nothing_is_stretched_and_the_middle_stays_in_the_middle() -> None:
+    chance = random.Random(9)
+    for _ in range(60):
+        width, height, side = chance.randint(60, 500), chance.randint(60, 500), 30
+        left, top = (width - side) // 2, (height - side) // 2
+        picture = Image.new("L", (width, height))
+        picture.paste(255, (left, top, left + side, top + side))
+        delivery = Size(chance.randint(64, 400), chance.randint(64, 400))
+        png = to_png(encoded(picture, chance.choice(["PNG", "WEBP"])), delivery)
+        found = opened(png.data)
+        box = found.convert("L").point(lambda value: 255 * (value > 127)).getbbox()
+        assert (found.size, png.received_size) == (delivery, (width, height))
+        assert box is not None
+        scale = max(delivery.width / width, delivery.height / height)
+        wanted = (scale * side,) * 2
+        assert (box[2] - box[0], box[3] - box[1]) == pytest.approx(wanted, abs=2.5), (width, height, delivery)
+        middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+        assert middle == pytest.approx((delivery.width / 2, delivery.height / 2), abs=2.5)
+
+
+# --- what is encoded anew -----------------------------------------------------------------------------
+
+
+def with_xmp(kind: str) -> bytes:
+    """A picture of another size whose service labelled it as generated."""
+    file = io.BytesIO()
+    gradient((48, 80)).save(file, kind, xmp=LABELLED.encode())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_a_label_of_the_service_survives_another_format(kind: str) -> None:
+    assert dict(read_texts(to_png(with_xmp(kind), DELIVERY).data)) == {XMP_KEY: LABELLED}
+
+
+def test_all_texts_survive_another_size(tmp_path: Path) -> None:
+    texts = PngInfo()
+    texts.add_text("Software", "Duomi Sandbox")
+    texts.add_itxt(XMP_KEY, LABELLED)
+    texts.add_text("AIGC", "标识", zip=True)
+    gradient((48, 80)).save(file := io.BytesIO(), "PNG", pnginfo=texts)
+    png = to_png(file.getvalue(), DELIVERY).data
+    assert dict(read_texts(png)) == {"Software": "Duomi Sandbox", XMP_KEY: LABELLED, "AIGC": "标识"}
+    assert b"tEXtSoftware\0Duomi Sandbox" in png, "as readers know it that know no other kind"
+    check_whole(png)
+
+
+def test_the_label_of_a_jpeg_is_what_the_stored_picture_discloses() -> None:
+    made = PictureInfo(
+        prompt_id="json_a", prompt_version="v", prompt="a boat", request_key="k", settings_fingerprint="f",
+        request={"host_kind": "service", "body": {"model": "m", "prompt": "a boat"}}, host_kind="service", model="m",
+        requested_size="96x160", received_size="48x80", size="96x160", created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    stored = with_info(to_png(with_xmp("JPEG"), DELIVERY).data, made)
+    label = read_disclosure(dict(read_texts(stored))).label
+    assert label is not None
+    assert label["ContentProducer"] == "their-own-code"
+
+
+@pytest.mark.parametrize("xmp", [b"\xff\xfe<\0x\0", b""])
+def test_a_packet_that_cannot_be_read_is_left_out(xmp: bytes) -> None:
+    gradient((48, 80)).save(file := io.BytesIO(), "JPEG", xmp=xmp)
+    assert XMP_KEY not in dict(read_texts(to_png(file.getvalue(), DELIVERY).data))
+
+
+def linear_profile() -> bytes:
+    """A profile of colours in which half of the number is half of the light."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    at = data.index(b"para", 300)  # the curve that all three colours share: type 0, exponent 1
+    data[at + 8 : at + 16] = struct.pack(">HHI", 0, 0, 0x10000)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_of_another_profile_become_those_that_everybody_shows(mode: str) -> None:
+    grey = Image.new(mode, (48, 80), (128, 128, 128, 70)[: len(mode)])
+    grey.paste((0, 0, 0, 9)[: len(mode)], (0, 0, 4, 4))
+    grey.save(file := io.BytesIO(), "PNG", icc_profile=linear_profile())
+    found = opened(to_png(file.getvalue(), DELIVERY).data)
+    wanted = (188, 188, 188, 70)[: len(mode)]
+    assert found.getpixel((90, 150)) == pytest.approx(wanted, abs=2)
+    assert "icc_profile" not in found.info
+
+
+@pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
+def test_a_profile_that_is_none_costs_no_picture(mode: str) -> None:
+    gradient((48, 80), mode).save(file := io.BytesIO(), "JPEG", icc_profile=b"no profile" * 20)
+    found = opened(to_png(file.getvalue(), DELIVERY).data)
+    assert (found.size, "icc_profile" in found.info) == (SIZE, False)
 
 
 # --- what is refused ---------------------------------------------------------------------------------
