@@ -7,8 +7,9 @@ PORT ?= 3000
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 
 CHAOS ?= --prompts 200 --kills 30
+FUZZ_SECONDS ?= 300
 
-.PHONY: help install demo dev test chaos bench lint types imports lock clean
+.PHONY: help install demo dev test chaos bench fuzz audit lint types imports lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -45,6 +46,13 @@ chaos: install ## the proof: 200 prompts, 30 SIGKILLs, every fault on; then the 
 
 bench: install ## wall and CPU time beside references; BENCH=--save keeps the table
 	$(BIN)/python -m duomi_pipeline_tests.bench $(BENCH)
+
+fuzz: install ## hostile sources, answers and pictures at random for FUZZ_SECONDS (300); each finding is printed
+	$(BIN)/python -m duomi_pipeline_tests.fuzz --seconds $(FUZZ_SECONDS)
+
+audit: install ## known holes of the pinned packages (asks PyPI), and whether they fit together
+	$(BIN)/pip check
+	$(BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip --requirement requirements.lock
 
 lint: install ## ruff, and its formatter's opinion
 	$(BIN)/ruff check .

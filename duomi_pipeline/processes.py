@@ -1,4 +1,4 @@
-"""Which processes of this machine live: decides whose claims and temporary files are nobody's any more."""
+"""Processes of this machine: which of them live, so that nobody's claims are known, and who may change our files."""
 
 import os
 
@@ -14,3 +14,8 @@ def process_exists(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def keep_files_from_others() -> None:
+    """Let nobody but owner and group change what this process creates from here on, whatever umask it was given."""
+    os.umask(os.umask(0o077) | 0o002)

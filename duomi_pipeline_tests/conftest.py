@@ -13,3 +13,19 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("DUOMI_") or name.upper() in _PROXIES:
             monkeypatch.delenv(name)
+
+
+# Files whose few tests take long: begun last, one of them would keep all other processes waiting at the end.
+_LONG = (
+    "test_readme.py",
+    "test_chaos.py",
+    "test_parity.py",
+    "test_browser.py",
+    "test_generate.py",
+    "test_notifications.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files."""
+    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))

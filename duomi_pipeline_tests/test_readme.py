@@ -18,6 +18,7 @@ PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 SHELL_LINES = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 TABLE_COMMANDS = sorted(set(re.findall(r"`(duomi [a-z][^`]*)`", README)) - {"duomi COMMAND --help"})
+EXITS = {"duomi lint --diff": 1}  # some sample prompts are Chinese, which the default model does not read: it says so
 # `make test` is what runs this test; `make dev` is looked at on its own below.
 RUN_ELSEWHERE = {"make test", "make dev"}
 
@@ -65,8 +66,9 @@ def test_a_command_of_the_readmes_blocks_works(clone: Path, line: str) -> None:
 
 @pytest.mark.parametrize("line", TABLE_COMMANDS)
 def test_a_command_of_the_readmes_tables_works(clone: Path, line: str) -> None:
-    run = shell(clone, line.replace("why ID", "why db_1"))
-    assert run.returncode == 0, run.stderr
+    (clone / "duomi-marks.json").write_text('{"picks": [], "rejects": ["db_2"], "pictures": {}}')
+    run = shell(clone, line.replace("why ID", "why db_1").replace("FILE.png", "out/generated_images/*.png"))
+    assert run.returncode == EXITS.get(line, 0), run.stderr
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", README))

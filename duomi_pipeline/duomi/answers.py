@@ -8,9 +8,11 @@ import binascii
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from duomi_pipeline.duomi.errors import BadImage, DuomiError, PromptRefused, TaskFailed, classify
+from duomi_pipeline.text import one_line
 
 _DONE = {"succeeded", "success", "completed", "complete", "finished", "done", "succeed", "3"}
 _FAILED = {
@@ -29,7 +31,12 @@ _FINE_CODES = {"", "0", "200", "success", "none"}
 _CONTENT_WORDS = re.compile(
     r"(?<!no )content|moderat|sensitive|policy|safety|nsfw|prohibited|违规|敏感|审核", re.IGNORECASE
 )
-_MAX_MESSAGE = 300
+_MAX_MESSAGE = 300  # characters of the service's words
+_MAX_PAGE = 5_000  # characters of a page that are looked at for words
+_MAX_CODE = 40  # characters
+_MAX_TASK_ID = 500  # characters
+_MAX_URL = 20_000  # characters
+_MAX_PICTURES = 16  # of one answer; nobody sells that many
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,11 @@ class Image:
 
 @dataclass(frozen=True)
 class Pictures:
-    """An answer that holds pictures, and the seed the service says it used."""
+    """An answer that holds pictures, the seed the service says it used, and the task they came from, if any."""
 
     images: tuple[Image, ...]
     seed: int | None = None
+    task_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,11 +105,16 @@ def parse_submission(body: dict[str, Any], *, has_tasks: bool) -> Pictures | Tas
     if images:
         return Pictures(images, _seed(body))
     for holder in (body, body.get("data")):
-        if has_tasks and isinstance(holder, dict):
-            task_id = holder.get("task_id") or holder.get("id")
-            if isinstance(task_id, str | int) and str(task_id).strip():
-                return Task(str(task_id))
+        if has_tasks and isinstance(holder, dict) and (task_id := _task_id(holder)):
+            return Task(task_id)
     raise NotUnderstood(_message(body) or "the answer holds neither pictures nor a task id")
+
+
+def _task_id(holder: dict[str, Any]) -> str | None:
+    """The id of a task, if it is one that can be kept and asked for: in a path, `..` would lead elsewhere."""
+    found = _scalar(holder.get("task_id")) or _scalar(holder.get("id"))
+    usable = found.isprintable() and len(found) <= _MAX_TASK_ID and found not in (".", "..")
+    return found if found and usable else None
 
 
 def parse_task(body: dict[str, Any]) -> Pictures | Waiting:
@@ -124,7 +137,14 @@ def _words(body: dict[str, Any]) -> set[str]:
     """The state words of a task, wherever they stand."""
     holders = [holder for holder in (body, body.get("data")) if isinstance(holder, dict)]
     found = (holder.get(name) for holder in holders for name in ("state", "status"))
-    return {str(word).strip().lower() for word in found if word is not None}
+    return {_scalar(word).lower() for word in found}
+
+
+def _scalar(value: Any) -> str:
+    """A word or number as text; anything else, which may be long or deep, is nothing."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value).strip()
 
 
 def _images(body: Any) -> tuple[Image, ...]:
@@ -133,7 +153,7 @@ def _images(body: Any) -> tuple[Image, ...]:
         if not isinstance(body, dict):
             break
         lists = [entries for name in ("images", "data") if isinstance(entries := body.get(name), list)]
-        found = [images for entries in lists if (images := tuple(filter(None, map(_image, entries))))]
+        found = [images for entries in lists if (images := _usable(entries))]
         if len(found) == 2 and len(found[0]) == len(found[1]):
             return tuple(Image(one.url or other.url, one.data or other.data) for one, other in zip(*found, strict=True))
         if found:
@@ -142,11 +162,15 @@ def _images(body: Any) -> tuple[Image, ...]:
     return ()
 
 
+def _usable(entries: list[Any]) -> tuple[Image, ...]:
+    return tuple(islice(filter(None, map(_image, entries)), _MAX_PICTURES))
+
+
 def _image(entry: Any) -> Image | None:
     if isinstance(entry, str):
-        if not entry.strip():
+        if not (entry := entry.strip()):
             return None
-        return Image(data=_decoded(entry)) if entry.startswith("data:") else Image(url=entry)
+        return Image(data=_decoded(entry)) if entry.startswith("data:") else Image(url=_url(entry))
     if not isinstance(entry, dict):
         return None
     encoded, url = entry.get("b64_json"), entry.get("url")
@@ -154,6 +178,13 @@ def _image(entry: Any) -> Image | None:
     if isinstance(encoded, str) and encoded:
         return Image(told.url if told else None, _decoded(encoded))
     return told
+
+
+def _url(text: str) -> str:
+    """An address that can be written down; whether it leads to a picture is seen by the client."""
+    if len(text) > _MAX_URL or not text.isprintable():
+        raise BadImage("the picture's address is none")
+    return text
 
 
 def _decoded(text: str) -> bytes:
@@ -175,13 +206,13 @@ def _code(body: Any) -> str:
         return ""
     error = body.get("error")
     code = error.get("code") if isinstance(error, dict) else None
-    return str(body.get("code") if code is None else code).strip().lower()
+    return one_line(_scalar(body.get("code") if code is None else code), _MAX_CODE).lower()
 
 
 def _message(body: Any) -> str:
     """The error text, from the first of the places where services put it."""
     if isinstance(body, str):
-        return body.strip()[:_MAX_MESSAGE]
+        return one_line(body, _MAX_MESSAGE)
     if not isinstance(body, dict):
         return ""
     error, data = body.get("error"), body.get("data")
@@ -190,11 +221,10 @@ def _message(body: Any) -> str:
         *(body.get(name) for name in ("message", "msg", "detail", "description")),
         *(data.get(name) for name in ("description", "msg", "message") if isinstance(data, dict)),
     ]
-    return next((p.strip()[:_MAX_MESSAGE] for p in places if isinstance(p, str) and p.strip()), "")
+    return next((one_line(p, _MAX_MESSAGE) for p in places if isinstance(p, str) and p.strip()), "")
 
 
 def _plain(text: str) -> str:
     """The readable part of a body that is not JSON, such as a proxy's HTML page."""
-    return " ".join(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", text[:5000], flags=re.DOTALL).split())[
-        :_MAX_MESSAGE
-    ]
+    page = text[:_MAX_PAGE]
+    return one_line(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL), _MAX_MESSAGE)

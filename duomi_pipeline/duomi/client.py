@@ -13,9 +13,8 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 from pydantic import SecretStr
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import LocationParseError, NewConnectionError, ProtocolError
+from urllib3.exceptions import LocationParseError, NewConnectionError, ProtocolError, ReadTimeoutError
 
 from duomi_pipeline.duomi.answers import (
     NotUnderstood,
@@ -26,6 +25,7 @@ from duomi_pipeline.duomi.answers import (
     parse_submission,
     parse_task,
 )
+from duomi_pipeline.duomi.connection import PatientSession
 from duomi_pipeline.duomi.errors import (
     AccountError,
     Ambiguous,
@@ -44,6 +44,8 @@ MAX_IMAGE_BYTES = 64_000_000
 MAX_REDIRECTS = 5
 MAX_RETRY_AFTER = 300.0  # seconds; a longer wish of the service is cut to this
 _CHUNK = 1 << 16
+_BROKEN = (requests.RequestException, ValueError)  # http.client has a few ValueErrors for what is no HTTP
+_SHORTEST_SECRET = 8  # characters: a shorter key is a word, such as `any`, that answers hold by chance
 
 
 class DuomiClient:
@@ -52,7 +54,7 @@ class DuomiClient:
     Args:
         base_url: the service without `/v1`, for example `https://duomiapi.com`.
         api_key: sent as `Authorization`, raw or with `Bearer`.
-        timeout: seconds of silence after which a call is given up.
+        timeout: seconds of silence after which a call is given up; as a whole it may take `PATIENCE` times as long.
         pool_size: connections kept open, at least the number of threads that use the client.
     """
 
@@ -70,7 +72,6 @@ class DuomiClient:
         self._key = key
         self._api = _session(pool_size, _Login(f"Bearer {key}" if key and auth_scheme == "bearer" else key))
         self._files = _session(pool_size, _Login(""))  # without the key: pictures often lie on other hosts
-        self._files.max_redirects = MAX_REDIRECTS
 
     def __enter__(self) -> Self:
         return self
@@ -88,11 +89,9 @@ class DuomiClient:
         """
         url = self._base_url + ROUTES[request.protocol].submit_path
         try:
-            answer = self._api.post(
-                url, json=dict(request.body), timeout=self._timeouts, stream=True, allow_redirects=False
-            )
-            text = self._text(answer)
-        except requests.RequestException as error:
+            with self._api.post(url, json=dict(request.body), timeout=self._timeouts, stream=True) as answer:
+                text = self._text(answer)
+        except _BROKEN as error:
             raise _sent(error) from error
         try:
             has_tasks = ROUTES[request.protocol].task_path is not None
@@ -112,10 +111,12 @@ class DuomiClient:
             raise ConfigurationError(f"protocol {request.protocol} has no tasks; check DUOMI_PROTOCOL")
         url = self._base_url + path.format(task_id=quote(task_id, safe=""))
         try:
-            answer = self._api.get(url, timeout=self._timeouts, stream=True, allow_redirects=False)
-            text = self._text(answer)
-        except requests.RequestException as error:
+            with self._api.get(url, timeout=self._timeouts, stream=True) as answer:
+                text = self._text(answer)
+        except _BROKEN as error:
             raise ServiceBusy(_reason(error)) from error
+        except (BadImage, ConfigurationError) as error:  # too large, or a redirect
+            raise ServiceBusy(error.message) from error
         if answer.status_code == 404:
             return Waiting()  # a fresh task is not found for some seconds; the total time-out ends an unknown one
         try:
@@ -130,24 +131,19 @@ class DuomiClient:
             BadImage: not http(s), or too large.
             NotDownloaded: cut off, or the host cannot be reached or says no.
         """
+        address = _address(self._base_url + "/", url)
         try:
-            address = urljoin(self._base_url + "/", url)
-            is_http = urlsplit(address).scheme in ("http", "https")
-        except ValueError:
-            is_http = False
-        if not is_http:
-            raise BadImage("the picture's address is not http(s)")
-        try:
-            with self._files.get(address, timeout=self._timeouts, stream=True) as answer:
-                if answer.status_code != 200:
-                    raise NotDownloaded(
-                        f"the picture's host answered HTTP {answer.status_code}", str(answer.status_code)
-                    )
-                return b"".join(_limited(answer, MAX_IMAGE_BYTES))
-        except requests.RequestException as error:
-            raise NotDownloaded(f"the picture could not be downloaded: {_reason(error)}") from error
-        except LocationParseError as error:
+            for _ in range(MAX_REDIRECTS + 1):
+                with self._files.get(address, timeout=self._timeouts, stream=True) as answer:
+                    if not answer.is_redirect:
+                        return _picture(answer)
+                    location = answer.headers["Location"].encode("latin-1").decode("utf-8", "replace")
+                address = _address(address, location)
+        except (LocationParseError, UnicodeError) as error:
             raise BadImage("the picture's address is none") from error
+        except _BROKEN as error:
+            raise NotDownloaded(f"the picture could not be downloaded: {_reason(error)}") from error
+        raise NotDownloaded(f"the picture's host redirects more than {MAX_REDIRECTS} times")
 
     def check_key(self) -> None:
         """Ask the service, free of charge, whether it takes the key.
@@ -157,18 +153,21 @@ class DuomiClient:
             ServiceBusy: it did not answer properly.
         """
         try:
-            answer = self._api.get(self._base_url + KEY_PROBE_PATH, timeout=self._timeouts, allow_redirects=False)
-        except requests.RequestException as error:
+            with self._api.get(self._base_url + KEY_PROBE_PATH, timeout=self._timeouts, stream=True) as answer:
+                status = answer.status_code
+        except _BROKEN as error:
             raise ServiceBusy(_reason(error)) from error
-        if answer.status_code in (401, 403):
-            raise AccountError("The service does not accept the key. Check DUOMI_API_KEY.", str(answer.status_code))
-        if answer.status_code not in (200, 400, 404, 422):
-            raise ServiceBusy(f"the service answered HTTP {answer.status_code}", str(answer.status_code))
+        if status in (401, 403):
+            raise AccountError("The service does not accept the key. Check DUOMI_API_KEY.", str(status))
+        if status not in (200, 400, 404, 422):
+            raise ServiceBusy(f"the service answered HTTP {status}", str(status))
 
     def _text(self, answer: requests.Response) -> str:
         """The body; a service that repeats the key in its words must not bring it into ledger and logs."""
-        text = b"".join(_limited(answer, MAX_ANSWER_BYTES)).decode("utf-8", "replace")
-        return text.replace(self._key, "***") if self._key else text
+        if 300 <= answer.status_code < 400:
+            raise ConfigurationError(f"the service redirects (HTTP {answer.status_code}); check DUOMI_BASE_URL")
+        text = b"".join(_limited(answer, MAX_ANSWER_BYTES)).decode("utf-8-sig", "replace")
+        return text.replace(self._key, "***") if len(self._key) >= _SHORTEST_SECRET else text
 
 
 class _Login(AuthBase):
@@ -186,12 +185,38 @@ class _Login(AuthBase):
 
 
 def _session(pool_size: int, login: _Login) -> requests.Session:
-    session = requests.Session()
-    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=pool_size)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
+    session = PatientSession(pool_size)
     session.auth = login
     return session
+
+
+def _address(base: str, url: str) -> str:
+    """An address that may be relative to another.
+
+    Raises:
+        BadImage: it is not http(s).
+    """
+    try:
+        address = urljoin(base, url)
+        is_http = urlsplit(address).scheme in ("http", "https")
+    except ValueError:
+        is_http = False
+    if not is_http:
+        raise BadImage("the picture's address is not http(s)")
+    return address
+
+
+def _picture(answer: requests.Response) -> bytes:
+    """The bytes of a download.
+
+    Raises:
+        BadImage: too many.
+        NotDownloaded: the host says no.
+    """
+    status = answer.status_code
+    if status != 200:
+        raise NotDownloaded(f"the picture's host answered HTTP {status}", str(status))
+    return b"".join(_limited(answer, MAX_IMAGE_BYTES))
 
 
 def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:
@@ -205,8 +230,6 @@ def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:
 
 
 def _body(answer: requests.Response, text: str, *, of_task: bool = False) -> dict[str, object]:
-    if 300 <= answer.status_code < 400:
-        raise ConfigurationError(f"the service redirects (HTTP {answer.status_code}); check DUOMI_BASE_URL")
     return parse_json(answer.status_code, text, _retry_after(answer), of_task=of_task)
 
 
@@ -225,15 +248,15 @@ def _retry_after(answer: requests.Response) -> float | None:
     return None if math.isnan(seconds) else min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
-def _sent(error: requests.RequestException) -> DuomiError:
+def _sent(error: Exception) -> DuomiError:
     """Whether a failed POST can have reached the service: only a connection that never stood surely did not."""
     never_connected = isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError) or (
         isinstance(error, requests.ConnectionError) and _caused_by(error, NewConnectionError)
     )
     if never_connected or isinstance(error, requests.exceptions.SSLError):
         return ServiceBusy(_reason(error))
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
-        return ConfigurationError(f"{_reason(error)}; check DUOMI_BASE_URL and DUOMI_API_KEY")
+    if isinstance(error, requests.exceptions.InvalidURL):
+        return ConfigurationError(f"{_reason(error)}; check DUOMI_BASE_URL")
     return Ambiguous(_reason(error))
 
 
@@ -241,11 +264,11 @@ def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
     return any(isinstance(getattr(arg, "reason", arg), kind) for arg in error.args)
 
 
-def _reason(error: requests.RequestException) -> str:
+def _reason(error: Exception) -> str:
     """What happened, in words without addresses (which may be signed) and without headers (which hold the key)."""
     if isinstance(error, requests.ConnectTimeout):
         return "no connection to the service in time; check the network, or raise DUOMI_TIMEOUT"
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout) or _caused_by(error, ReadTimeoutError):
         return "no answer in time; raise DUOMI_TIMEOUT if the service is just slow"
     if isinstance(error, requests.exceptions.SSLError):
         return "the secure connection failed; check DUOMI_BASE_URL and the machine's certificates"

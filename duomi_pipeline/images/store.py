@@ -10,6 +10,7 @@ import secrets
 import socket
 import threading
 import time
+import unicodedata
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -56,15 +57,16 @@ class ImageStore:
     def names(self, prefix: str, now: datetime, count: int) -> list[str]:
         """Free names for the pictures of one request: `{prefix}_{timestamp}.png`, with `_1`, `_2` for several.
 
-        A name is given once: prompts that share a prefix get different milliseconds.
+        A name is given once: prompts that share a prefix get different milliseconds, also where it differs by case.
         """
         with self._naming:
             while True:
                 utc = now.astimezone(UTC)
                 stem = f"{prefix}_{utc:%Y%m%d_%H%M%S}_{utc.microsecond // 1000:03d}"
                 names = [f"{stem}.png"] if count == 1 else [f"{stem}_{index}.png" for index in range(1, count + 1)]
-                if not any(name in self._given or (self.base / name).exists() for name in names):
-                    self._given.update(names)
+                marks = {_without_case(name) for name in names}
+                if self._given.isdisjoint(marks) and not any((self.base / name).exists() for name in names):
+                    self._given |= marks
                     return names
                 now += timedelta(milliseconds=1)
 
@@ -136,6 +138,11 @@ class ImageStore:
         return str(self.base / name)
 
 
+def _without_case(name: str) -> str:
+    """The same for names that are one file on a file system without case, or with one way to write an accent."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def _write_local(folder: str, name: str, data: bytes) -> None:
     temporary = os.path.join(folder, f"{_own_mark()}{secrets.token_hex(8)}.tmp")  # noqa: PTH118
     final = os.path.join(folder, name)  # noqa: PTH118
@@ -192,5 +199,5 @@ def _local_sizes(folder: str) -> dict[str, int]:
     try:
         with os.scandir(folder) as entries:
             return {e.name: e.stat().st_size for e in entries if e.name.endswith(".png") and e.is_file()}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}

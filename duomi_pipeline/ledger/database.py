@@ -31,6 +31,10 @@ class Database:
                 migrate(connection)
         except SQLAlchemyError as error:
             raise LedgerError(f"The ledger cannot be opened: {_words(error)}. Check DUOMI_LEDGER_URL.") from error
+        except ValueError:  # of a port that is no number; its text would show what stands there, a password maybe
+            raise LedgerError(
+                "The ledger cannot be opened: its URL has no usable form. Check DUOMI_LEDGER_URL."
+            ) from None
         except (OSError, ImportError) as error:
             raise LedgerError(f"The ledger cannot be opened: {error}. Check DUOMI_LEDGER_URL.") from error
         except NewerLedgerError as error:

@@ -1,4 +1,7 @@
-"""The folder of JSON prompt files that keep arriving. One bad file never stops the others."""
+"""The folder of JSON prompt files that keep arriving. One bad file never stops the others.
+
+Of a key that stands twice in a file the last one counts, as in all of Python's JSON.
+"""
 
 import json
 import os
@@ -8,9 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError, file_prompt_id, safe_prefix
+from duomi_pipeline.prompts.memory import FileMemory
+from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
+from duomi_pipeline.prompts.prompt import (
+    Problem,
+    Prompt,
+    Reading,
+    SourceError,
+    file_prompt_id,
+    safe_prefix,
+    text_problem,
+)
 from duomi_pipeline.settings import Parameters
 
 MAX_FILE_BYTES = 4_000_000
@@ -26,8 +37,13 @@ class _NotJsonError(_BadFileError):
     """The file is not JSON, perhaps only not yet."""
 
 
-def read_folder(folder: Path, now: float | None = None) -> Reading:
+def read_folder(folder: Path, now: float | None = None, memory: Path | None = None) -> Reading:
     """Read every `*.json` of a folder, in the order of their names; a missing folder holds no files.
+
+    Args:
+        folder: of the files.
+        now: seconds since 1970; to tell a file that is still being written.
+        memory: a file that keeps what was read, so that unchanged files are not read again.
 
     Raises:
         SourceError: the folder is there but cannot be listed.
@@ -35,21 +51,33 @@ def read_folder(folder: Path, now: float | None = None) -> Reading:
     prompts: dict[str, Prompt] = {}
     problems: list[Problem] = []
     present: set[str] = set()
-    for path in _json_files(folder):
-        prompt_id = file_prompt_id(path.stem)
-        try:
-            prompt = _read(path, prompt_id)
-        except (_BadFileError, OSError) as error:
-            present.add(prompt_id)
-            if not (isinstance(error, _NotJsonError) and _is_fresh(path, now or time.time())):
-                reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-                problems.append(Problem(_shown(path), reason))
-            continue
-        if prompt_id in prompts:
-            problems.append(Problem(_shown(path), f"has the same prompt id as {prompts[prompt_id].origin}; rename one"))
-            continue
-        prompts[prompt_id] = prompt
+    with FileMemory(folder, memory) as known:
+        for path in _json_files(folder):
+            try:
+                prompt = _known_or_read(path, known)
+            except (_BadFileError, OSError) as error:
+                present.add(file_prompt_id(path.stem))
+                if not (isinstance(error, _NotJsonError) and _is_fresh(path, now or time.time())):
+                    reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+                    problems.append(Problem(_shown(path), reason))
+                continue
+            if twin := prompts.get(prompt.id):
+                problems.append(Problem(_shown(path), f"has the same prompt id as {twin.origin}; rename one"))
+                continue
+            prompts[prompt.id] = prompt
     return Reading(tuple(prompts.values()), tuple(problems), frozenset(present))
+
+
+def _known_or_read(path: Path, known: FileMemory) -> Prompt:
+    try:
+        seen = path.stat()
+    except OSError as error:  # a link that leads nowhere, or in circles
+        raise _BadFileError("not a file") from error
+    prompt = known.recall(seen, path.name)
+    if prompt is None:
+        prompt = _read(path, file_prompt_id(path.stem))
+        known.keep(seen, path.name, prompt)
+    return prompt
 
 
 def _json_files(folder: Path) -> Iterator[Path]:
@@ -67,12 +95,8 @@ def _read(path: Path, prompt_id: str) -> Prompt:
     text = content.get("image_prompt")
     if text is None:
         raise _BadFileError('no "image_prompt"')
-    if not isinstance(text, str):
-        raise _BadFileError(f'"image_prompt" is not text but {type(text).__name__}')
-    if not text.strip():
-        raise _BadFileError('"image_prompt" is empty')
-    if re.search("[\ud800-\udfff]", text):
-        raise _BadFileError('"image_prompt" holds half a character (a lone surrogate)')
+    if problem := text_problem(text):
+        raise _BadFileError(f'"image_prompt" {problem}')
     single = _SINGLE_PROMPT.fullmatch(path.stem)
     return Prompt(
         id=prompt_id,
@@ -104,16 +128,16 @@ def _content(path: Path) -> dict[str, Any]:
 
 def _overrides(content: dict[str, Any]) -> Parameters:
     """Parameters for this prompt alone: `"generation"`, and `"negative_prompt"` beside it."""
-    generation = content.get("generation") or {}
-    if not isinstance(generation, dict):
+    generation, negative = content.get("generation"), content.get("negative_prompt")
+    if not isinstance(generation, dict | None):
         raise _BadFileError('"generation" is not an object')
-    negative = {"negative_prompt": content["negative_prompt"]} if content.get("negative_prompt") else {}
+    said = {**(generation or {})}
+    if negative not in (None, ""):
+        said["negative_prompt"] = negative
     try:
-        return Parameters.model_validate({**generation, **negative}, strict=False)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"][:1])
-        raise _BadFileError(f"{name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}") from error
+        return checked_parameters(said)
+    except BadParametersError as error:
+        raise _BadFileError(str(error)) from error
 
 
 def _shown(path: Path) -> str:

@@ -6,7 +6,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
-from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError, safe_prefix
+from duomi_pipeline.prompts.prompt import (
+    MAX_ID_LENGTH,
+    Problem,
+    Prompt,
+    Reading,
+    SourceError,
+    safe_name,
+    safe_prefix,
+    text_problem,
+)
+from duomi_pipeline.text import one_line
 
 COLUMNS = ("id", "image_id", "image_prompt", "original_filename", "descriptive_name")
 LOCK_WAIT = 30.0  # seconds to wait for a writer that holds the database
@@ -33,35 +43,39 @@ def fetch_rows(database: Path, lock_wait: float = LOCK_WAIT) -> list[Row]:
             db.text_factory = lambda raw: raw.decode("utf-8", "replace")
             return db.execute(_QUERY).fetchall()
     except sqlite3.Error as error:
-        raise SourceError(f"{database}: {_advice(str(error), lock_wait)}") from error
+        raise SourceError(f"{database}: {_advice(one_line(str(error)), lock_wait)}") from error
+    except UnicodeDecodeError as error:  # even SQLite's own words, where they quote a damaged schema
+        raise SourceError(f"{database}: the database is damaged ({error.reason})") from error
 
 
 def table_prompts(rows: Sequence[Row], names: Literal["id", "descriptive"] = "id") -> Reading:
     """Turn rows into prompts; a row without a usable prompt becomes a problem and stops nothing."""
-    prompts: list[Prompt] = []
+    prompts: dict[str, Prompt] = {}
     problems: list[Problem] = []
     for row in rows:
         found = _prompt(row, names)
-        if isinstance(found, Prompt):
-            prompts.append(found)
-        else:
+        if isinstance(found, Problem):
             problems.append(found)
-    return Reading(tuple(prompts), tuple(problems))
+        elif found.id in prompts:
+            problems.append(Problem(found.origin, "an earlier row has the same id"))
+        else:
+            prompts[found.id] = found
+    return Reading(tuple(prompts.values()), tuple(problems))
 
 
 def _prompt(row: Row, names: str) -> Prompt | Problem:
     row_id, image_id, text, _, descriptive_name = row
     origin = f"prompts.id={row_id}"
+    if not isinstance(row_id, int | str) or row_id == "":
+        return Problem(origin, f"its id is no number and no text but {type(row_id).__name__}")
     if text is None:
         return Problem(origin, "image_prompt is NULL")
-    if not isinstance(text, str):
-        return Problem(origin, f"image_prompt is not text but {type(text).__name__}")
-    if not text.strip():
-        return Problem(origin, "image_prompt is empty")
+    if problem := text_problem(text):
+        return Problem(origin, f"image_prompt {problem}")
     name = descriptive_name.strip() if isinstance(descriptive_name, str) else ""
     return Prompt(
-        id=f"db_{row_id}",
-        text=text,
+        id=f"db_{safe_name(str(row_id), MAX_ID_LENGTH - len('db_'))}",
+        text=str(text),
         source="database",
         origin=origin,
         file_prefix=safe_prefix(f"db_{name if name and names == 'descriptive' else row_id}"),

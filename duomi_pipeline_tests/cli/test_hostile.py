@@ -8,7 +8,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
+from duomi_pipeline.cli import cli
 from duomi_pipeline.definitions import build_defs
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
@@ -120,8 +122,11 @@ def test_the_ui_names_them_and_the_sensor_goes_on(home: Path, service: SandboxSe
 
 @pytest.mark.usefixtures("told")
 @pytest.mark.parametrize("command", ["plan", "status", "doctor", "manifest"])
-def test_no_command_shows_a_name_that_a_terminal_obeys(home: Path, command: str) -> None:
+def test_no_command_shows_a_name_that_a_terminal_obeys(
+    home: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("DUOMI_HOME", str(home))
     (home / "out/generated_images/foreign \x1b[2J.png").write_bytes(b"no picture")
-    run = duomi(home, command)
+    run = CliRunner().invoke(cli, [command])
     assert (run.stdout + run.stderr).replace("\n", "").isprintable()
     assert run.stderr.count("Left out: ") >= BAD

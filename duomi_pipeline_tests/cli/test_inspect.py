@@ -139,5 +139,4 @@ def test_information_that_only_looks_like_ours_harms_nothing(ours: Path, tmp_pat
     for options in ([], ["--json"]):
         run = duomi(tmp_path, "inspect", *options, *(f"{number}.png" for number in range(len(odd))))
         assert (run.returncode, run.stderr) == (0, "")
-    kinds = [bool(entry["generation"]) for entry in json.loads(run.stdout)["files"]]
-    assert kinds == [True, True, False, False, False]
+    assert not any(entry["generation"] for entry in json.loads(run.stdout)["files"])

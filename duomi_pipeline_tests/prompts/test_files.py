@@ -84,7 +84,7 @@ UNUSABLE: dict[str, tuple[object, str]] = {
     "object": ({"image_prompt": {"text": "a"}}, "not text but dict"),
     "blank": ({"image_prompt": " \n"}, "empty"),
     "generation": ({**GOOD, "generation": [1]}, '"generation" is not an object'),
-    "unknown": ({**GOOD, "generation": {"stepz": 3}}, "stepz=3"),
+    "unknown": ({**GOOD, "generation": {"stepz": 3}}, 'there is no parameter "stepz"'),
     "steps": ({**GOOD, "generation": {"num_inference_steps": 0}}, "num_inference_steps=0"),
     "wrong_type": ({**GOOD, "generation": {"num_inference_steps": "many"}}, "num_inference_steps='many'"),
     "size": ({**GOOD, "generation": {"image_size": "huge"}}, "image_size='huge'"),
