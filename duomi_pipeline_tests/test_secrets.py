@@ -109,7 +109,7 @@ def titles_until_its_end(run: subprocess.Popen[bytes]) -> str:
                 seen += "".join((proc / pid / "cmdline").read_text() for pid in pids)
             except OSError:  # it has ended, or this system has no /proc
                 continue
-        time.sleep(0.02)
+        time.sleep(0.1)
     return seen
 
 

@@ -4,13 +4,16 @@ What runs in the fork is what the installed script runs, with its own arguments,
 tests of many commands; those of signals, terminals and start-up use `cli.duomi`, the installed script itself.
 """
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import select
 import socket
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -52,6 +55,18 @@ class Quick:
         line, env = command(home, *arguments, **environment)
         line[0] = str(self._shims / "duomi")
         return subprocess.run(line, env=env, cwd=home, capture_output=True, text=True, timeout=90, check=False)
+
+
+def duomi(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a `duomi` to its end, as `cli.duomi` does; all tests of a process share one server."""
+    return _shared().duomi(home, *arguments, **environment)
+
+
+@functools.cache
+def _shared() -> Quick:
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(quick_commands(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
 
 
 @contextlib.contextmanager

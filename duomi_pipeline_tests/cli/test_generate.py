@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, duomi, pictures, write_prompts
+from duomi_pipeline_tests.cli import command, pictures, write_prompts
+from duomi_pipeline_tests.cli.quick import duomi
 
 
 def test_missing_prompts_become_pictures_and_a_second_run_sends_nothing(home: Path, sandbox: SandboxServer) -> None:

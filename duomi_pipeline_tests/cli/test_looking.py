@@ -8,7 +8,8 @@ import pandas as pd
 import requests
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, duomi, write_prompts
+from duomi_pipeline_tests.cli import command, write_prompts
+from duomi_pipeline_tests.cli.quick import duomi
 
 
 def test_plan_says_what_would_be_sent_and_what_it_costs(home: Path, sandbox: SandboxServer) -> None:

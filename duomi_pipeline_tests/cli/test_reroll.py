@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import duomi, pictures
+from duomi_pipeline_tests.cli import pictures
+from duomi_pipeline_tests.cli.quick import duomi
 
 
 def marks(home: Path, rejects: object, shown: dict[str, str] | None = None) -> str:
