@@ -6,6 +6,7 @@ A cache, in memory and in a SQLite file beside the results; deleting it costs on
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ CREATE TABLE IF NOT EXISTS prompt_files_v1 (
 ) WITHOUT ROWID
 """
 _COLUMNS = "name, changed, bytes, id, text, source, origin, file_prefix, overrides"
+_HALF = re.compile("[\ud800-\udfff]")  # in names whose bytes are no UTF-8: no database takes them
 _seen: dict[str, dict[str, "_Known"]] = {}  # by folder and name, as long as the process lives
 
 
@@ -70,7 +72,7 @@ class FileMemory:
 
     def keep(self, entry: os.stat_result, name: str, prompt: Prompt) -> None:
         """Remember what was read from a file that looked like this before it was read."""
-        if time.time() - entry.st_mtime > _SETTLED:
+        if time.time() - entry.st_mtime > _SETTLED and not _HALF.search(name):
             self._found[name] = _Known(entry.st_mtime_ns, entry.st_size, prompt)
 
     def _stored(self) -> Iterator[tuple[str, _Known]]:

@@ -70,3 +70,11 @@ def test_a_memory_that_cannot_be_used_costs_nothing_but_time(folder: Path) -> No
     (folder.parent / "out" / "known.db").unlink()
     (folder.parent / "out" / "known.db").mkdir()
     assert look(folder) == first
+
+
+def test_a_name_that_is_no_text_keeps_no_other_file_from_being_remembered(folder: Path) -> None:
+    write(folder / "a.json", "a boat")
+    write(folder / os.fsdecode(b"\xff.json"), "a fox")
+    first = look(folder)
+    unreadable(folder / "a.json")
+    assert (look(folder), len(first)) == (first, 2)
