@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from duomi_pipeline.assets.generated_images import RECEIPT
 from duomi_pipeline.engine import Session
-from duomi_pipeline.engine.receipt import Receipt, one_line
+from duomi_pipeline.engine.receipt import Receipt
 from duomi_pipeline.jobs import generate_missing_images, regenerate_images
 from duomi_pipeline.partition_runs import IMAGES_KEY, RUN_TAG, ledger_run
+from duomi_pipeline.text import one_line
 
 MAX_TEXT = 3_000  # characters; more is refused in some places where Slack shows a text
 _NAMED = 10  # failures in a message

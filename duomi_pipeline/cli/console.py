@@ -9,6 +9,7 @@ import click
 
 from duomi_pipeline.cli.terminal import safe
 from duomi_pipeline.engine import State
+from duomi_pipeline.engine.receipt import amount
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Problem
 
@@ -41,11 +42,6 @@ def warn_of(problems: Sequence[Problem]) -> None:
 def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:
     """Rows and files that give no prompt, for `--json`."""
     return [{"origin": problem.origin, "reason": problem.reason} for problem in problems]
-
-
-def amount(price: float | None, currency: str) -> str:
-    """Money in words; an unknown price is unknown, never 0."""
-    return "unknown (set DUOMI_PRICE_PER_IMAGE)" if price is None else f"{price:.2f} {currency}"
 
 
 def money_lines(money: Money, currency: str) -> list[str]:

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import click
 from pydantic import ValidationError
 
-from duomi_pipeline.cli.console import amount, json_option, print_json, problems_json, warn_of
+from duomi_pipeline.cli.console import json_option, print_json, problems_json, warn_of
 from duomi_pipeline.cli.report import Report
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.mending import lost_ledger
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
+from duomi_pipeline.engine.receipt import amount
 from duomi_pipeline.engine.reroll import MarksError, Reroll, plan_reroll, read_rejects
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.prompts.overrides import record_seeds

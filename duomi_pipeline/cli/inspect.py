@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import amount, json_option
+from duomi_pipeline.cli.console import json_option
+from duomi_pipeline.engine.receipt import amount
 from duomi_pipeline.images import PictureInfo, read_info
 from duomi_pipeline.images.chunks import SIGNATURE, BrokenPngError, png_size, walk
 from duomi_pipeline.images.disclosure import XMP_KEY, Disclosure, read_disclosure

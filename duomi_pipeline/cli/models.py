@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import amount, json_option, print_json
+from duomi_pipeline.cli.console import json_option, print_json
 from duomi_pipeline.cli.terminal import safe
 from duomi_pipeline.duomi import DuomiError, ImageRequest, build_request
 from duomi_pipeline.duomi.errors import AccountError
@@ -17,6 +17,7 @@ from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.mending import lost_ledger
 from duomi_pipeline.engine.plan import PlannedPrompt, requests_to_buy
 from duomi_pipeline.engine.probe import ONE_TRY, Probe, ask, probe_prompt
+from duomi_pipeline.engine.receipt import amount
 from duomi_pipeline.engine.session import open_client
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.settings import Parameters, Settings

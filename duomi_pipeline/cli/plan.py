@@ -2,9 +2,10 @@
 
 import click
 
-from duomi_pipeline.cli.console import STATE_WORDS, amount, json_option, print_json, problems_json, warn_of
+from duomi_pipeline.cli.console import STATE_WORDS, json_option, print_json, problems_json, warn_of
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
+from duomi_pipeline.engine.receipt import amount
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from duomi_pipeline.engine.receipt import one_line
+from duomi_pipeline.text import one_line
 
 LOG_FILE = "duomi_image_generation.log"
 _LOGGER = logging.getLogger("duomi_pipeline")

@@ -3,7 +3,6 @@
 Writing it down is `runlog`'s; what only a terminal shows is the command line's.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter
 from duomi_pipeline.engine.advice import after_class, after_stop
 from duomi_pipeline.engine.outcome import Outcome
 from duomi_pipeline.settings import SANDBOX
+from duomi_pipeline.text import one_line
 
 MAX_REASON = 400  # characters of one reason in a text
 _NAMED = 20  # failures in a text; the results file has all
@@ -145,9 +145,9 @@ class Receipt:
         """What the run cost; nothing of a sandbox, which is free."""
         if self.service == SANDBOX:
             return []
-        lines = [f"Cost: {_amount(self.spent, self.currency)}"]
+        lines = [f"Cost: {amount(self.spent, self.currency)}"]
         if self.maybe_billed:
-            most = _amount(self.maybe_spent, self.currency)
+            most = amount(self.maybe_spent, self.currency)
             lines.append(f"May have been billed twice: {self.maybe_billed} (at most {most})")
         return lines
 
@@ -165,17 +165,6 @@ def by_class(failures: Sequence[FailedPrompt]) -> dict[str, int]:
     return dict(Counter(failure.error_class for failure in failures))
 
 
-def one_line(text: str, limit: int | None = None) -> str:
-    """Outside text as one line that no terminal or log reader takes for more than text.
-
-    Args:
-        text: as somebody wrote it.
-        limit: characters at most.
-    """
-    flat = re.sub(r"\s+", " ", text)
-    short = flat if limit is None or len(flat) <= limit else f"{flat[: limit - 1]}…"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
-
-
-def _amount(price: float | None, currency: str) -> str:
+def amount(price: float | None, currency: str) -> str:
+    """Money in words; an unknown price is unknown, never 0."""
     return "unknown (set DUOMI_PRICE_PER_IMAGE)" if price is None else f"{price:.2f} {currency}"
