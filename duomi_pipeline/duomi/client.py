@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Literal, Self
+from typing import IO, Literal, Self
 from urllib.parse import quote, urljoin, urlsplit
 
 import requests
@@ -124,10 +124,11 @@ class DuomiClient:
         except (NotUnderstood, ConfigurationError, BadImage) as error:
             raise ServiceBusy(error.message, error.code) from error
 
-    def download(self, url: str) -> bytes:
-        """The bytes behind a picture's address, which may be relative to the service.
+    def download(self, url: str, into: IO[bytes]) -> None:
+        """Write the bytes behind a picture's address, which may be relative to the service, into an open file.
 
         Raises:
+            OSError: the file takes no more.
             BadImage: not http(s), or too large.
             NotDownloaded: cut off, or the host cannot be reached or says no.
         """
@@ -136,7 +137,8 @@ class DuomiClient:
             for _ in range(MAX_REDIRECTS + 1):
                 with self._files.get(address, timeout=self._timeouts, stream=True) as answer:
                     if not answer.is_redirect:
-                        return _picture(answer)
+                        _save_picture(answer, into)
+                        return
                     location = answer.headers["Location"].encode("latin-1").decode("utf-8", "replace")
                 address = _address(address, location)
         except (LocationParseError, UnicodeError) as error:
@@ -206,8 +208,8 @@ def _address(base: str, url: str) -> str:
     return address
 
 
-def _picture(answer: requests.Response) -> bytes:
-    """The bytes of a download.
+def _save_picture(answer: requests.Response, into: IO[bytes]) -> None:
+    """Write a download's bytes piece by piece: many pictures come at a time, and may be large.
 
     Raises:
         BadImage: too many.
@@ -216,7 +218,8 @@ def _picture(answer: requests.Response) -> bytes:
     status = answer.status_code
     if status != 200:
         raise NotDownloaded(f"the picture's host answered HTTP {status}", str(status))
-    return b"".join(_limited(answer, MAX_IMAGE_BYTES))
+    for piece in _limited(answer, MAX_IMAGE_BYTES):
+        into.write(piece)
 
 
 def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:

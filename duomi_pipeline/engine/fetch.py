@@ -3,32 +3,38 @@
 Buying the answer is `buy`'s, keeping its pictures is `saving`'s.
 """
 
-import os
-import threading
+import io
+import tempfile
 import time
 from collections.abc import Collection
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import IO
 
 from duomi_pipeline.duomi import DuomiClient, ImageRequest
 from duomi_pipeline.duomi.answers import Image, Pictures, Waiting
 from duomi_pipeline.duomi.errors import BadImage, DuomiError, NotDownloaded
 from duomi_pipeline.engine.insist import insist
-from duomi_pipeline.images import NotAPictureError, Png, to_png
+from duomi_pipeline.images import NotAPictureError, Png, StoreError, to_png
 from duomi_pipeline.ledger import Ledger, Purchase
+from duomi_pipeline.settings import Size
 
 DOWNLOADS = 4  # tries at an address before its picture counts as bad
 DOWNLOAD_WAIT = 0.5  # seconds before the second try, then doubling
 URL_LIFETIME = 3600.0  # seconds; after that an address is taken for dead
-# A decoded picture takes megabytes: more at a time than there are cores would only fill the memory.
-_DECODERS = threading.BoundedSemaphore(os.cpu_count() or 2)
 
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Fetches the pictures of one run; called from many threads."""
+    """Fetches the pictures of one run; called from many threads.
+
+    Pictures wait on disk for one of few decoders: whole and decoded ones take megabytes, and what a thread has once
+    used, the C library keeps for it.
+    """
 
     client: DuomiClient
     ledger: Ledger
+    decoders: Executor
 
     def note(self, purchase: Purchase, post: int | None, answer: Pictures) -> None:
         """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is."""
@@ -98,23 +104,35 @@ class Fetcher:
         """A whole picture of the delivery size: from the answer's bytes, else from its address, tried a few times."""
         if image.data is not None:
             try:
-                return _checked(image.data, request)
+                return self._decoded(io.BytesIO(image.data), request)
             except BadImage:
                 if image.url is None:
                     raise
         wait = DOWNLOAD_WAIT
         for _ in range(DOWNLOADS - 1):
             try:
-                return _checked(self.client.download(image.url or ""), request)
+                return self._downloaded(image.url or "", request)
             except BadImage:
                 time.sleep(wait)
                 wait *= 2
-        return _checked(self.client.download(image.url or ""), request)
+        return self._downloaded(image.url or "", request)
+
+    def _downloaded(self, url: str, request: ImageRequest) -> Png:
+        try:
+            with tempfile.TemporaryFile() as file:
+                self.client.download(url, file)
+                return self._decoded(file, request)
+        except OSError as error:
+            place = tempfile.gettempdir()
+            raise StoreError(f"No picture can be downloaded to {place}: {error.strerror}; make room there") from error
+
+    def _decoded(self, file: IO[bytes], request: ImageRequest) -> Png:
+        try:
+            return self.decoders.submit(_read, file, request.delivery_size).result()
+        except NotAPictureError as error:
+            raise BadImage(str(error)) from error
 
 
-def _checked(data: bytes, request: ImageRequest) -> Png:
-    try:
-        with _DECODERS:
-            return to_png(data, request.delivery_size)
-    except NotAPictureError as error:
-        raise BadImage(str(error)) from error
+def _read(file: IO[bytes], delivery: Size) -> Png:
+    file.seek(0)
+    return to_png(file.read(), delivery)

@@ -110,10 +110,11 @@ def with_texts(png: bytes, texts: Mapping[str, str], plain: Container[str] = ())
         texts: by key.
         plain: keys that become tEXt where their text is ASCII: some readers know no other kind.
     """
+    view = memoryview(png)
     header, *others = walk(png)
-    kept = [png[chunk.start : chunk.end] for chunk in others if _text_key(chunk) not in texts]
+    kept = [view[chunk.start : chunk.end] for chunk in others if _text_key(chunk) not in texts]
     inserted = [_text_chunk(key, text, key in plain) for key, text in texts.items()]
-    return b"".join([png[: header.end], *inserted, *kept])
+    return b"".join([view[: header.end], *inserted, *kept])
 
 
 def _text_key(chunk: Chunk) -> str | None:

@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, func, select, update
 
-from duomi_pipeline.ledger import liveness, reading
+from duomi_pipeline.ledger import liveness, reading, statements
 from duomi_pipeline.ledger.database import Database, LedgerError
 from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace
 from duomi_pipeline.ledger.reading import LedgerReader
 from duomi_pipeline.ledger.records import Purchase, Selection, record_values
-from duomi_pipeline.ledger.schema import OPEN_STATES, pictures, posts, purchases, runs, selections
+from duomi_pipeline.ledger.schema import OPEN_STATES, posts, purchases, runs
 
 Billing = Literal["billed", "free", "ambiguous"]
 
@@ -98,15 +96,15 @@ class Ledger(LedgerReader):
             if latest and (latest.state == "saved" or used_up) and latest.id != replaces:
                 return latest
             values = {"request_key": request_key, "request": request, "state": "planned", "run_id": run_id}
-            inserted = connection.execute(insert(purchases).values(**values, created_at=now, updated_at=now))
+            inserted = connection.execute(statements.ADD_PURCHASE, {**values, "created_at": now, "updated_at": now})
             return Purchase(_id(inserted.inserted_primary_key), request_key, request, "planned", now, now, run_id)
 
     def _take_over(self, connection: Connection, chain: Purchase, run_id: str, now: float) -> Purchase:
         changes: dict[str, Any] = {"run_id": run_id, "updated_at": now}
         if chain.state == "submitting":
             changes["state"] = "ambiguous"
-            lost = (posts.c.purchase_id == chain.id) & (posts.c.billing == "sent")
-            connection.execute(update(posts).where(lost).values(billing="ambiguous"))
+            lost = {"of_purchase": chain.id, "of_billing": "sent", "billing": "ambiguous"}
+            connection.execute(statements.SETTLE_ALL, lost)
         connection.execute(update(purchases).where(purchases.c.id == chain.id).values(**changes))
         return reading.purchase(connection, chain.id)
 
@@ -124,10 +122,8 @@ class Ledger(LedgerReader):
             check_pace(connection, limits, now)
             self._change(connection, purchase, state="submitting")
             row = {"purchase_id": purchase.id, "run_id": run_id, "sent_at": now, "pictures": pictures_asked}
-            result = connection.execute(
-                insert(posts).values(**row, price=price, currency=limits.currency, billing="sent")
-            )
-            return _id(result.inserted_primary_key)
+            bill = {"price": price, "currency": limits.currency, "billing": "sent"}
+            return _id(connection.execute(statements.ADD_POST, {**row, **bill}).inserted_primary_key)
 
     def accepted(self, purchase: Purchase, post_id: int, task_id: str) -> None:
         """The service took a task: billed, and never to be submitted again."""
@@ -182,38 +178,30 @@ class Ledger(LedgerReader):
                 retry_at=retry_at,
             )
             if state == "failed":  # an answer came, but its pictures were broken: billed all the same
-                on_the_wire = (posts.c.purchase_id == purchase.id) & (posts.c.billing == "sent")
-                connection.execute(update(posts).where(on_the_wire).values(billing="billed", answered_at=time.time()))
+                _settle_sent(connection, purchase.id)
 
     def saved(self, purchase: Purchase, selection: Selection) -> None:
         """Its files are on disk: record them, and make them their prompt's current pictures, in one step."""
         with self.database.write() as connection:
             if purchase.state != "saved":  # a copy of what is saved changes nothing of the purchase
                 self._change(connection, purchase, state="saved", seed=purchase.seed, error_class=None, retry_at=None)
-            on_the_wire = (posts.c.purchase_id == purchase.id) & (posts.c.billing == "sent")
-            connection.execute(update(posts).where(on_the_wire).values(billing="billed", answered_at=time.time()))
+            _settle_sent(connection, purchase.id)
             if purchase.state == "ambiguous" and any(file.origin == "adopted" for file in selection.files):
                 _answer_found(connection, purchase.id)
-            mine = (pictures.c.purchase_id == purchase.id) & (pictures.c.prompt_id == selection.prompt_id)
-            connection.execute(delete(pictures).where(mine))  # of files that are gone and are replaced by these
-            connection.execute(insert(pictures), [record_values(file) for file in selection.files])
-            self._select(connection, selection)
+            mine = {"of_purchase": purchase.id, "of_prompt": selection.prompt_id}
+            connection.execute(statements.FORGET_PICTURES, mine)  # of files that are gone and are replaced by these
+            connection.execute(statements.ADD_PICTURES, [record_values(file) for file in selection.files])
+            _select(connection, selection)
 
     def select(self, selection: Selection) -> None:
         """Make files that are recorded already their prompt's current pictures again."""
         with self.database.write() as connection:
-            self._select(connection, selection)
-
-    def _select(self, connection: Connection, selection: Selection) -> None:
-        values = {name: value for name, value in record_values(selection).items() if name != "files"}
-        dialect_insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
-        statement = dialect_insert(selections).values(**values)
-        connection.execute(statement.on_conflict_do_update(index_elements=["prompt_id"], set_=values))
+            _select(connection, selection)
 
     def _change(self, connection: Connection, purchase: Purchase, **values: Any) -> None:
         """Write a step of a chain, as long as it is still this run's: a run that was taken for dead writes no more."""
-        mine = (purchases.c.id == purchase.id) & (purchases.c.run_id == purchase.run_id)
-        result = connection.execute(update(purchases).where(mine).values(updated_at=time.time(), **values))
+        mine = {"of_purchase": purchase.id, "of_run": purchase.run_id}
+        result = connection.execute(statements.STEP, {**mine, "updated_at": time.time(), **values})
         if not result.rowcount:
             raise LedgerError("Another run has taken this request over; this run was taken for dead.")
 
@@ -225,8 +213,21 @@ def _answer_found(connection: Connection, purchase_id: int) -> None:
     connection.execute(update(posts).where(posts.c.id == last).values(billing="billed", answered_at=time.time()))
 
 
+def _select(connection: Connection, selection: Selection) -> None:
+    values = {name: value for name, value in record_values(selection).items() if name != "files"}
+    if not connection.execute(statements.SELECT_INSTEAD, {"of_prompt": selection.prompt_id, **values}).rowcount:
+        connection.execute(statements.SELECT, values)
+
+
 def _settle(connection: Connection, post_id: int, billing: Billing) -> None:
-    connection.execute(update(posts).where(posts.c.id == post_id).values(billing=billing, answered_at=time.time()))
+    values = {"of_post": post_id, "billing": billing, "answered_at": time.time()}
+    connection.execute(statements.SETTLE, values)
+
+
+def _settle_sent(connection: Connection, purchase_id: int) -> None:
+    """What is on the wire of a chain has been answered."""
+    values = {"of_purchase": purchase_id, "of_billing": "sent", "billing": "billed", "answered_at": time.time()}
+    connection.execute(statements.SETTLE_ALL, values)
 
 
 def _id(primary_key: Any) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from duomi_pipeline.ledger.schema import NOT_BILLED, posts
 
@@ -47,40 +47,27 @@ def _day_start(now: float) -> float:
     return datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
 
 
-def _total(column: Any, *conditions: Any) -> Select[Any]:
-    return select(func.coalesce(func.sum(column), 0)).where(posts.c.billing != NOT_BILLED, *conditions)
+def _total(column: Any, condition: Any) -> Select[Any]:
+    return select(func.coalesce(func.sum(column), 0)).where(posts.c.billing != NOT_BILLED, condition)
+
+
+_IMAGES_OF_RUN = _total(posts.c.pictures, posts.c.run_id == bindparam("run_id"))
+_SPEND_OF_RUN = _total(posts.c.price, posts.c.run_id == bindparam("run_id"))
+_SPEND_OF_DAY = _total(posts.c.price, posts.c.sent_at >= bindparam("day_start"))
 
 
 def check_caps(connection: Connection, run_id: str, asked: int, price: float, limits: Limits, now: float) -> None:
     """Raise `LimitReached` where this POST would pass a cap; open and lost POSTs count as spent."""
-    this_run, today = posts.c.run_id == run_id, posts.c.sent_at >= _day_start(now)
+    of: dict[str, Any] = {"run_id": run_id, "day_start": _day_start(now)}
     caps = [
-        (
-            "DUOMI_MAX_IMAGES_PER_RUN",
-            limits.images_per_run,
-            asked,
-            _total(posts.c.pictures, this_run),
-            "images",
-        ),
-        (
-            "DUOMI_MAX_SPEND_PER_RUN",
-            limits.spend_per_run,
-            price,
-            _total(posts.c.price, this_run),
-            limits.currency,
-        ),
-        (
-            "DUOMI_MAX_SPEND_PER_DAY",
-            limits.spend_per_day,
-            price,
-            _total(posts.c.price, today),
-            limits.currency,
-        ),
+        ("DUOMI_MAX_IMAGES_PER_RUN", limits.images_per_run, asked, _IMAGES_OF_RUN, "images"),
+        ("DUOMI_MAX_SPEND_PER_RUN", limits.spend_per_run, price, _SPEND_OF_RUN, limits.currency),
+        ("DUOMI_MAX_SPEND_PER_DAY", limits.spend_per_day, price, _SPEND_OF_DAY, limits.currency),
     ]
     for setting, cap, more, total, unit in caps:
         if cap is None:
             continue
-        used = connection.execute(total).scalar_one()
+        used = connection.execute(total, of).scalar_one()
         if used + more > cap + 1e-9:
             raise LimitReached(f"{setting}={cap:g} is reached ({used:g} {unit} used); raise it to go on")
 

@@ -1,5 +1,6 @@
 """The client over real HTTP: the sandbox for the contract, a scripted server for what no good service does."""
 
+import io
 import json
 import socket
 import time
@@ -60,6 +61,12 @@ def request(protocol: str = "siliconflow", text: str = "a lighthouse") -> ImageR
     return build_request(settings, "json_a", text, settings.parameters)
 
 
+def downloaded(opened: DuomiClient, url: str) -> bytes:
+    file = io.BytesIO()
+    opened.download(url, file)
+    return file.getvalue()
+
+
 def error_of(url: str, protocol: str = "siliconflow", text: str = "a lighthouse", **options: Any) -> DuomiError:
     """The error of a submission, checked to tell neither key nor address."""
     with client(url, **options) as opened, pytest.raises(DuomiError) as caught:
@@ -81,7 +88,7 @@ def test_synchronous_protocols_give_pictures(sandbox: SandboxServer, protocol: s
         answer = opened.submit(request(protocol))
         assert isinstance(answer, Pictures)
         (image,) = answer.images
-        data = image.data or opened.download(image.url or "")
+        data = image.data or downloaded(opened, image.url or "")
     assert to_png(data, Size(72, 128)).received_size == Size(72, 128)
     assert sandbox.books.posts()[0].protocol == protocol
 
@@ -97,7 +104,7 @@ def test_asynchronous_protocols_give_a_task_and_the_task_pictures(sandbox: Sandb
         sandbox.change_faults(task_seconds=0)
         found = opened.poll(asked, task.id)
         assert isinstance(found, Pictures)
-        assert opened.download(found.images[0].url or "").startswith(b"\x89PNG")
+        assert downloaded(opened, found.images[0].url or "").startswith(b"\x89PNG")
     assert [(p.protocol, p.billed) for p in sandbox.books.posts()] == [(protocol, 1)]
 
 
@@ -173,7 +180,7 @@ def test_a_login_of_the_users_netrc_replaces_neither_key_nor_its_absence(
             opened.submit(request("duomi_async"))
             opened.poll(request("duomi_async"), "t")
             opened.check_key()
-            opened.download("/a.png")
+            downloaded(opened, "/a.png")
         with client(service.url, key=None) as opened:
             opened.submit(request("duomi_async"))
         sent = [got.headers.get("Authorization") for got in service.asked]
@@ -348,8 +355,8 @@ def test_a_protocol_without_tasks_is_not_polled() -> None:
 def test_the_key_is_not_sent_to_the_pictures_host_not_even_to_the_same_one() -> None:
     with ScriptedService(Answer(PICTURE)) as files, ScriptedService(Answer(PICTURE)) as service:
         with client(service.url) as opened:
-            assert opened.download(files.url + "/a.png?signature=s") == PICTURE
-            assert opened.download("/b.png") == PICTURE
+            assert downloaded(opened, files.url + "/a.png?signature=s") == PICTURE
+            assert downloaded(opened, "/b.png") == PICTURE
         assert (files.asked[0].path, service.asked[0].path) == ("/a.png?signature=s", "/b.png")
         assert all("Authorization" not in got.headers for got in [*files.asked, *service.asked])
         assert KEY not in str([files.asked, service.asked])
@@ -358,7 +365,7 @@ def test_the_key_is_not_sent_to_the_pictures_host_not_even_to_the_same_one() -> 
 @pytest.mark.parametrize("url", ["/files/a.png", "files/a.png", "//{host}/files/a.png", "http://{host}/files/a.png"])
 def test_addresses_are_relative_to_the_service(url: str) -> None:
     with ScriptedService(Answer(PICTURE)) as service, client(service.url) as opened:
-        assert opened.download(url.format(host=service.url.removeprefix("http://"))) == PICTURE
+        assert downloaded(opened, url.format(host=service.url.removeprefix("http://"))) == PICTURE
         assert service.asked[0].path == "/files/a.png"
 
 
@@ -366,7 +373,7 @@ def test_a_redirected_picture_is_followed_without_the_key() -> None:
     with ScriptedService(Answer(PICTURE)) as files:
         moved = Answer("", 302, {"Location": files.url + "/moved.png"})
         with ScriptedService(moved) as service, client(service.url) as opened:
-            assert opened.download("/a.png") == PICTURE
+            assert downloaded(opened, "/a.png") == PICTURE
         assert "Authorization" not in files.asked[0].headers
 
 
@@ -377,7 +384,7 @@ def test_a_hostile_download_is_refused(sandbox: SandboxServer, kind: str) -> Non
         assert isinstance(answer, Pictures)
         sandbox.change_faults(hostile_download=kind)
         with pytest.raises(BadImage) as caught:
-            opened.download(answer.images[0].url or "")
+            downloaded(opened, answer.images[0].url or "")
     assert sandbox.url not in str(caught.value)
     assert "/etc/hostname" not in str(caught.value)
 
@@ -387,7 +394,7 @@ def test_a_picture_that_explodes_is_refused_before_it_is_decoded(sandbox: Sandbo
         answer = opened.submit(request())
         assert isinstance(answer, Pictures)
         sandbox.change_faults(hostile_download="bomb")
-        data = opened.download(answer.images[0].url or "")
+        data = downloaded(opened, answer.images[0].url or "")
     with pytest.raises(NotAPictureError, match="too large"):
         to_png(data, Size(72, 128))
 
@@ -403,7 +410,7 @@ def test_a_picture_that_explodes_is_refused_before_it_is_decoded(sandbox: Sandbo
 )
 def test_a_picture_that_did_not_arrive_may_be_fetched_later(answer: Answer, code: str) -> None:
     with ScriptedService(answer) as service, client(service.url) as opened, pytest.raises(NotDownloaded) as caught:
-        opened.download("/a.png?signature=very-secret")
+        downloaded(opened, "/a.png?signature=very-secret")
     assert caught.value.code == code
     assert "very-secret" not in str(caught.value)
 
@@ -423,14 +430,14 @@ def test_a_picture_that_did_not_arrive_may_be_fetched_later(answer: Answer, code
 )
 def test_an_address_that_is_none_is_a_bad_image(url: str) -> None:
     with client("http://127.0.0.1:1") as opened, pytest.raises(BadImage):
-        opened.download(url)
+        downloaded(opened, url)
 
 
 def test_a_picture_that_hangs_is_given_up(sandbox: SandboxServer) -> None:
     silent = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{silent.getsockname()[1]}/a.png"
     with silent, client(sandbox.url, timeout=0.2) as opened, pytest.raises(NotDownloaded, match="in time"):
-        opened.download(address)
+        downloaded(opened, address)
 
 
 # --- the key ------------------------------------------------------------------------------------------

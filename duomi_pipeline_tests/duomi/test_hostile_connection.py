@@ -17,7 +17,7 @@ from duomi_pipeline.duomi.connection import PATIENCE
 from duomi_pipeline.duomi.errors import Ambiguous, BadImage, NotDownloaded, ServiceBusy
 from duomi_pipeline_tests.duomi.raw import RawService, one_by_one
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
-from duomi_pipeline_tests.duomi.test_client import KEY, request
+from duomi_pipeline_tests.duomi.test_client import KEY, downloaded, request
 
 SILENCE = 0.05  # seconds
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -26,7 +26,7 @@ MOVED = b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 90000000
 CALLS: dict[str, tuple[Callable[[DuomiClient], object], type[DuomiError]]] = {
     "submit": (lambda opened: opened.submit(request()), Ambiguous),
     "poll": (lambda opened: opened.poll(request("duomi_async"), "t"), ServiceBusy),
-    "download": (lambda opened: opened.download("/a.png"), NotDownloaded),
+    "download": (lambda opened: downloaded(opened, "/a.png"), NotDownloaded),
     "check_key": (DuomiClient.check_key, ServiceBusy),
 }
 
@@ -174,17 +174,17 @@ def test_a_redirect_to_nowhere_is_a_named_error(call: str, location: bytes) -> N
 def test_a_redirect_chain_is_followed_up_to_its_limit() -> None:
     moved = [Answer("", 302, {"Location": f"/{number}"}) for number in range(MAX_REDIRECTS)]
     with ScriptedService(*moved, Answer(b"bytes")) as service, DuomiClient(service.url, None) as opened:
-        assert opened.download("/a.png") == b"bytes"
+        assert downloaded(opened, "/a.png") == b"bytes"
     with ScriptedService(*moved, *moved) as service, DuomiClient(service.url, None) as opened:
         with pytest.raises(NotDownloaded, match="redirects more than"):
-            opened.download("/a.png")
+            downloaded(opened, "/a.png")
         assert len(service.asked) == MAX_REDIRECTS + 1
 
 
 def test_broken_headers_bring_nothing_of_them_into_the_log(capfd: Any, caplog: pytest.LogCaptureFixture) -> None:
     head = OK + b"Content-Length: 5\r\nno header of the kind\r\nAuthorization " + KEY.encode() + b"\r\n\r\nbytes"
     with RawService(head) as service, DuomiClient(service.url, SecretStr(KEY)) as opened:
-        opened.download("/a.png?signature=very-secret")
+        downloaded(opened, "/a.png?signature=very-secret")
     said = caplog.text + "".join(capfd.readouterr())
     assert "very-secret" not in said
     assert KEY not in said

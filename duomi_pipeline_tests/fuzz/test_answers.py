@@ -16,7 +16,7 @@ from duomi_pipeline.duomi.answers import Pictures, Task, Waiting, parse_json, pa
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.duomi.raw import RawService
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
-from duomi_pipeline_tests.duomi.test_client import KEY, request
+from duomi_pipeline_tests.duomi.test_client import KEY, downloaded, request
 from duomi_pipeline_tests.engine.home import Home
 from duomi_pipeline_tests.fuzz import SECONDS, examples
 from duomi_pipeline_tests.fuzz import strategies as outside
@@ -76,7 +76,7 @@ def test_any_bytes_on_the_wire_are_an_answer_or_a_named_error(head: bytes, body:
         for call in (
             lambda: client.submit(request("duomi_async")),
             lambda: client.poll(request("duomi_async"), "t"),
-            lambda: client.download("/a.png"),
+            lambda: downloaded(client, "/a.png"),
             client.check_key,
         ):
             try:
@@ -89,7 +89,7 @@ def test_any_bytes_on_the_wire_are_an_answer_or_a_named_error(head: bytes, body:
 @given(outside.texts)
 def test_any_address_is_refused_or_asked(url: str) -> None:
     with DuomiClient("http://127.0.0.1:1", SecretStr(KEY), timeout=0.2) as client, pytest.raises(DuomiError) as caught:
-        client.download(f"//127.0.0.1:1/{url}" if url[:1] not in (":", "/", "f", "d") else url)
+        downloaded(client, f"//127.0.0.1:1/{url}" if url[:1] not in (":", "/", "f", "d") else url)
     check(caught.value)
 
 
