@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 import pandas as pd
 
+from duomi_pipeline.assets.results_manifest import MANIFEST_KEY
 from duomi_pipeline.engine import Plan, Session
 from duomi_pipeline.engine.mending import survey
 from duomi_pipeline.engine.quality import Flag, damaged, look_at_unseen, picture_flags, prompt_flags
@@ -17,7 +18,6 @@ from duomi_pipeline.tracking import PROMPTS_KEY
 
 NEWEST = 500  # pictures whose every byte is read, or that are decoded where nobody looked at them yet, per evaluation
 _MAX_ROWS = 200
-_MANIFEST_KEY = dg.AssetKey("results_manifest")
 
 
 def _spec(name: str, description: str) -> dg.AssetCheckSpec:
@@ -75,7 +75,7 @@ def prompts_healthy(duomi: DuomiResource) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset=_MANIFEST_KEY,
+    asset=MANIFEST_KEY,
     name="manifest_complete",
     description="The manifest has exactly one row for every prompt, in the state in which it is now.",
 )

@@ -17,9 +17,9 @@ MAX_GAP = 20  # partitions with a current picture that a range may pass over; ea
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 _PARTITION = "dagster/partition"
+_WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 _UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
+    *_WAITING,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
@@ -67,8 +67,16 @@ def partition_ranges(
 
 def active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Runs that generate pictures and are queued or going on."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
-    return [run for run in runs if _makes_pictures(run)]
+    return _image_runs(instance, _UNFINISHED)
+
+
+def waiting_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that will generate pictures and have not been started."""
+    return _image_runs(instance, _WAITING)
+
+
+def _image_runs(instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus]) -> list[dg.DagsterRun]:
+    return [run for run in instance.get_runs(dg.RunsFilter(statuses=statuses)) if _makes_pictures(run)]
 
 
 def _makes_pictures(run: dg.DagsterRun) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from duomi_pipeline.assets.generated_images import ImagesConfig
+from duomi_pipeline.assets.results_manifest import MANIFEST_KEY
 from duomi_pipeline.checks import picture_checks, prompts_healthy
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
 from duomi_pipeline.jobs import MISSING_AND_FAILED_FOR_NOW, generate_missing_images, images_config
@@ -19,7 +20,6 @@ STOPPED_PAUSE = 900.0  # seconds to leave what stopped the last run alone: the s
 MAX_NEW = 2_000  # prompts that one look tells Dagster of; the next look goes on, so a tick always ends in time
 MAX_RUNS = 5  # runs that one look asks for: where the service stops one, those behind it send a request each
 _MAX_NAMED = 50
-_MANIFEST_KEY = dg.AssetKey("results_manifest")
 
 
 @dg.sensor(
@@ -53,7 +53,7 @@ def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg
 
 @dg.schedule(
     cron_schedule="0 6 * * *",
-    target=dg.AssetSelection.assets(IMAGES_KEY, _MANIFEST_KEY) | dg.AssetSelection.all_asset_checks(),
+    target=dg.AssetSelection.assets(IMAGES_KEY, MANIFEST_KEY) | dg.AssetSelection.all_asset_checks(),
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Once a day: what failed for now or is missing is tried again, manifest and checks made anew.",
 )
@@ -70,7 +70,7 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
     runs = _image_runs(plan, order, _ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]), when)
     looks = dg.RunRequest(
         run_key=f"{when} manifest and checks",
-        asset_selection=[_MANIFEST_KEY],
+        asset_selection=[MANIFEST_KEY],
         asset_check_keys=[*prompts_healthy.check_keys, *picture_checks.check_keys],
     )
     return [*runs, looks]

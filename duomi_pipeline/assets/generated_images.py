@@ -12,14 +12,14 @@ from pydantic import Field
 from duomi_pipeline.assets import GROUP, OWNERS, column_schema
 from duomi_pipeline.assets.events import ImageEvents
 from duomi_pipeline.assets.failures import failure
-from duomi_pipeline.assets.results_manifest import refresh_manifest
+from duomi_pipeline.assets.results_manifest import MANIFEST_KEY, refresh_manifest
 from duomi_pipeline.assets.run_results import run_results
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State
 from duomi_pipeline.engine.interrupt import stopped_by_signals
 from duomi_pipeline.engine.receipt import FailedPrompt
 from duomi_pipeline.engine.runlog import RunLog, rows_and_files_left_out
 from duomi_pipeline.event_batches import log_events
-from duomi_pipeline.partition_runs import RUN_SIZE, ledger_run
+from duomi_pipeline.partition_runs import RUN_SIZE, ledger_run, waiting_runs
 from duomi_pipeline.partitions import prompt_partitions
 from duomi_pipeline.resources import DuomiResource
 from duomi_pipeline.settings import Parameters
@@ -28,8 +28,8 @@ from duomi_pipeline.tracking import track
 POOL = "duomi_api"
 TOGETHER = 0.25  # seconds: outcomes that come within are logged at once, each event alone would cost 10 ms
 RECEIPT = "receipt"  # metadata of a failed run
-# Set where the next run of the same command will bring the manifest up to date: it costs more with each prompt.
-MORE_RUNS_FOLLOW: ContextVar[bool] = ContextVar("more_runs_follow", default=False)
+# Whether the next run of the same command will rewrite the manifest; `None`: no command, Dagster's queue knows.
+MORE_RUNS_FOLLOW: ContextVar[bool | None] = ContextVar("more_runs_follow", default=None)
 # Told of every outcome by runs in its own process and context: the command line, which also keeps the log of them all.
 OUTCOME_LISTENER: ContextVar[Callable[[Outcome], None] | None] = ContextVar("outcome_listener", default=None)
 # What one picture's record holds: the view `generated_images` of `results.db`.
@@ -132,8 +132,10 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
                     listener(outcome)
     problem = failure(outcomes, batch.remaining, left, unknown, batch.stop_reason)
     try:
-        if batch.stop_reason or not MORE_RUNS_FOLLOW.get():
-            results = run_results(session, outcomes, batch.remaining, time.monotonic() - started)
+        results = run_results(session, outcomes, batch.remaining, time.monotonic() - started)
+        if batch.stop_reason is None and _more_runs_follow(context.instance):
+            context.log_event(dg.AssetObservation(MANIFEST_KEY, metadata=results))
+        else:
             refresh_manifest(context, duomi, session, results)
     except OSError as error:
         # Not to be lost, but of less weight than prompts that failed.
@@ -143,6 +145,12 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
         receipt = dg.MetadataValue.json(log.receipt().shortened().as_json())
         problem.metadata = {**problem.metadata, RECEIPT: receipt}
         raise problem
+
+
+def _more_runs_follow(instance: dg.DagsterInstance) -> bool:
+    """Whether the manifest may be left to a later run: rewriting it costs more with each prompt that there is."""
+    said = MORE_RUNS_FOLLOW.get()
+    return bool(waiting_runs(instance)) if said is None else said
 
 
 def _split(

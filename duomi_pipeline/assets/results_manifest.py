@@ -1,4 +1,4 @@
-"""The asset `results_manifest`; also brought up to date at the end of every run that generates pictures."""
+"""The asset `results_manifest`; also brought up to date at the end of runs that generate pictures."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,9 +13,7 @@ from duomi_pipeline.manifest import SCHEMA, check_readable, manifest, write_mani
 from duomi_pipeline.prompts import SourceError
 from duomi_pipeline.resources import DuomiResource
 
-_KEY = dg.AssetKey("results_manifest")
-
-
+MANIFEST_KEY = dg.AssetKey("results_manifest")
 _COLUMNS = [dg.TableColumn(column.name, column.type, description=column.description) for column in SCHEMA]
 
 
@@ -31,7 +29,8 @@ def results_manifest(context: dg.AssetExecutionContext, duomi: DuomiResource) ->
     """One row per prompt, whatever its state: `results.parquet`, `.csv`, `.json` and `.db` in `DUOMI_MANIFEST_DIR`.
 
     Beside them `left_out.json`: rows and files that give no prompt, and why.
-    Rewritten at the end of every image run, also a partly failed one. Costs nothing.
+    Rewritten at the end of an image run, also a partly failed one; of several that wait in the queue, by the last.
+    Costs nothing.
     """
     with duomi.session() as session:
         try:
@@ -48,7 +47,7 @@ def refresh_manifest(
 ) -> None:
     """Rewrite the manifest inside an image run, and say so: a downstream step would be skipped if the run fails."""
     try:
-        context.log_event(dg.AssetMaterialization(_KEY, metadata={**_write(duomi, session), **results}))
+        context.log_event(dg.AssetMaterialization(MANIFEST_KEY, metadata={**_write(duomi, session), **results}))
     except SourceError as error:
         context.log.warning("The manifest is left as it was: %s", error)
 

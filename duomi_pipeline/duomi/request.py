@@ -7,8 +7,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 from duomi_pipeline.duomi.profiles import Profile, Protocol, profile_of
@@ -20,7 +19,7 @@ _MAX_DERIVED_SEED = 9_999_999_999
 _SPEND_CAPS = ("max_spend_per_run", "max_spend_per_day")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageRequest:
     """One request as it is sent.
 
@@ -33,6 +32,7 @@ class ImageRequest:
         profile: of the model.
         price: of one picture, `None` where unknown.
         problem: why it must not be sent, empty where it may be: named as `field=value: reason`.
+        key: SHA-256 over the canonical form: two prompts with the same request pay once.
     """
 
     host_kind: str
@@ -43,11 +43,11 @@ class ImageRequest:
     profile: Profile
     price: float | None = None
     problem: str = ""
+    key: str = field(init=False)
 
-    @cached_property
-    def key(self) -> str:
-        """SHA-256 over the canonical form: two prompts with the same request pay once."""
-        return hashlib.sha256(self.canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    def __post_init__(self) -> None:
+        key = hashlib.sha256(self.canonical.encode("utf-8", "surrogatepass")).hexdigest()
+        object.__setattr__(self, "key", key)
 
     @property
     def canonical(self) -> str:

@@ -4,9 +4,12 @@
 `pictures` are the files; `selections` says which purchase is each prompt's current one; `runs` says who is alive.
 """
 
+import sys
+
 from sqlalchemy import (
     BigInteger,
     Column,
+    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -15,8 +18,21 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+
+
+class SharedText(TypeDecorator[str]):
+    """A text that many rows have: in memory it is there once, which matters with 100,000 of them."""
+
+    impl = String
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """The same object for the same text."""
+        return None if value is None else sys.intern(value)
+
 
 metadata = MetaData()
 
@@ -84,14 +100,14 @@ pictures = Table(
     "pictures",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("prompt_id", String(100), nullable=False),
+    Column("prompt_id", SharedText(100), nullable=False),
     Column("purchase_id", Integer, ForeignKey("purchases.id"), nullable=False, index=True),
     Column("position", Integer, nullable=False),
     Column("file", Text, nullable=False),
     Column("bytes", Integer, nullable=False),
-    Column("size", String(12), nullable=False),
-    Column("received_size", String(12), nullable=False),
-    Column("origin", String(12), nullable=False),
+    Column("size", SharedText(12), nullable=False),
+    Column("received_size", SharedText(12), nullable=False),
+    Column("origin", SharedText(12), nullable=False),
     Column("saved_at", Float, nullable=False),
     Column("perceptual_hash", String(64)),
     Column("contrast", Float),
@@ -101,11 +117,11 @@ pictures = Table(
 selections = Table(
     "selections",
     metadata,
-    Column("prompt_id", String(100), primary_key=True),
+    Column("prompt_id", SharedText(100), primary_key=True),
     Column("purchase_id", Integer, ForeignKey("purchases.id"), nullable=False),
     Column("request_key", String(64), nullable=False),
     Column("prompt_version", String(64), nullable=False),
-    Column("settings_fingerprint", String(64), nullable=False),
+    Column("settings_fingerprint", SharedText(64), nullable=False),
     Column("selected_at", Float, nullable=False),
 )
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -79,9 +80,10 @@ class FileMemory:
         nothing = Parameters()
         with contextlib.suppress(sqlite3.Error, ValueError, OSError), self._opened() as database:
             rows = database.execute(f"SELECT {_COLUMNS} FROM prompt_files_v1 WHERE folder = ?", [self._folder])  # noqa: S608
-            for name, changed, size, *values, overrides in rows:
+            for name, changed, size, prompt_id, text, *others, overrides in rows:
                 said = Parameters(**json.loads(overrides)) if overrides else nothing
-                yield name, _Known(changed, size, Prompt(*[*values, said]))
+                prompt = Prompt(sys.intern(prompt_id), text, *[*others, said])
+                yield name, _Known(changed, size, prompt)
 
     def _store(self) -> None:
         changed = [(name, known) for name, known in self._found.items() if self._known.get(name) is not known]

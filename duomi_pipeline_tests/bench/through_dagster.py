@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from duomi_pipeline.assets.generated_images import MORE_RUNS_FOLLOW
 from duomi_pipeline.definitions import build_defs
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session
 from duomi_pipeline.partition_runs import RUN_SIZE, partition_ranges
@@ -42,7 +43,9 @@ def _runs(settings: Settings, instance: dg.DagsterInstance, total: Cost) -> None
         wanted = {entry.prompt.id for entry in session.plan(sources.prompts).wanted(GENERATED_BY_ITSELF)}
     order = instance.get_dynamic_partitions(PARTITIONS_NAME)
     job = build_defs(settings.home).resolve_job_def("generate_missing_images")
-    for found in partition_ranges(order, wanted, set(), RUN_SIZE):
+    ranges = partition_ranges(order, wanted, set(), RUN_SIZE)
+    for number, found in enumerate(ranges, 1):
+        MORE_RUNS_FOLLOW.set(number < len(ranges))  # as the command line does, and as a queue of runs says
         ended = Cost()
         with measured(ended):
             result = job.execute_in_process(instance=instance, tags=dict(found.tags), run_config={"loggers": _QUIET})

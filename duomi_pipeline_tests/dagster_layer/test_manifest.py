@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
+import dagster as dg
 import pandas as pd
 import pytest
 
@@ -116,6 +117,35 @@ def test_it_is_rewritten_after_an_image_run_that_failed_partly(project: Project)
     event = project.events(run, MANIFEST)[None]
     counts = {name: event.metadata[name] for name in ("current", "failed_for_good", "missing")}
     assert counts == {"current": 2, "failed_for_good": 1, "missing": 0}
+
+
+def test_it_is_left_to_the_last_of_the_runs_that_wait_and_each_says_what_it_did(project: Project) -> None:
+    keys = project.write_many(2)
+    project.look()
+    project.start_run(dg.DagsterRunStatus.QUEUED, {"dagster/partition": keys[1]})
+
+    run = project.run(keys[0])
+
+    assert run.success
+    assert not (project.home / "out/manifest").exists()
+    (said,) = [event.asset_observation_data.asset_observation for event in run.get_asset_observation_events()]
+    assert said.asset_key.to_user_string() == MANIFEST
+    assert said.metadata["run_generated"].value == 1
+    assert "contact_sheet" in said.metadata
+    (waiting,) = project.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
+    project.instance.report_run_canceled(waiting)
+    project.run(keys[1])
+    assert [row["state"] for row in rows(project).values()] == ["current", "current"]
+
+
+def test_a_run_that_is_stopped_rewrites_it_also_where_others_wait(project: Project) -> None:
+    keys = project.write_many(3)
+    project.look()
+    project.start_run(dg.DagsterRunStatus.QUEUED, {"dagster/partition": keys[2]})
+
+    project.run(keys[0], keys[1], max_images=1)
+
+    assert sorted(row["state"] for row in rows(project).values()) == ["current", "missing", "missing"]
 
 
 def test_it_is_rewritten_after_a_run_that_a_cap_stopped(project: Project) -> None:
