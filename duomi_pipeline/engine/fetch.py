@@ -4,11 +4,13 @@ Buying the answer is `buy`'s, keeping its pictures is `saving`'s.
 """
 
 import io
+import os
 import tempfile
 import time
 from collections.abc import Collection
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import IO
 
 from duomi_pipeline.duomi import DuomiClient, ImageRequest
@@ -24,17 +26,25 @@ DOWNLOAD_WAIT = 0.5  # seconds before the second try, then doubling
 URL_LIFETIME = 3600.0  # seconds; after that an address is taken for dead
 
 
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    """The few threads that decode, for the life of the process. Pictures wait for them on disk.
+
+    Whole and decoded pictures take megabytes, and what a thread has once used the C library keeps for it.
+    """
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="duomi-decoder")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_decoders.cache_clear)  # threads do not come along
+
+
 @dataclass(frozen=True)
 class Fetcher:
-    """Fetches the pictures of one run; called from many threads.
-
-    Pictures wait on disk for one of few decoders: whole and decoded ones take megabytes, and what a thread has once
-    used, the C library keeps for it.
-    """
+    """Fetches the pictures of one run; called from many threads."""
 
     client: DuomiClient
     ledger: Ledger
-    decoders: Executor
 
     def note(self, purchase: Purchase, post: int | None, answer: Pictures) -> None:
         """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is."""
@@ -128,7 +138,7 @@ class Fetcher:
 
     def _decoded(self, file: IO[bytes], request: ImageRequest) -> Png:
         try:
-            return self.decoders.submit(_read, file, request.delivery_size).result()
+            return _decoders().submit(_read, file, request.delivery_size).result()
         except NotAPictureError as error:
             raise BadImage(str(error)) from error
 

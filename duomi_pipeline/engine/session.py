@@ -1,12 +1,10 @@
 """One run's tools, opened together: ledger, store, and (for generating) the service or the built-in sandbox."""
 
 import contextlib
-import os
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -89,8 +87,7 @@ class Session:
         below = (run_parameters or Parameters()).over(self.settings.parameters)
         fingerprint = settings_fingerprint(self.settings, below)
         stopped = threading.Event()
-        decoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="duomi-decoder")
-        with self._alive(), open_client(self.settings) as client, decoders:
+        with self._alive(), open_client(self.settings) as client:
             jobs = _jobs(self._with_purchases(entries) if force else entries, force=force)
             to_send = sum(force or not job.entries[0].reusable for job in jobs)
             self.store.sweep()
@@ -99,7 +96,7 @@ class Session:
                 client=client,
                 ledger=self.ledger,
                 saver=Saver(self.ledger, self.store, fingerprint, self.settings.price, self.settings.currency),
-                fetcher=Fetcher(client, self.ledger, decoders),
+                fetcher=Fetcher(client, self.ledger),
                 limits=_limits(self.settings, max_images),
                 fallbacks=Fallbacks(self.settings, below, self.ledger, self.store),
                 pace=Pace(self.settings.delay, stopped),
