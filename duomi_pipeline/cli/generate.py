@@ -10,6 +10,7 @@ import click
 from pydantic import ValidationError
 
 from duomi_pipeline.cli.console import json_option, print_json, problems_json, warn_of
+from duomi_pipeline.cli.progress import told_if_slow
 from duomi_pipeline.cli.report import Report
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, PlannedPrompt, Session, State
@@ -91,7 +92,8 @@ def generate(**flags: Any) -> None:
         ids, parameters = {_keep_single_prompt(settings, flags["text"], parameters)}, Parameters()
     elif flags["text"]:
         raise click.UsageError("--prompt goes with --source prompt")
-    sources = read_sources(settings)
+    with told_if_slow("Reading the prompts"):
+        sources = read_sources(settings)
     if flags["source"] == "sqlite" and "db_" in sources.unreadable:
         raise click.UsageError(sources.unreadable["db_"])
     warn_of(sources.problems)

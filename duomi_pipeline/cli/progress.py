@@ -1,7 +1,11 @@
-"""Progress on stderr: a bar on a terminal, lines otherwise."""
+"""Progress on stderr: a bar on a terminal, lines otherwise; a word on what else takes long."""
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +23,19 @@ from rich.progress import (
 from duomi_pipeline.engine import Outcome
 
 LINE_EVERY = 2.0  # seconds between two lines where there is no terminal
+SLOW = 2.0  # seconds without a word that nobody wonders at
+
+
+@contextmanager
+def told_if_slow(what: str) -> Iterator[None]:
+    """Say what is going on inside the block, if it takes long: with 100,000 prompts nearly everything does."""
+    timer = threading.Timer(SLOW, click.echo, [f"{what} …"], {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class ProgressReport:
@@ -53,9 +70,9 @@ class ProgressReport:
             self._bar.update(self._task, completed=self._done, rate=f"{rate:.1f}/s", failed=self._failed)
         elif time.monotonic() - self._last_line >= LINE_EVERY or self._done == self._total:
             self._last_line = time.monotonic()
-            left = (self._total - self._done) / rate
+            left = timedelta(seconds=round((self._total - self._done) / rate))
             click.echo(
-                f"{self._done}/{self._total} pictures, {rate:.1f}/s, {self._failed} failed, {left:.0f} s left",
+                f"{self._done}/{self._total} pictures, {rate:.1f}/s, {self._failed} failed, {left} left",
                 err=True,
             )
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from duomi_pipeline.assets.generated_images import MORE_RUNS_FOLLOW, OUTCOME_LISTENER, ImagesConfig
 from duomi_pipeline.cli.home import prepare_dagster_home
-from duomi_pipeline.cli.progress import ProgressReport
+from duomi_pipeline.cli.progress import ProgressReport, told_if_slow
 from duomi_pipeline.cli.report import Report
 from duomi_pipeline.definitions import build_defs
 from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State, Stop
@@ -46,18 +46,20 @@ def run_in_process(
     passable = set() if force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
     with Session(settings, "cli", uuid.uuid4().hex) as session, dg.DagsterInstance.get() as instance:
         log = RunLog(session, wanted, left_out=rows_and_files_left_out(sources))
-        with log.written(), ProgressReport(len(wanted)) as progress:
-            _listen(log, progress, {entry.prompt.id for entry in wanted})
+        with log.written():
             session.ledger.start_run(session.run_id, session.door)
             end_dead_runs(instance, session.ledger)
-            track(instance, sources, [entry.prompt for entry in plan.entries])
+            with told_if_slow("Telling Dagster of new and changed prompts"):
+                track(instance, sources, [entry.prompt for entry in plan.entries])
             order = instance.get_dynamic_partitions(PARTITIONS_NAME)
             ranges = partition_ranges(order, {entry.prompt.id for entry in wanted}, passable)
-            for number, partitions in enumerate(ranges, 1):
-                MORE_RUNS_FOLLOW.set(number < len(ranges))
-                log.stop = _execute(instance, settings, partitions, config, session.run_id)
-                if log.stop or _stopped(session):
-                    break
+            with ProgressReport(len(wanted)) as progress:
+                _listen(log, progress, {entry.prompt.id for entry in wanted})
+                for number, partitions in enumerate(ranges, 1):
+                    MORE_RUNS_FOLLOW.set(number < len(ranges))
+                    log.stop = _execute(instance, settings, partitions, config, session.run_id)
+                    if log.stop or _stopped(session):
+                        break
         return Report.of(settings, plan, wanted, log)
 
 
