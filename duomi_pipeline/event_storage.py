@@ -1,4 +1,4 @@
-"""Dagster's event log on SQLite with one transaction for many events; named in `dagster.yaml`, and optional.
+"""Dagster's event log with one transaction for many events, and that on SQLite; named in `dagster.yaml`, and optional.
 
 Dagster's own writes each asset event in two transactions, on connections of their own: about 10 ms an event, more than
 all else that a picture costs here. What a kill loses of an unwritten batch the next run logs again from the ledger.
@@ -9,11 +9,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
 from dagster import DagsterEventType, EventLogEntry, Field, StringSource
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
 
@@ -27,16 +29,40 @@ _BATCHED = {
 }
 
 
-class BatchingEventLogStorage(SqliteEventLogStorage):
+class EventBatches(SqlEventLogStorage):
+    """Mixin for one of Dagster's SQL event logs: asset events of one run that come together are one transaction."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)  # type: ignore[no-untyped-call]
+        os.environ.setdefault(_BATCH_SIZE, _MOST)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Write neighbours of one run together, and what is no such event as the parent does."""
+        # In a backfill's batch the intended asset checks follow its partitions.
+        for (_, batched), neighbours in groupby(events, lambda event: (event.run_id, _is_batched(event))):
+            group = list(neighbours)
+            if batched:
+                self._store_together(group, [self._event_to_row(event) for event in group])
+            else:
+                super().store_event_batch(group)
+
+    def _store_together(self, events: Sequence[EventLogEntry], rows: Sequence[dict[str, Any]]) -> None:
+        insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
+        with self.index_transaction() as connection:
+            ids = list(connection.execute(insert, rows).scalars())
+            self._store_asset_event_tags(connection, events, ids)
+            # An asset's row holds its latest event: those before it in the batch would be overwritten at once.
+            latest = {_asset_and_kind(event): (event, number) for event, number in zip(events, ids, strict=True)}
+            for place in sorted(latest):  # in one order everywhere, or two processes could wait for each other
+                self._store_asset_event(connection, *latest[place])
+
+
+class BatchingEventLogStorage(EventBatches, SqliteEventLogStorage):
     """SQLite event log that writes a batch of asset events of one run at once; all else as its parent does.
 
     Args:
         base_dir: where the databases lie; default `history/runs` in `DAGSTER_HOME`, as Dagster's own.
     """
-
-    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data)
-        os.environ.setdefault(_BATCH_SIZE, _MOST)
 
     @classmethod
     def config_type(cls) -> Any:
@@ -50,25 +76,11 @@ class BatchingEventLogStorage(SqliteEventLogStorage):
         folder = str(Path(home) / "history" / "runs") if home else os.environ.get(_TEMPORARY)
         return cls(config_value.get("base_dir") or folder or _temporary_folder(), inst_data)
 
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Write a batch into the run's database and into the index, one transaction each."""
-        if len({event.run_id for event in events}) > 1 or not all(map(_is_batched, events)):
-            super().store_event_batch(events)
-            return
-        rows = [self._event_to_row(event) for event in events]
+    def _store_together(self, events: Sequence[EventLogEntry], rows: Sequence[dict[str, Any]]) -> None:
+        """Into the run's own database, too."""
         with self.run_connection(events[0].run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
-        with self.index_transaction() as connection:
-            insert = SqlEventLogStorageTable.insert().returning(
-                SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
-            )
-            ids = list(connection.execute(insert, rows).scalars())
-            self._store_asset_event_tags(connection, events, ids)
-            # An asset's row holds its latest event: those before it in the batch would be overwritten at once.
-            for event, event_id in {
-                _asset_and_kind(event): (event, number) for event, number in zip(events, ids, strict=True)
-            }.values():
-                self._store_asset_event(connection, event, event_id)
+        super()._store_together(events, rows)
 
 
 def _temporary_folder() -> str:

@@ -11,6 +11,7 @@ CASES = {
     "engine alone": "engine.engine_alone",
     "through Dagster": "through_dagster.through_dagster",
     "idiomatic Dagster": "idiomatic.idiomatic_dagster",
+    "idiomatic Dagster, decode, thumbnail": "idiomatic.idiomatic_and_decode",
 }
 
 

@@ -31,7 +31,7 @@ def _threads(url: str, texts: list[str], concurrency: int, folder: Path, *, deco
     def one(number: int) -> None:
         data = ask(session, url, texts[number])
         if decode:
-            _thumbnail(data)
+            thumbnail(data)
         (folder / f"{number}.png").write_bytes(data)
 
     with measured(Cost(pictures=len(texts))) as cost, ThreadPoolExecutor(concurrency) as pool:
@@ -57,7 +57,8 @@ def ask(session: requests.Session, url: str, text: str) -> bytes:
     return picture.content
 
 
-def _thumbnail(data: bytes) -> bytes:
+def thumbnail(data: bytes) -> bytes:
+    """A decoded picture's thumbnail."""
     picture = Image.open(io.BytesIO(data))
     picture.load()
     picture.thumbnail((SIDE, SIDE))

@@ -1,16 +1,13 @@
 """Ledgers on one database: SQLite always, PostgreSQL where `TEST_POSTGRES_URL` names a server."""
 
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
 from duomi_pipeline.ledger import Ledger
+from duomi_pipeline_tests.postgres import postgres_database
 
 Opener = Callable[[], Ledger]
 
@@ -21,17 +18,8 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "sqlite":
         yield "sqlite:///ledger.db"
         return
-    server = os.environ.get("TEST_POSTGRES_URL")
-    if not server:
-        pytest.skip("TEST_POSTGRES_URL names no PostgreSQL server")
-    name = f"ledger_{uuid.uuid4().hex}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    with postgres_database() as url:
+        yield url
 
 
 @pytest.fixture
