@@ -26,7 +26,7 @@ from duomi_pipeline.settings import Parameters
 from duomi_pipeline.tracking import track
 
 POOL = "duomi_api"
-TOGETHER = 0.25  # seconds: outcomes that come within are logged at once, each event alone would cost 10 ms
+TOGETHER = 1.0  # seconds: outcomes that come within are logged at once, each event alone would cost 10 ms
 RECEIPT = "receipt"  # metadata of a failed run
 # Whether the next run of the same command will rewrite the manifest; `None`: no command, Dagster's queue knows.
 MORE_RUNS_FOLLOW: ContextVar[bool | None] = ContextVar("more_runs_follow", default=None)

@@ -133,8 +133,9 @@ class Fetcher:
                 self.client.download(url, file)
                 return self._decoded(file, request)
         except OSError as error:
-            place = tempfile.gettempdir()
-            raise StoreError(f"No picture can be downloaded to {place}: {error.strerror}; make room there") from error
+            reason = error.strerror or str(error)
+            message = f"No picture can be downloaded: {reason}; make room in the temporary folder (TMPDIR)"
+            raise StoreError(message) from error
 
     def _decoded(self, file: IO[bytes], request: ImageRequest) -> Png:
         try:

@@ -206,7 +206,7 @@ def test_a_disk_that_takes_no_more_stops_the_run_clearly_and_the_next_one_downlo
     changes: dict[str, Any] = {"image_size": "720x1280", "max_concurrency": 2, "protocol": protocol}
     result = home.worker(spec={"max_file_bytes": 600_000}, **changes).result()
     assert result["exit"] == 5, result
-    assert "No picture can be downloaded to" in result["stop"]
+    assert "No picture can be downloaded: " in result["stop"]
     assert home.files() == []
     assert home.posts <= 2
     finish(home, **changes)
