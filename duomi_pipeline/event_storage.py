@@ -1,4 +1,4 @@
-"""Dagster's event log with one transaction for many events, and that on SQLite; named in `dagster.yaml`, and optional.
+"""Dagster's event log with one transaction for many events: what all databases share, and SQLite. Optional.
 
 Dagster's own writes each asset event in two transactions, on connections of their own: about 10 ms an event, more than
 all else that a picture costs here. What a kill loses of an unwritten batch the next run logs again from the ledger.
