@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from duomi_pipeline.sandbox.books import Purchase
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.pictures import HTML_PAGE
+from duomi_pipeline.sandbox.plays import Play
 from duomi_pipeline.sandbox.protocols import Protocol, ServiceError
 
 # All words that the service is known to use; numbers are sent as numbers.
@@ -54,6 +55,11 @@ def error_answer(error: ServiceError, protocol: Protocol) -> Response:
     return JSONResponse(content, error.status, headers)
 
 
+def played_answer(play: Play) -> Response:
+    """A scripted answer, as it is written."""
+    return Response(play.body, play.status, play.headers, play.media_type)
+
+
 def submitted_answer(purchase: Purchase) -> dict[str, Any]:
     """The answer to a submission whose pictures are to be polled for."""
     if purchase.protocol == "nano_banana":
@@ -75,18 +81,18 @@ def pictures_answer(
     """
     urls = _urls(purchase, faults, base_url)
     by_url: list[Entry] = [url if faults.answer == "url_string" else {"url": url} for url in urls]
-    prefix = f"data:image/{purchase.image_format};base64," if faults.answer == "b64_data_uri" else ""
-    by_value = [{"b64_json": prefix + base64.b64encode(content).decode()} for content in inline]
+    by_value = [{"b64_json": _base64(content, purchase, faults)} for content in inline]
     images = {"images": by_url, "timings": {"inference": round(seconds, 3)}, "seed": purchase.seed}
     created = int(purchase.at)
     if faults.answer == "both":
         both = [{"url": url, **value} for url, value in zip(urls, by_value, strict=True)]
-        return {**images, "created": created, "data": both}
+        return {**images, "created": created, "data": both, **faults.success}
     if not inline and purchase.protocol == "siliconflow":
-        return images
+        return {**images, **faults.success}
     data = by_value or by_url
     revised = {"revised_prompt": purchase.prompt}
-    return {"created": created, "data": [e if isinstance(e, str) else {**e, **revised} for e in data]}
+    entries = [entry if isinstance(entry, str) else {**entry, **revised} for entry in data]
+    return {"created": created, "data": entries, **faults.success}
 
 
 def waiting_answer(purchase: Purchase, faults: Faults, share: float) -> dict[str, Any]:
@@ -99,18 +105,26 @@ def waiting_answer(purchase: Purchase, faults: Faults, share: float) -> dict[str
 def failed_answer(purchase: Purchase, faults: Faults) -> dict[str, Any]:
     """The state of a task that was refused or has failed."""
     word = faults.failed_word or _word(FAILED_WORDS, faults.draw("failed_word", purchase.key))
-    return _task(purchase, word, 0, [], REFUSED if purchase.outcome == "refused" else FAILED)
+    return _task(purchase, word, 0, [], REFUSED if purchase.outcome == "refused" else faults.task_reason or FAILED)
 
 
-def done_answer(purchase: Purchase, faults: Faults, base_url: str, *, empty: bool) -> dict[str, Any]:
-    """The state of a task that is done, with its pictures unless it is to be empty."""
-    word = faults.done_word or _word(DONE_WORDS, faults.draw("done_word", purchase.key))
+def done_answer(purchase: Purchase, faults: Faults, base_url: str) -> dict[str, Any]:
+    """The state of a task that is done, with its pictures."""
     images: list[Entry] = []
-    if not empty:
-        for index, url in enumerate(_urls(purchase, faults, base_url)):
-            entry = {"url": url, "file_name": faults.told_file_name or f"{purchase.token}_{index}.png"}
-            images.append(url if faults.answer == "url_string" else entry)
-    return _task(purchase, word, 100, images, "")
+    for index, url in enumerate(_urls(purchase, faults, base_url)):
+        entry = {"url": url, "file_name": faults.told_file_name or f"{purchase.token}_{index}.png"}
+        images.append(url if faults.answer == "url_string" else entry)
+    return _done(purchase, faults, images, "")
+
+
+def empty_answer(purchase: Purchase, faults: Faults) -> dict[str, Any]:
+    """The state of a task that is done and has no picture."""
+    return _done(purchase, faults, [], faults.task_reason)
+
+
+def _done(purchase: Purchase, faults: Faults, images: list[Entry], text: str) -> dict[str, Any]:
+    word = faults.done_word or _word(DONE_WORDS, faults.draw("done_word", purchase.key))
+    return {**_task(purchase, word, 100, images, text), **faults.success}
 
 
 def _task(purchase: Purchase, word: str, progress: int, images: list[Entry], text: str) -> dict[str, Any]:
@@ -121,6 +135,13 @@ def _task(purchase: Purchase, word: str, progress: int, images: list[Entry], tex
         return {"code": 200, "msg": "success", "data": task}
     data = {"images": images, "description": text}
     return {"id": purchase.token, "state": state, "progress": progress, "data": data}
+
+
+def _base64(content: bytes, purchase: Purchase, faults: Faults) -> str:
+    if faults.answer == "b64_urlsafe":
+        return base64.urlsafe_b64encode(content).decode().rstrip("=")
+    prefix = f"data:image/{purchase.image_format};base64," if faults.answer == "b64_data_uri" else ""
+    return prefix + base64.b64encode(content).decode()
 
 
 def _urls(purchase: Purchase, faults: Faults, base_url: str) -> list[str]:

@@ -32,8 +32,15 @@ CREATE TABLE IF NOT EXISTS billings (
     model TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL, amount REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS downloads (
     token TEXT NOT NULL, picture INTEGER NOT NULL, attempts INTEGER NOT NULL, PRIMARY KEY (token, picture));
+CREATE TABLE IF NOT EXISTS repeats (value TEXT PRIMARY KEY, token TEXT NOT NULL);
 """
-CLEARING = ("DELETE FROM posts", "DELETE FROM purchases", "DELETE FROM billings", "DELETE FROM downloads")
+CLEARING = (
+    "DELETE FROM posts",
+    "DELETE FROM purchases",
+    "DELETE FROM billings",
+    "DELETE FROM downloads",
+    "DELETE FROM repeats",
+)
 
 # The rows are the dataclasses below, field by field; NULL lets SQLite number a row.
 NEW_POST = "INSERT INTO posts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -71,7 +78,7 @@ class Purchase:
     width: int
     height: int
     pictures: int
-    image_format: Literal["png", "jpeg", "webp"]
+    image_format: Literal["png", "jpeg", "webp", "avif"]
     outcome: Outcome
     polls: int = 0
     done_polls: int = 0
@@ -174,9 +181,15 @@ class Books:
 
     def purchase(self, token: str) -> Purchase | None:
         """The purchase with this token, if there is one."""
-        with self._lock:
-            row = self._connection.execute("SELECT * FROM purchases WHERE token = ?", (token,)).fetchone()
-        return Purchase(*row) if row else None
+        return self._purchase("SELECT * FROM purchases WHERE token = ?", token)
+
+    def name_purchase(self, value: str, token: str) -> None:
+        """Write down the value of an idempotency header under which a purchase was made."""
+        self._execute("INSERT INTO repeats VALUES (?, ?)", value, token)
+
+    def named_purchase(self, value: str) -> Purchase | None:
+        """The purchase that was made under this value of an idempotency header, if there is one."""
+        return self._purchase("SELECT purchases.* FROM purchases JOIN repeats USING (token) WHERE value = ?", value)
 
     def count_poll(self, token: str) -> Purchase | None:
         """Count a poll of a task and return the task, if it is known."""
@@ -226,6 +239,11 @@ class Books:
     def _execute(self, statement: str, *values: object) -> None:
         with self._lock:
             self._connection.execute(statement, values)
+
+    def _purchase(self, query: str, value: str) -> Purchase | None:
+        with self._lock:
+            row = self._connection.execute(query, (value,)).fetchone()
+        return Purchase(*row) if row else None
 
     def _value(self, statement: str, *values: object) -> int | float | None:
         with self._lock:

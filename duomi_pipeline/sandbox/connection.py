@@ -1,6 +1,7 @@
-"""Connections that end before their time, which an ASGI application cannot do by itself.
+"""Connections that end before their time or say more than one answer, which an ASGI application cannot do by itself.
 
-Holds the protocol class through which a request can reach its connection, and the answers that break it off.
+Holds the protocol class through which a request can reach its connection, the interim answers that are
+written straight to it, and the answers that break it off.
 """
 
 import asyncio
@@ -8,6 +9,8 @@ import contextlib
 import logging
 import socket
 import struct
+from collections.abc import Sequence
+from http.client import responses
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -39,6 +42,13 @@ class BreakableProtocol(HttpToolsProtocol):
         connection: socket.socket = transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.app_state = {TRANSPORT: transport}
+
+
+def send_interim(scope: Scope, statuses: Sequence[int]) -> None:
+    """Send these 1xx statuses before the request's answer, all at once."""
+    transport: asyncio.Transport = scope["state"][TRANSPORT]
+    lines = [f"HTTP/1.1 {status} {responses.get(status, 'Interim')}\r\n\r\n" for status in statuses]
+    transport.write("".join(lines).encode())
 
 
 class ResetAnswer(Response):

@@ -1,4 +1,4 @@
-"""Decides on each submission: turned away, refused, sold, lost on the way back.
+"""Decides on each submission: turned away, refused, sold, answered by a script, lost on the way back.
 
 Knows the faults and the books, and no HTTP: `service` turns a `Decision` into an answer. All is decided and
 written down in one transaction before the answer is begun: an answer that gets lost was billed.
@@ -7,19 +7,13 @@ written down in one transaction before the answer is begun: an answer that gets 
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from duomi_pipeline.sandbox.books import Books, Outcome, Post, Purchase
-from duomi_pipeline.sandbox.faults import Faults
-from duomi_pipeline.sandbox.protocols import (
-    MAX_SEED,
-    Order,
-    Protocol,
-    ServiceError,
-    parse_fields,
-    parse_size,
-    read_order,
-)
+from duomi_pipeline.sandbox.decisions import Decision, Submission
+from duomi_pipeline.sandbox.faults import Faults, has_word
+from duomi_pipeline.sandbox.plays import Play
+from duomi_pipeline.sandbox.protocols import MAX_SEED, Order, ServiceError, parse_size, read_order
 
 DAY = 86_400
 BEFORE_THE_SALE = ("rate_reset_before", "rate_500_html", "rate_html_200")
@@ -28,32 +22,6 @@ AFTER_THE_SALE = ("rate_reset_after", "rate_truncated_answer", "rate_hang")
 
 class LostError(Exception):
     """A fault hit the submission before it was looked at; the argument is the fault's name."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What is to be answered: a purchase or an error, unless a fault takes the answer's place.
-
-    Args:
-        key: Names this submission in all dice: its body and how often that came before.
-        purchase: What was bought, for the answer.
-        error: Why nothing was bought.
-        inline: The request asks for the picture itself instead of a URL.
-        fault: Name of the fault that hits the answer.
-    """
-
-    key: str
-    purchase: Purchase | None = None
-    error: ServiceError | None = None
-    inline: bool = False
-    fault: str | None = None
-
-    @property
-    def answered(self) -> str:
-        """The answer in one word, for the books."""
-        if self.fault:
-            return self.fault
-        return f"{self.error.status}/{self.error.code}" if self.error else "200"
 
 
 def check_key(authorization: Sequence[str], faults: Faults) -> None:
@@ -69,12 +37,6 @@ def check_key(authorization: Sequence[str], faults: Faults) -> None:
         raise ServiceError(401, 401, "Invalid token")
 
 
-def has_word(prompt: str, words: Sequence[str]) -> bool:
-    """Whether a prompt contains one of the words, in whatever case."""
-    folded = prompt.casefold() if words else ""
-    return any(word.casefold() in folded for word in words)
-
-
 class Desk:
     """Takes submissions.
 
@@ -87,42 +49,54 @@ class Desk:
         self._books = books
         self._clock = clock
 
-    def take(
-        self, protocol: Protocol, body: bytes, authorization: Sequence[str], faults: Faults, in_flight: int
-    ) -> Decision:
+    def take(self, submission: Submission, faults: Faults) -> Decision:
         """Decide on a submission and write it into the books.
 
         Args:
-            protocol: The one the body is written in.
-            body: As received.
-            authorization: All Authorization headers.
+            submission: What came.
             faults: In force now.
-            in_flight: Number of submissions without an answer yet, with this one.
         """
-        digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+        digest = hashlib.blake2b(submission.body, digest_size=16).hexdigest()
         with self._books.transaction():
-            key = f"{digest}/{self._books.times_posted(digest)}"
+            came_before = self._books.times_posted(digest)
+            key = f"{digest}/{came_before}"
             now = self._clock()
-            billed = 0
+            prompt = submission.prompt or ""
+            play = faults.play_for(prompt, submission.model or "", key, came_before)
             try:
-                check_key(authorization, faults)
-                self._let_in(key, now, faults, in_flight)
-                order = read_order(protocol, parse_fields(body))
-                purchase = self._sell(order, key, now, faults)
+                decision = self._decide(submission, key, now, faults, play)
             except LostError as lost:
                 decision = Decision(key, fault=str(lost))
             except ServiceError as error:
                 decision = Decision(key, error=error)
-            else:
-                billed = self._books.add_purchase(purchase, amount=faults.price)
-                fault = faults.first_strike(AFTER_THE_SALE, key)
-                decision = Decision(key, purchase, inline=order.inline, fault=fault)
-            self._books.add_post(_post(now, protocol, body, decision, billed))
+            decision = replace(decision, interim=faults.interrupts(prompt, key))
+            billed = self._bill(decision, submission.name, faults)
+            self._books.add_post(_post(now, submission, decision, billed))
         return decision
 
     def credits_left(self, faults: Faults) -> int | None:
         """Pictures that can still be billed; None if there is no limit."""
         return None if faults.credits is None else max(0, faults.credits - self._books.billed())
+
+    def _decide(self, submission: Submission, key: str, now: float, faults: Faults, play: Play | None) -> Decision:
+        check_key(submission.authorization, faults)
+        self._let_in(key, now, faults, submission.in_flight)
+        earlier = None if submission.name is None else self._books.named_purchase(submission.name)
+        if earlier is None and play is not None and not play.billed:
+            return Decision(key, play=play)
+        order = read_order(submission.protocol, submission.fields)
+        if earlier is not None:
+            return Decision(key, earlier, inline=order.inline, repeated=True)
+        purchase = self._sell(order, key, now, faults)
+        fault = None if play else faults.first_strike(AFTER_THE_SALE, key)
+        return Decision(key, purchase, inline=order.inline, fault=fault, play=play)
+
+    def _bill(self, decision: Decision, name: str | None, faults: Faults) -> int:
+        if decision.purchase is None or decision.repeated:
+            return 0
+        if name is not None:
+            self._books.name_purchase(name, decision.purchase.token)
+        return self._books.add_purchase(decision.purchase, amount=faults.price)
 
     def _let_in(self, key: str, now: float, faults: Faults, in_flight: int) -> None:
         lost = faults.first_strike(BEFORE_THE_SALE, key)
@@ -182,22 +156,17 @@ class Desk:
         return "failed" if has_word(order.prompt, faults.task_fails) else "pictures"
 
 
-def _post(now: float, protocol: Protocol, body: bytes, decision: Decision, billed: int) -> Post:
-    purchase, fields = decision.purchase, parse_fields(body)
+def _post(now: float, submission: Submission, decision: Decision, billed: int) -> Post:
+    purchase = decision.purchase
     return Post(
         at=now,
         key=decision.key.partition("/")[0],
-        protocol=protocol,
-        model=_writable(fields.get("model")),
-        prompt=_writable(fields.get("prompt")),
+        protocol=submission.protocol,
+        model=submission.model,
+        prompt=submission.prompt,
         seed=purchase.seed if purchase else None,
-        body=body.decode("utf-8", "replace"),
+        body=submission.body.decode("utf-8", "replace"),
         answered=decision.answered,
         token=purchase.token if purchase else None,
         billed=billed,
     )
-
-
-def _writable(text: object) -> str | None:
-    # JSON can carry halves of surrogate pairs, which SQLite cannot.
-    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else None

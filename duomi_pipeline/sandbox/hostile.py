@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from duomi_pipeline.sandbox.chunks import SIGNATURE, chunk
 from duomi_pipeline.sandbox.faults import HostileDownload
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 BOMB_SIDE = 30_000
 CHUNK = bytes(65_536)
 
@@ -34,11 +34,7 @@ def bomb() -> bytes:
     row = bytes(BOMB_SIDE // 8 + 1)
     data = b"".join(packer.compress(row) for _ in range(BOMB_SIDE)) + packer.flush()
     header = struct.pack(">IIBBBBB", BOMB_SIDE, BOMB_SIDE, 1, 0, 0, 0, 0)
-    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 async def _endless() -> AsyncIterator[bytes]:

@@ -15,7 +15,8 @@ from typing import Literal
 from PIL import Image, ImageDraw
 
 from duomi_pipeline.sandbox.books import Purchase
-from duomi_pipeline.sandbox.faults import Faults, ImageFormat
+from duomi_pipeline.sandbox.faults import Faults, ImageFormat, PictureForm
+from duomi_pipeline.sandbox.forms import in_form
 from duomi_pipeline.sandbox.protocols import Size
 
 KEPT_DRAWINGS = 16
@@ -41,6 +42,7 @@ class Drawing:
     seed: int = 0
     model: str = ""
     index: int = 0
+    form: PictureForm = "plain"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Pictures:
         if flaw == "rate_blank_image":
             drawing = replace(drawing, kind="blank")
         elif flaw == "rate_jpeg_as_png":
-            drawing, media_type = replace(drawing, image_format="jpeg"), "image/png"
+            drawing, media_type = replace(drawing, image_format="jpeg", form="plain"), "image/png"
         elif flaw == "rate_wrong_size":
             drawing = replace(drawing, size=(1024, 1024) if drawing.size != (1024, 1024) else (768, 768))
         content = await self._drawn(drawing)
@@ -112,9 +114,11 @@ class Pictures:
 
 def _drawing(purchase: Purchase, index: int, faults: Faults) -> Drawing:
     size = (purchase.width, purchase.height)
+    form, p = faults.picture_form, purchase
+    image_format = p.image_format if form == "plain" else "png"
     if faults.picture != "card":
-        return Drawing(faults.picture, size, purchase.image_format)
-    return Drawing("card", size, purchase.image_format, purchase.prompt, purchase.seed, purchase.model, index)
+        return Drawing(faults.picture, size, image_format, form=form)
+    return Drawing("card", size, image_format, p.prompt, p.seed, p.model, index, form)
 
 
 def render(drawing: Drawing) -> bytes:
@@ -126,7 +130,7 @@ def render(drawing: Drawing) -> bytes:
         d = drawing
         content = card_png(d.prompt, seed=d.seed, size=d.size, model=d.model, index=d.index)
         if d.image_format == "png":
-            return content
+            return in_form(content, d.form)
         image: Image.Image = Image.open(io.BytesIO(content)).convert("RGB")
     elif drawing.kind == "flat":
         image = _flat(drawing.size)
@@ -136,7 +140,7 @@ def render(drawing: Drawing) -> bytes:
         image = Image.new("RGB", drawing.size)
     buffer = io.BytesIO()
     image.save(buffer, drawing.image_format, **({"quality": 90} if drawing.image_format != "png" else {}))
-    return buffer.getvalue()
+    return in_form(buffer.getvalue(), drawing.form)
 
 
 def _flat(size: Size) -> Image.Image:

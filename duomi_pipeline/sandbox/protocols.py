@@ -120,7 +120,7 @@ class OpenAIBody(_Body):
     size: str = "1024x1024"
     n: int = Field(default=1, ge=1, le=10)
     quality: str | None = None
-    output_format: ImageFormat = "png"
+    output_format: Literal["png", "jpeg", "webp"] = "png"
     response_format: Literal["url", "b64_json"] = "url"
 
     def order(self) -> Order:

@@ -1,7 +1,8 @@
 """The sandbox service as a Starlette application: the Duomi contract over HTTP, on its own books.
 
-Holds the endpoints. Decisions about submissions are in `desk`, shapes of answers in `answers`, pictures in
-`pictures`; running the service is in `server`. Nothing of a prompt gets into a path or a file name.
+Holds the endpoints. Decisions about submissions are in `desk`, about polls in `tasks`, about downloads in
+`downloads`; shapes of answers are in `answers`, pictures in `pictures`; running the service is in `server`.
+Nothing of a prompt gets into a path or a file name.
 """
 
 import asyncio
@@ -20,15 +21,19 @@ from starlette.routing import Route
 
 from duomi_pipeline.sandbox import answers
 from duomi_pipeline.sandbox.books import Books, Purchase
-from duomi_pipeline.sandbox.connection import CutAnswer, ResetAnswer
-from duomi_pipeline.sandbox.desk import Decision, Desk, check_key
-from duomi_pipeline.sandbox.faults import Faults
+from duomi_pipeline.sandbox.connection import CutAnswer, ResetAnswer, send_interim
+from duomi_pipeline.sandbox.decisions import Decision, Submission
+from duomi_pipeline.sandbox.desk import Desk, check_key
+from duomi_pipeline.sandbox.downloads import denial
+from duomi_pipeline.sandbox.echo import with_key
+from duomi_pipeline.sandbox.faults import Faults, has_word
+from duomi_pipeline.sandbox.framing import framed
 from duomi_pipeline.sandbox.hostile import hostile_answer
 from duomi_pipeline.sandbox.pictures import HTML_PAGE, Picture, Pictures
 from duomi_pipeline.sandbox.protocols import Protocol, ServiceError, parse_fields, sync_protocol
+from duomi_pipeline.sandbox.tasks import task_state
 
-INLINE_STYLES = ("b64", "b64_data_uri", "both")
-EMPTY_POLLS = 2
+INLINE_STYLES = ("b64", "b64_data_uri", "b64_urlsafe", "both")
 FILE_NAME = re.compile(r"([0-9a-f]{32})_(\d)\.png")
 
 
@@ -80,9 +85,14 @@ class SandboxService:
     async def _submit(self, request: Request, protocol: Protocol, body: bytes) -> Response:
         faults = self.faults
         keys = request.headers.getlist("authorization")
+        name = request.headers.get(faults.idempotency_header) if faults.idempotency_header else None
         self._in_flight += 1
         try:
-            decision = self._desk.take(protocol, body, keys, faults, self._in_flight)
+            decision = self._desk.take(Submission(protocol, body, keys, name, self._in_flight), faults)
+            if decision.interim:
+                await asyncio.sleep(faults.interim_seconds)
+                send_interim(request.scope, faults.interim)
+                await asyncio.sleep(max(0, faults.interim_wait - faults.interim_seconds))
             if decision.purchase is not None:
                 await asyncio.sleep(faults.seconds_of_latency(decision.key))
             if decision.fault == "rate_hang":
@@ -92,23 +102,23 @@ class SandboxService:
             self._in_flight -= 1
 
     async def _answer(self, request: Request, protocol: Protocol, decision: Decision, faults: Faults) -> Response:
+        if decision.play is not None:
+            return _repeating(request, answers.played_answer(decision.play), faults)
         if decision.fault in ("rate_reset_before", "rate_reset_after"):
             return ResetAnswer()
         if decision.fault in ("rate_500_html", "rate_html_200"):
             return HTMLResponse(HTML_PAGE, 500 if decision.fault == "rate_500_html" else 200)
         if decision.error is not None:
-            return answers.error_answer(decision.error, protocol)
+            return _refusal(request, decision.error, protocol, faults)
         if decision.purchase is None:
             raise RuntimeError(f"neither sold nor refused: {decision}")
         content = await self._sold(request, decision.purchase, decision.inline, faults)
         if decision.fault == "rate_truncated_answer":
             return CutAnswer(json.dumps(content), media_type="application/json")
-        return JSONResponse(content)
+        return framed(content, "plain" if _is_polled(decision.purchase, faults) else faults.framing)
 
     async def _sold(self, request: Request, purchase: Purchase, inline: bool, faults: Faults) -> dict[str, Any]:
-        is_task = purchase.protocol in ("duomi_async", "nano_banana")
-        at_once = faults.answer_at_once and purchase.outcome == "pictures"
-        if is_task and not (at_once and purchase.protocol == "duomi_async"):
+        if _is_polled(purchase, faults):
             return answers.submitted_answer(purchase)
         now = self._clock()
         self._books.hand_out(purchase.token, now)
@@ -129,27 +139,18 @@ class SandboxService:
         faults = self.faults
         try:
             check_key(request.headers.getlist("authorization"), faults)
-            return JSONResponse(self._state(request, protocol, faults))
+            task = self._task(request.path_params["token"], protocol)
+            if has_word(task.prompt, faults.deny_polls):
+                return Response(faults.deny_body, faults.deny_status, media_type="application/json")
+            return JSONResponse(task_state(task, self._books, self._clock(), faults, _base_url(request)))
         except ServiceError as error:
-            return answers.error_answer(error, protocol)
+            return _refusal(request, error, protocol, faults)
 
-    def _state(self, request: Request, protocol: Protocol, faults: Faults) -> dict[str, Any]:
-        task = self._books.count_poll(request.path_params["token"])
+    def _task(self, token: str, protocol: Protocol) -> Purchase:
+        task = self._books.count_poll(token)
         if task is None or task.protocol != protocol:
             raise ServiceError(404, 404, "task not found")
-        now = self._clock()
-        age = now - task.at
-        if age < faults.early_404_seconds or faults.strikes("rate_poll_404", task.key, task.polls):
-            raise ServiceError(404, 404, "task not found")
-        if faults.strikes("rate_poll_error", task.key, task.polls):
-            raise ServiceError(500, 500, "internal server error")
-        if age < faults.task_seconds:
-            return answers.waiting_answer(task, faults, age / faults.task_seconds)
-        if task.outcome != "pictures":
-            return answers.failed_answer(task, faults)
-        self._books.hand_out(task.token, now, renew=faults.poll_renews_url)
-        empty = task.done_polls < EMPTY_POLLS and faults.strikes("rate_empty_success", task.key)
-        return answers.done_answer(task, faults, _base_url(request), empty=empty)
+        return task
 
     async def _file(self, request: Request) -> Response:
         faults = self.faults
@@ -159,9 +160,9 @@ class SandboxService:
             return Response("no such file", 404)
         index = int(name[2])
         attempt = self._books.count_download(purchase.token, index)
-        since = purchase.url_since
-        if faults.url_lifetime is not None and since is not None and self._clock() - since > faults.url_lifetime:
-            return Response("Request has expired", 403)
+        denied = denial(purchase, index, attempt, self._clock(), faults)
+        if denied is not None:
+            return Response(*denied)
         if faults.hostile_download is not None:
             return await hostile_answer(faults.hostile_download, request.url.path)
         picture = await self._pictures.picture(purchase, index, attempt, faults)
@@ -189,6 +190,22 @@ class SandboxService:
     async def _reset(self, request: Request) -> Response:
         self._books.reset()
         return await self._show_books(request)
+
+
+def _is_polled(purchase: Purchase, faults: Faults) -> bool:
+    """Whether the answer to a submission is a task instead of the pictures."""
+    if purchase.protocol == "duomi_async":
+        return not faults.answer_at_once or purchase.outcome != "pictures"
+    return purchase.protocol == "nano_banana"
+
+
+def _refusal(request: Request, error: ServiceError, protocol: Protocol, faults: Faults) -> Response:
+    answer = answers.error_answer(error, protocol)
+    return _repeating(request, answer, faults) if error.status == 401 else answer
+
+
+def _repeating(request: Request, answer: Response, faults: Faults) -> Response:
+    return with_key(answer, request.headers.getlist("authorization"), faults.repeat_key)
 
 
 def _download(picture: Picture) -> Response:
