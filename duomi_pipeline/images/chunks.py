@@ -1,6 +1,6 @@
 """PNG files as a row of chunks (PNG specification, section 5): walk them, check them, read and insert texts.
 
-What the chunks say belongs to `metadata`; pixels to `png`.
+What the chunks say belongs to `metadata`; mending files from outside to `salvage`; pixels to `png`.
 """
 
 import struct
@@ -11,7 +11,8 @@ from typing import NamedTuple
 from duomi_pipeline.settings import Size
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MAX_UNPACKED = 1_000_000  # bytes of one compressed text: foreign files may hold bombs
+MAX_UNPACKED = 1_000_000  # bytes of one compressed text: foreign files may hold bombs; Pillow takes little more
+MAX_TEXTS = 16_000_000  # characters of all texts of a file; ComfyUI's workflows, the longest known, have some 100,000
 
 
 class BrokenPngError(ValueError):
@@ -19,12 +20,35 @@ class BrokenPngError(ValueError):
 
 
 class Chunk(NamedTuple):
-    """One chunk, and where it begins and ends in the file."""
+    """One chunk, where it begins and ends in the file, and whether its checksum fits."""
 
     kind: bytes
     data: memoryview
     start: int
     end: int
+    is_sound: bool
+
+
+def scan(png: bytes) -> Iterator[Chunk]:
+    """The chunks that are there in full, up to IEND or to where the file is cut off; sound ones and others.
+
+    Raises:
+        BrokenPngError: no signature, or no header.
+    """
+    if not png.startswith(SIGNATURE):
+        raise BrokenPngError("not a PNG file")
+    view, at, kind = memoryview(png), len(SIGNATURE), b""
+    while kind != b"IEND" and at + 12 <= len(png):
+        (length,) = struct.unpack_from(">I", png, at)
+        end = at + 12 + length
+        if end > len(png):
+            return
+        body = view[at + 4 : end - 4]
+        kind = bytes(body[:4])
+        if at == len(SIGNATURE) and (kind, length) != (b"IHDR", 13):
+            raise BrokenPngError("damaged: no header")
+        yield Chunk(kind, body[4:], at, end, zlib.crc32(body) == struct.unpack_from(">I", png, end - 4)[0])
+        at = end
 
 
 def walk(png: bytes) -> Iterator[Chunk]:
@@ -33,37 +57,25 @@ def walk(png: bytes) -> Iterator[Chunk]:
     Raises:
         BrokenPngError: no signature, no header, cut off, or a checksum that does not fit.
     """
-    if not png.startswith(SIGNATURE):
-        raise BrokenPngError("not a PNG file")
-    view, at = memoryview(png), len(SIGNATURE)
-    while True:
-        if at + 12 > len(png):
-            raise BrokenPngError(f"cut off after {len(png)} bytes")
-        (length,) = struct.unpack_from(">I", png, at)
-        end = at + 12 + length
-        if end > len(png):
-            raise BrokenPngError(f"cut off after {len(png)} bytes")
-        body = view[at + 4 : end - 4]
-        if zlib.crc32(body) != struct.unpack_from(">I", png, end - 4)[0]:
-            raise BrokenPngError(f"damaged in chunk {bytes(body[:4])!r}")
-        if at == len(SIGNATURE) and (bytes(body[:4]), length) != (b"IHDR", 13):
-            raise BrokenPngError("damaged: no header")
-        yield Chunk(bytes(body[:4]), body[4:], at, end)
-        if bytes(body[:4]) == b"IEND":
+    for chunk in scan(png):
+        if not chunk.is_sound:
+            raise BrokenPngError(f"damaged in chunk {chunk.kind!r}")
+        yield chunk
+        if chunk.kind == b"IEND":
             return
-        at = end
+    raise BrokenPngError(f"cut off after {len(png)} bytes")
 
 
-def _encode(kind: bytes, data: bytes) -> bytes:
+def encode(kind: bytes, data: bytes) -> bytes:
     """A chunk as it stands in a file."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _text_chunk(key: str, text: str, plain: bool) -> bytes:
-    """A tEXt chunk if wanted and the text is ASCII, else an uncompressed iTXt chunk in UTF-8."""
+def text_chunk(key: str, text: str, plain: bool) -> tuple[bytes, bytes]:
+    """Kind and data of a tEXt chunk if wanted and the text is ASCII, else of an uncompressed iTXt chunk in UTF-8."""
     if plain and text.isascii():
-        return _encode(b"tEXt", key.encode("latin-1") + b"\0" + text.encode("ascii"))
-    return _encode(b"iTXt", key.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8", "replace"))
+        return b"tEXt", key.encode("latin-1") + b"\0" + text.encode("ascii")
+    return b"iTXt", key.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8", "replace")
 
 
 def read_text(chunk: Chunk) -> tuple[str, str] | None:
@@ -94,7 +106,7 @@ def _read_packed(kind: bytes, rest: bytes) -> str:
 
 
 def _unpacked(data: bytes) -> bytes:
-    return zlib.decompressobj().decompress(data, _MAX_UNPACKED)
+    return zlib.decompressobj().decompress(data, MAX_UNPACKED)
 
 
 def png_size(png: bytes) -> Size:
@@ -112,13 +124,13 @@ def with_texts(png: bytes, texts: Mapping[str, str], plain: Container[str] = ())
     """
     view = memoryview(png)
     header, *others = walk(png)
-    kept = [view[chunk.start : chunk.end] for chunk in others if _text_key(chunk) not in texts]
-    inserted = [_text_chunk(key, text, key in plain) for key, text in texts.items()]
+    kept = [view[chunk.start : chunk.end] for chunk in others if text_key(chunk) not in texts]
+    inserted = [encode(*text_chunk(key, text, key in plain)) for key, text in texts.items()]
     return b"".join([view[: header.end], *inserted, *kept])
 
 
-def _text_key(chunk: Chunk) -> str | None:
-    """The key of a text chunk, a broken one too."""
+def text_key(chunk: Chunk) -> str | None:
+    """The key of a text chunk, a broken one too; `None` for any other."""
     if chunk.kind not in (b"tEXt", b"zTXt", b"iTXt"):
         return None
-    return bytes(chunk.data).partition(b"\0")[0].decode("latin-1")
+    return bytes(chunk.data[:80]).partition(b"\0")[0].decode("latin-1")  # a key has 79 bytes at most

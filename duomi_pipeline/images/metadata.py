@@ -15,12 +15,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from duomi_pipeline.images.chunks import BrokenPngError, read_text, walk, with_texts
+from duomi_pipeline.images.chunks import (
+    MAX_TEXTS,
+    MAX_UNPACKED,
+    BrokenPngError,
+    read_text,
+    text_key,
+    walk,
+    with_texts,
+)
 from duomi_pipeline.images.disclosure import CREATOR, SANDBOX_SOFTWARE, XMP_KEY, Making, packet
 
 OWN_KEY = "duomi_generation"
 A1111_KEY = "parameters"
-_MAX_TEXTS = 64_000_000  # characters of all texts of a file, as with Pillow: small foreign files can unpack to many
 _LABELS = re.compile(r"(Negative prompt|^Steps)[\s:]*:", re.IGNORECASE)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NOT_IN_FIELDS = re.compile(r"[,:\"{}\[\]\x00-\x1f\x7f-\x9f]")
@@ -110,11 +117,16 @@ def read_texts(png: bytes) -> list[tuple[str, str]]:
     Raises:
         BrokenPngError: it is no whole PNG.
     """
-    found, room = [], _MAX_TEXTS
-    for text in filter(None, map(read_text, walk(png))):
+    found, room = [], MAX_TEXTS
+    for chunk in walk(png):
+        text = read_text(chunk) if room > 0 else None
+        if text is None:
+            continue
         if len(text[1]) <= room:
             found.append(text)
             room -= len(text[1])
+        else:
+            room -= MAX_UNPACKED  # what is left out took its time to unpack
     return found
 
 
@@ -122,8 +134,7 @@ def read_info(png: bytes) -> PictureInfo | None:
     """The information of a picture, `None` where it carries none of ours."""
     try:
         for chunk in walk(png):
-            found = read_text(chunk)
-            if found and found[0] == OWN_KEY:
+            if text_key(chunk) == OWN_KEY and (found := read_text(chunk)):
                 return PictureInfo.model_validate_json(found[1])
             if chunk.kind == b"IDAT":
                 return None

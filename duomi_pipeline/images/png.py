@@ -7,28 +7,28 @@ generated, and its look: colours of another profile become sRGB, which is what v
 import contextlib
 import io
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from duomi_pipeline.images.chunks import SIGNATURE, BrokenPngError, png_size, walk, with_texts
+from duomi_pipeline.images.chunks import BrokenPngError, text_chunk, walk
+from duomi_pipeline.images.decoding import Decoded, decode
 from duomi_pipeline.images.disclosure import XMP_KEY
+from duomi_pipeline.images.errors import NotAPictureError
+from duomi_pipeline.images.fitting import fit
 from duomi_pipeline.images.look import Look, look_of
 from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images.tones import in_plain_colours
 from duomi_pipeline.settings import Size
 
-MAX_PIXELS = 80_000_000
 THUMBNAIL_SIDES = (144, 128, 112, 96, 64)  # the longer side, in pixels
 MAX_THUMBNAIL_BYTES = 700  # as base64 in Markdown below 1,000 characters: what the UI shows in the page itself
 _THUMBNAIL_QUALITY = 25
 _THUMBNAIL_EFFORT = 4  # of 6: the last two levels cost twice the time for a few bytes
 _COMPRESSION = 6
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # no others are opened: the bytes come from outside
-
-
-class NotAPictureError(ValueError):
-    """The bytes are no whole, usable picture; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,25 @@ class Png:
 def to_png(data: bytes, delivery: Size) -> Png:
     """Check a picture by decoding it once, and bring it to PNG and to the delivery size where it is not.
 
-    A picture of another shape is cut to the delivery's shape from its centre, never stretched.
+    A picture of another shape is cut to the delivery's shape from its centre, never stretched. A PNG of the delivery
+    size keeps its bytes, but for what no pixel needs and readers stumble over: see `salvage`.
 
     Raises:
-        NotAPictureError: empty, not an image, cut off, damaged, too large, or of one flat colour.
+        NotAPictureError: empty, not an image, cut off, damaged, too large, of too many parts, or of one flat colour.
     """
     if not data:
         raise NotAPictureError("the picture is empty")
-    picture, kind = _decoded(data)
-    received = Size(*picture.size)
+    decoded = decode(data)
+    received = Size(*decoded.picture.size)
     try:
-        small = _small(picture)
-        _check_not_flat(picture, small)
-        if kind == "PNG" and received == delivery:
-            return Png(data, delivery, received, look_of(small), _thumbnail(small))
-        fitted, file = _fitted(picture, delivery), io.BytesIO()
-        fitted.save(file, "PNG", compress_level=_COMPRESSION, icc_profile=None)
-        small, texts = _small(fitted), _texts(picture, data)
-        anew = with_texts(file.getvalue(), texts, plain=texts.keys() - {XMP_KEY})
-        return Png(anew, delivery, received, look_of(small), _thumbnail(small))
+        small = _small(decoded.picture)
+        _check_not_flat(decoded.picture, small)
+        if decoded.kind == "PNG" and received == delivery:
+            return Png(decoded.data, delivery, received, look_of(small), _thumbnail(small))
+        texts, fitted = _texts(decoded), fit(decoded.picture, delivery)
+        del decoded, data  # of the largest pictures there is no room for more than two at once
+        small = _small(fitted)
+        return Png(_encoded(fitted, texts), delivery, received, look_of(small), _thumbnail(small))
     except NotAPictureError:
         raise
     except Exception as error:  # what outside bytes can do to a decoder has no end
@@ -89,7 +89,7 @@ def thumbnail_of(png: bytes) -> bytes:
     Raises:
         NotAPictureError: it is damaged.
     """
-    return _thumbnail(_small(_decoded(png)[0]))
+    return _thumbnail(_small(decode(png).picture))
 
 
 def stored_look(png: bytes) -> Look:
@@ -98,7 +98,7 @@ def stored_look(png: bytes) -> Look:
     Raises:
         NotAPictureError: it is damaged.
     """
-    return look_of(_small(_decoded(png)[0]))
+    return look_of(_small(decode(png).picture))
 
 
 def check_whole(png: bytes) -> None:
@@ -113,59 +113,28 @@ def check_whole(png: bytes) -> None:
         raise NotAPictureError(str(error)) from error
 
 
-def _decoded(data: bytes) -> tuple[Image.Image, str]:
-    if data.startswith(SIGNATURE):
-        check_whole(data)
-        _check_pixels(png_size(data))
-    try:
-        picture = Image.open(io.BytesIO(data), formats=_FORMATS)
-        _check_pixels(Size(*picture.size))
-        picture.load()
-    except UnidentifiedImageError as error:
-        raise NotAPictureError(f"not a picture: it begins with {data[:16]!r}") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise NotAPictureError(f"the picture is too large: {error}") from error
-    except NotAPictureError:
-        raise
-    except Exception as error:  # what outside bytes can do to a decoder has no end
-        raise NotAPictureError(f"the picture is damaged: {error}") from error
-    return picture, picture.format or "unknown"
+def _encoded(picture: Image.Image, texts: Mapping[str, str]) -> bytes:
+    """A picture as a PNG file with these texts right behind its header."""
+    info, file = PngInfo(), io.BytesIO()
+    for key, text in texts.items():
+        info.add(*text_chunk(key, text, plain=key != XMP_KEY))
+    picture.save(file, "PNG", compress_level=_COMPRESSION, icc_profile=None, pnginfo=info)
+    return file.getvalue()
 
 
-def _fitted(picture: Image.Image, delivery: Size) -> Image.Image:
-    plain = _in_plain_colours(ImageOps.exif_transpose(picture))
-    return plain if Size(*plain.size) == delivery else ImageOps.fit(plain, delivery, Image.Resampling.LANCZOS)
-
-
-def _in_plain_colours(picture: Image.Image) -> Image.Image:
-    plain = picture if picture.mode in ("RGB", "RGBA", "L", "CMYK") else picture.convert("RGB")
-    if profile := picture.info.get("icc_profile"):
-        kind = "RGBA" if plain.mode == "RGBA" else "RGB"
-        with contextlib.suppress(ImageCms.PyCMSError, OSError):  # of a broken profile nothing is known
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            return ImageCms.profileToProfile(plain, source, ImageCms.createProfile("sRGB"), outputMode=kind) or plain
-    return plain.convert("RGB") if plain.mode == "CMYK" else plain
-
-
-def _texts(picture: Image.Image, data: bytes) -> dict[str, str]:
+def _texts(decoded: Decoded) -> dict[str, str]:
     """What a file says about itself: all texts of a PNG, the XMP packet of any other."""
-    if data.startswith(SIGNATURE):
-        return dict(read_texts(data))
-    xmp = picture.info.get("xmp")
+    if decoded.kind == "PNG":
+        return dict(read_texts(decoded.data))
+    xmp = decoded.picture.info.get("xmp")
     with contextlib.suppress(UnicodeDecodeError):
         return {XMP_KEY: xmp.decode("utf-8").rstrip("\0")} if isinstance(xmp, bytes) else {}
     return {}
 
 
-def _check_pixels(size: Size) -> None:
-    """Refuse before a pixel is decoded what would fill the memory."""
-    if size.width * size.height > MAX_PIXELS:
-        raise NotAPictureError(f"the picture is too large: {size}")
-
-
 def _small(picture: Image.Image) -> Image.Image:
     """About twice the size of a thumbnail, in plain colours: what is looked at instead of millions of pixels."""
-    plain = picture if picture.mode in ("RGB", "RGBA", "L") else picture.convert("RGB")
+    plain = in_plain_colours(picture)
     return plain.reduce(max(1, max(picture.size) // (2 * THUMBNAIL_SIDES[0])))
 
 

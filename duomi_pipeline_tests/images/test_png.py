@@ -202,7 +202,6 @@ def test_a_profile_that_is_none_costs_no_picture(mode: str) -> None:
         (b"<!DOCTYPE html><title>502</title>", "not a picture: it begins with b'<!DOCTYPE html><'"),
         (b'{"code": 404}', "not a picture"),
         (b"\0" * 1000, "not a picture"),
-        (WHOLE[:-1], "cut off"),
         (WHOLE[: len(WHOLE) // 2], "cut off"),
         (WHOLE[:8], "cut off"),
         (WHOLE[:20], "cut off"),
@@ -219,7 +218,7 @@ def test_a_profile_that_is_none_costs_no_picture(mode: str) -> None:
         (header(30_000, 30_000), "900000000|30000x30000"),
     ],
     ids=[
-        "empty", "html", "json", "zeros", "last byte", "half", "signature only", "in the header", "checksum",
+        "empty", "html", "json", "zeros", "half", "signature only", "in the header", "checksum",
         "half a jpeg", "half a webp", "flat", "black jpeg", "one pixel", "too few pixels", "no size", "81 MP", "100 MP", "900 MP",
     ],
 )  # fmt: skip
