@@ -4,6 +4,7 @@ Order: environment, `.env`, `duomi.toml` (both in the home folder), default. Wha
 service (which model takes which field) belongs to `duomi`, not here.
 """
 
+import hashlib
 import os
 import re
 import sys
@@ -69,6 +70,8 @@ def _split_at_commas(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{0,60}$")]
+HeaderText = Annotated[str, Field(pattern=r"^[ -~]{0,300}$")]
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 NegativePrompt = Annotated[str, Field(max_length=10_000)]
 ImageSize = Annotated[str, BeforeValidator(_checked_size)]
@@ -149,6 +152,9 @@ class Settings(BaseSettings):
     poll_interval: float = Field(4.0, gt=0)
     max_attempts: int = Field(5, ge=1)
     ambiguous_retries: int = Field(1, ge=0)
+    download_patience: float = Field(180.0, ge=0)
+    idempotency_header: HeaderName = ""
+    user_agent: HeaderText = ""
 
     price_per_image: float | None = Field(None, ge=0)
     currency: str = Field("CNY", min_length=1, max_length=12)
@@ -168,6 +174,8 @@ class Settings(BaseSettings):
     @classmethod
     def _base_url_is_usable(cls, value: str) -> str:
         url = value.strip().rstrip("/").removesuffix("/v1")
+        if re.search(r"/(images/generations|tasks|api/gemini)(/|\?|$)", url):
+            raise ValueError("write the service's address alone, such as https://duomiapi.com: the path is added to it")
         if url not in ("", SANDBOX) and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
             raise ValueError("write an http(s) address such as https://duomiapi.com, or the word sandbox")
         return url
@@ -246,6 +254,17 @@ class Settings(BaseSettings):
     def service_url(self) -> str:
         """Address of the service, without `/v1`; only of use when the sandbox is not."""
         return self.base_url or "https://duomiapi.com"
+
+    @property
+    def service_identity(self) -> str:
+        """Who sells, and to whom: the service's origin and a mark of the key. Its tasks are nobody else's."""
+        if self.uses_sandbox:
+            return SANDBOX
+        parts = urlsplit(self.service_url)
+        key = self.api_key.get_secret_value() if self.api_key else ""
+        mark = hashlib.sha256(f"duomi {key}".encode()).hexdigest()[:8]
+        host = parts.netloc.rpartition("@")[2].lower()
+        return f"{parts.scheme}://{host} {mark}"
 
     @property
     def host_kind(self) -> str:

@@ -3,8 +3,9 @@
     python -m duomi_pipeline_tests.chaos --protocol async --prompts 200 --kills 30
 
 The sandbox runs in this process with every fault on; `duomi generate` runs in its own and is ended by SIGKILL at
-random moments, until the kills are used up; then it runs to its end. What the sandbox billed, what the ledger says
-and what lies in the folder is compared, and printed as a table. Ends with 1 if a promise does not hold.
+random moments, until the kills are used up; then it runs until there is nothing more that it does by itself. What the
+sandbox billed, what the ledger says and what lies in the folder is compared, and printed as a table. At last the
+faults end, and the user says `--failed`. Ends with 1 if a promise does not hold.
 """
 
 import argparse
@@ -17,18 +18,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from duomi_pipeline.engine import Session
+from duomi_pipeline.engine import FAILED, Session, State
 from duomi_pipeline.images import check_whole
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.faults import Faults
+from duomi_pipeline.sandbox.plays import Play
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings
 
 MODELS = {"async": "gpt-image-2", "sync": "stabilityai/stable-diffusion-xl-base-1.0"}
-MAX_RUNS_AFTER = 40
+MAX_RUNS_AFTER = 20
+RETRIES = 1  # of a lost answer
 _SUBJECTS = ("lighthouse", "fox", "paper boat", "clock tower", "violinist", "greenhouse", "night market", "balloon")
 
 
@@ -41,6 +45,8 @@ class Proof:
         lost_to_faults: POSTs whose answer a fault lost, by the ledger.
         on_the_wire: prompts whose POST was unanswered at a kill, by the ledger.
         broken: files that were not whole, at any look.
+        overpaid: prompts with more bills without a picture than may be before the user says more.
+        at_last: prompts with a current picture once the faults had ended and the user said `--failed`.
     """
 
     prompts: int
@@ -58,6 +64,8 @@ class Proof:
     on_the_wire: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
+    overpaid: list[str] = field(default_factory=list)
+    at_last: int = 0
 
     def failures(self) -> list[str]:
         """The promises that do not hold."""
@@ -68,6 +76,8 @@ class Proof:
             "bought more than once: at most what was on the wire at a kill, or lost to a fault": extra
             <= len(self.on_the_wire) + self.broken_answers + self.lost_to_faults,
             "the ledger never says less than was billed": self.ledger_billed + self.ledger_maybe >= self.billed,
+            f"at most {1 + RETRIES} bills without a picture, unless the user says more": not self.overpaid,
+            "once the faults have ended, every prompt becomes a picture": self.at_last == self.prompts,
         }
         return [promise for promise, holds in checks.items() if not holds]
 
@@ -88,6 +98,8 @@ class Proof:
             ("may have been billed twice, by the ledger", self.ledger_maybe),
             ("of these: answers lost to a fault", self.lost_to_faults),
             ("of these: POSTs on the wire at a kill", self.on_the_wire or 0),
+            ("billed too often without a picture", self.overpaid or 0),
+            ("current once the faults had ended", self.at_last),
         ]
         return "\n".join(f"{name:<44} {value}" for name, value in rows)
 
@@ -98,7 +110,7 @@ def prove(home: Path, protocol: str, prompts: int, kills: int, faults: Faults, s
     _write_prompts(home, prompts)
     with SandboxServer(faults=faults, books_path=home / "books.db") as sandbox:
         _write_settings(home, sandbox.url, MODELS[protocol])
-        while proof.kills < kills and not _is_done(home, proof):
+        while proof.kills < kills and not _is_settled(home):
             posts = sandbox.books.totals().posts
             run = _start(home)
             _wait_for(lambda run=run, posts=posts: run.poll() is not None or sandbox.books.totals().posts > posts, 20)
@@ -109,13 +121,20 @@ def prove(home: Path, protocol: str, prompts: int, kills: int, faults: Faults, s
             run.wait()
             proof.runs += 1
             proof.broken += _broken(home)
-        for _ in range(MAX_RUNS_AFTER):
-            _start(home).wait()
-            proof.runs += 1
-            if _is_done(home, proof):
-                break
+        _run_until_settled(home, proof)
         _compare(home, sandbox, proof)
+        sandbox.faults = Faults(picture="flat")
+        _run_until_settled(home, proof, "--failed")
+        proof.at_last = _states(home)[State.CURRENT]
     return proof
+
+
+def _run_until_settled(home: Path, proof: Proof, *flags: str) -> None:
+    for _ in range(MAX_RUNS_AFTER):
+        _start(home, *flags).wait()
+        proof.runs += 1
+        if _is_settled(home):
+            break
 
 
 def _write_prompts(home: Path, count: int) -> None:
@@ -128,13 +147,14 @@ def _write_prompts(home: Path, count: int) -> None:
 
 def _write_settings(home: Path, url: str, model: str) -> None:
     settings = {"base_url": url, "model": model, "image_size": "720x1280", "timeout": 3, "poll_interval": 0.1}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in {**settings, "max_concurrency": 8}.items()]
-    (home / "duomi.toml").write_text("\n".join([*lines, "ambiguous_retries = 5", ""]))
+    patience = {"max_concurrency": 8, "task_timeout": 20, "download_patience": 5}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in {**settings, **patience}.items()]
+    (home / "duomi.toml").write_text("\n".join([*lines, f"ambiguous_retries = {RETRIES}", ""]))
 
 
-def _start(home: Path) -> subprocess.Popen[bytes]:
+def _start(home: Path, *flags: str) -> subprocess.Popen[bytes]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DUOMI_", "DAGSTER_"))}
-    line = [str(Path(sys.executable).parent / "duomi"), "generate", "--failed"]
+    line = [str(Path(sys.executable).parent / "duomi"), "generate", *flags]
     with (home / "runs.log").open("ab") as log:
         return subprocess.Popen(line, cwd=home, env={**env, "DUOMI_HOME": str(home)}, stdout=log, stderr=log)
 
@@ -145,12 +165,16 @@ def _wait_for(condition: object, seconds: float) -> None:
         time.sleep(0.02)
 
 
-def _is_done(home: Path, proof: Proof) -> bool:
+def _is_settled(home: Path) -> bool:
+    """Whether there is nothing more to do without the user's word."""
+    states = _states(home)
+    return sum(states[state] for state in (State.CURRENT, *FAILED)) == sum(states.values())
+
+
+def _states(home: Path) -> Mapping[State, int]:
     settings = Settings.load(home)
     with Session(settings) as session:
-        plan = session.plan(read_sources(settings).prompts)
-    proof.current = sum(entry.state.value == "current" for entry in plan.entries)
-    return proof.current == proof.prompts
+        return session.plan(read_sources(settings).prompts).counts
 
 
 def _broken(home: Path) -> list[str]:
@@ -172,6 +196,7 @@ def _compare(home: Path, sandbox: SandboxServer, proof: Proof) -> None:
     proof.bought_twice = [prompt for prompt, times in Counter(b.prompt for b in billings).items() if times > 1]
     with Session(settings) as session:
         money, plan = session.ledger.money(), session.plan(read_sources(settings).prompts)
+        proof.current = plan.counts[State.CURRENT]
         proof.ledger_billed, proof.ledger_maybe = money.billed, money.maybe_billed + money.reserved
         chains = session.ledger.chains([entry.request.key for entry in plan.entries])
         prompt_of = {entry.request.key: entry.prompt.id for entry in plan.entries}
@@ -183,24 +208,46 @@ def _compare(home: Path, sandbox: SandboxServer, proof: Proof) -> None:
             killed = sum(post.answered_at is None for post in lost)
             proof.on_the_wire += [prompt_of[chain.request_key]] * killed
             proof.lost_to_faults += len(lost) - killed
+    bills = Counter(billing.prompt for billing in billings)
+    proof.overpaid = [
+        entry.prompt.id
+        for entry in plan.entries
+        if bills[entry.prompt.text] - (entry.state is State.CURRENT) > 1 + RETRIES
+    ]
     for entry in plan.entries:
         if entry.state.value != "current" and entry.purchase is not None and entry.purchase.error_class:
             proof.reasons[entry.purchase.error_class] += 1
 
 
+# What a service answers to some prompts for ever, and to others now and then.
+PLAYS = (
+    Play(
+        word="number 1,", body='{"error": {"message": "rejected by content moderation", "code": "moderation_blocked"}}'
+    ),
+    Play(word="number 2,", body='{"code": 20015, "message": "field x is wrong"}'),
+    Play(word="number 3,", status=403, body="<h1>Sorry, you have been blocked</h1>", media_type="text/html"),
+    Play(word="number 4,", status=200, billed=True, body='{"artwork": "elsewhere"}'),
+    Play(word="number 5,", status=524, billed=True, body="<h1>A timeout occurred</h1>", media_type="text/html"),
+    Play(rate=0.02, status=504, billed=True, body="<h1>Gateway Time-out</h1>", media_type="text/html"),
+    Play(rate=0.02, status=530, body="<h1>Origin DNS error</h1>", media_type="text/html"),
+)
 FAULTS = {
     "async": Faults(
         picture="flat", latency=0.01, latency_jitter=0.02, task_seconds=0.6, early_404_seconds=0.3, rate_429=0.05,
         rate_503=0.05, rate_500_html=0.03, rate_reset_before=0.03, rate_poll_error=0.1, rate_poll_404=0.1,
         rate_empty_success=0.1, rate_truncated_download=0.1, rate_html_image=0.05, rate_html_200=0.02, rate_reset_after=0.02,
         rate_truncated_answer=0.02, rate_truncated_image=0.03, rate_jpeg_as_png=0.05, rate_wrong_size=0.05,
-        rate_hang=0.005, hang_seconds=5, retry_after=0.2,
+        rate_hang=0.005, hang_seconds=5, retry_after=0.2, plays=PLAYS, task_empty=("number 11,",), task_reason="IMAGE_SAFETY",
+        deny_polls=("number 12,",), task_endless=("number 13,",), deny_downloads=("number 14,",), rate_download_busy=0.05,
+        rate_interim=0.05, interim=(103,), interim_seconds=0.05, interim_wait=0.3, success={"code": 10000, "msg": "Success"},
     ),
     "sync": Faults(
         picture="flat", latency=0.1, latency_jitter=0.2, answer="both", rate_429=0.05, rate_503=0.05,
         rate_500_html=0.03, rate_reset_before=0.03, rate_truncated_download=0.1, rate_html_image=0.05, rate_html_200=0.02,
         rate_reset_after=0.02, rate_truncated_answer=0.02, rate_truncated_image=0.03, rate_jpeg_as_png=0.05,
-        rate_wrong_size=0.05, rate_hang=0.005, hang_seconds=5, retry_after=0.2,
+        rate_wrong_size=0.05, rate_hang=0.005, hang_seconds=5, retry_after=0.2, plays=PLAYS, deny_downloads=("number 14,",),
+        rate_download_busy=0.05, rate_interim=0.05, interim=(103,), interim_seconds=0.05, interim_wait=0.3,
+        success={"code": 10000, "msg": "Success"}, framing="keep_alive", picture_form="bad_text_checksum",
     ),
 }  # fmt: skip
 

@@ -14,9 +14,10 @@ from duomi_pipeline.assets.events import ImageEvents
 from duomi_pipeline.assets.failures import failure
 from duomi_pipeline.assets.results_manifest import MANIFEST_KEY, refresh_manifest
 from duomi_pipeline.assets.run_results import run_results
+from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State
 from duomi_pipeline.engine.interrupt import stopped_by_signals
-from duomi_pipeline.engine.receipt import FailedPrompt
+from duomi_pipeline.engine.receipt import FailedPrompt, left_prompts
 from duomi_pipeline.engine.runlog import RunLog, rows_and_files_left_out
 from duomi_pipeline.event_batches import log_events
 from duomi_pipeline.partition_runs import RUN_SIZE, ledger_run, waiting_runs
@@ -158,7 +159,7 @@ def _split(
 ) -> tuple[list[PlannedPrompt], list[tuple[PlannedPrompt, Any]], list[PlannedPrompt]]:
     """What this run brings to a current picture (or finds current), and what it leaves: with and without a picture."""
     states = config.wanted_states() | {State.CURRENT}
-    wanted = [entry for entry in entries if entry.state in states or entry.resumes]
+    wanted = [taken for entry in entries if (taken := entry.chosen(states))]
     chosen = {entry.prompt.id for entry in wanted}
     others = [entry for entry in entries if entry.prompt.id not in chosen]
     kept = [(e, e.selection) for e in others if e.state in (State.OUTDATED, State.CHANGED)]
@@ -168,9 +169,8 @@ def _split(
 
 def _not_tried(left: Sequence[PlannedPrompt], unknown: Mapping[str, str]) -> list[FailedPrompt]:
     """What fails the run without an outcome: prompts that it leaves without a picture, partitions without a prompt."""
-    reasons = [(e.prompt.id, (e.purchase and e.purchase.error_message) or e.state.value) for e in left]
-    found = [FailedPrompt(prompt_id, "left", "", reason) for prompt_id, reason in reasons]
-    return found + [FailedPrompt(key, "absent", "", reason) for key, reason in unknown.items()]
+    absent = [FailedPrompt(key, ErrorClass.ABSENT.value, "", reason) for key, reason in unknown.items()]
+    return left_prompts(left) + absent
 
 
 def _door(run: dg.DagsterRun) -> str:

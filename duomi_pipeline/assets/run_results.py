@@ -56,7 +56,7 @@ def _sum(costs: Sequence[float | None]) -> float | None:
 def _failures(failed: Sequence[Outcome]) -> dg.TableMetadataValue:
     names = ("prompt_id", "class", "code", "reason")
     rows = [
-        dg.TableRecord(dict(zip(names, (o.prompt.id, f.error_class, f.code, f.message), strict=True)))
+        dg.TableRecord(dict(zip(names, (o.prompt.id, f.error_class.value, f.code, f.message), strict=True)))
         for o in failed[:_MAX_ROWS]
         if (f := o.failure)
     ]

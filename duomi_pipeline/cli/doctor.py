@@ -13,8 +13,11 @@ from duomi_pipeline.cli.console import warn_of
 from duomi_pipeline.cli.home import dagster_home
 from duomi_pipeline.cli.terminal import safe
 from duomi_pipeline.duomi import DuomiError
+from duomi_pipeline.duomi.broken_calls import without_login
 from duomi_pipeline.duomi.profiles import known_profiles
+from duomi_pipeline.duomi.transport import certificates_in_force, proxies_in_force
 from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.engine.mending import mend, survey
 from duomi_pipeline.engine.session import open_client
 from duomi_pipeline.ledger import LedgerError
@@ -23,6 +26,7 @@ from duomi_pipeline.settings import SECRET_FIELDS, Settings
 
 Finding = tuple[bool, str]
 _OTHERS_READ = 0o004
+_MAX_KEPT = 20
 _MEND = "`duomi doctor --mend` records the first and forgets the second"
 
 
@@ -45,6 +49,7 @@ def doctor(show_settings: bool, mending: bool) -> None:
         _sources,
         _folders,
         _ledger,
+        _kept,
         _dagster,
     ]
     healthy = True
@@ -66,12 +71,34 @@ def _service(settings: Settings) -> Iterator[Finding]:
     if settings.uses_sandbox:
         yield True, "no DUOMI_API_KEY: the built-in sandbox answers, pictures cost nothing"
         return
+    yield from _environment(settings)
     try:
         with open_client(settings) as client:
             client.check_key()
         yield True, f"{settings.service_url} accepts the key"
     except DuomiError as error:
         yield False, f"{settings.service_url}: {error}"
+
+
+def _environment(settings: Settings) -> Iterator[Finding]:
+    """What of the environment stands between this machine and the service."""
+    for name, value in proxies_in_force(settings.service_url).items():
+        yield True, f"{settings.service_url} is asked through {name}={without_login(value)}"
+    for name, value in list(certificates_in_force().items())[:1]:
+        good = Path(value).exists()
+        yield good, f"certificates: {name}={value}{'' if good else ', which is not there: mend or unset it'}"
+
+
+def _kept(settings: Settings) -> Iterator[Finding]:
+    """Paid answers that no picture could be made of."""
+    answers = KeptAnswers(settings.home)
+    kept = answers.all()
+    if problem := answers.problem():
+        yield False, problem
+    for one in kept[:_MAX_KEPT]:
+        yield True, f"kept, of {one.prompt_id}: {answers.path(one)} ({one.bytes} bytes): {one.reason}"
+    if len(kept) > _MAX_KEPT:
+        yield True, f"… and {len(kept) - _MAX_KEPT} more answers are kept in {answers.folder}"
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:

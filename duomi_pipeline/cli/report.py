@@ -1,13 +1,14 @@
 """What a `duomi generate` did: counts, exit code, text and JSON."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, State
-from duomi_pipeline.engine.receipt import Receipt
+from duomi_pipeline.duomi import ErrorClass
+from duomi_pipeline.engine import FAILED, Outcome, Plan, PlannedPrompt, State
+from duomi_pipeline.engine.receipt import Receipt, left_prompts, named
 from duomi_pipeline.engine.runlog import RunLog
 from duomi_pipeline.settings import Settings
 
@@ -82,6 +83,8 @@ class Report:
         lines = [counts]
         if self.receipt is not None:
             lines = [f"{counts} {self.receipt.pace}", *self.receipt.details()]
+        elif left := left_prompts(unwanted_failures(self.plan, ())):
+            lines += [*named(left, len(left)), f"Next: {ErrorClass.LEFT.policy.advice}"]
         lines.append(f"Pictures: {self.settings.path(self.settings.image_dir)}")
         lines.append(f"Manifest: {self.settings.path(self.settings.manifest_dir) / 'results.csv'}")
         if self.results_file is not None:
@@ -94,11 +97,14 @@ class Report:
             return outcome.status
         if entry.prompt.id in self.wanted:
             return "remaining"
+        if entry.state in FAILED:
+            return "failed"
         return "reused" if entry.state is State.CURRENT else "skipped"
 
     def _result(self, entry: PlannedPrompt) -> dict[str, Any]:
         outcome, fate = self.outcomes.get(entry.prompt.id), self._fate(entry)
         state = self.states.get(entry.prompt.id, entry.state)
+        failed_before = entry.purchase.error_message if fate == "failed" and entry.purchase else None
         files = outcome.files if outcome else (entry.selection.files if entry.selection else ())
         return {
             "prompt_id": entry.prompt.id,
@@ -106,7 +112,7 @@ class Report:
             "success": state is State.CURRENT and fate != "failed",
             "what": fate,
             "saved_path": self.settings_path(files[0].file) if files else None,
-            "error": str(outcome.failure) if outcome and outcome.failure else None,
+            "error": str(outcome.failure) if outcome and outcome.failure else failed_before,
             "source": entry.prompt.source,
             "prompt": entry.prompt.text,
             "seed": outcome.seed if outcome else entry.request.seed,
@@ -117,3 +123,9 @@ class Report:
         """Where a picture lies."""
         base = self.settings.image_dir
         return f"{base}/{name}" if "://" in base else str(self.settings.path(base) / name)
+
+
+def unwanted_failures(plan: Plan, wanted: Iterable[PlannedPrompt]) -> list[PlannedPrompt]:
+    """Prompts that failed earlier and that a command leaves as they are."""
+    chosen = {entry.prompt.id for entry in wanted}
+    return [entry for entry in plan.entries if entry.state in FAILED and entry.prompt.id not in chosen]

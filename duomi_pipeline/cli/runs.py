@@ -10,9 +10,10 @@ import dagster as dg
 from duomi_pipeline.assets.generated_images import MORE_RUNS_FOLLOW, OUTCOME_LISTENER, ImagesConfig
 from duomi_pipeline.cli.home import prepare_dagster_home
 from duomi_pipeline.cli.progress import ProgressReport, told_if_slow
-from duomi_pipeline.cli.report import Report
+from duomi_pipeline.cli.report import Report, unwanted_failures
 from duomi_pipeline.definitions import build_defs
 from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State, Stop
+from duomi_pipeline.engine.receipt import left_prompts
 from duomi_pipeline.engine.runlog import RunLog, rows_and_files_left_out
 from duomi_pipeline.jobs import images_config
 from duomi_pipeline.partition_runs import RUN_TAG, PartitionRange, end_dead_runs, partition_ranges
@@ -45,7 +46,8 @@ def run_in_process(
     )
     passable = set() if force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
     with Session(settings, "cli", uuid.uuid4().hex) as session, dg.DagsterInstance.get() as instance:
-        log = RunLog(session, wanted, left_out=rows_and_files_left_out(sources))
+        left = left_prompts(unwanted_failures(plan, wanted))
+        log = RunLog(session, wanted, left=left, left_out=rows_and_files_left_out(sources))
         with log.written():
             session.ledger.start_run(session.run_id, session.door)
             end_dead_runs(instance, session.ledger)

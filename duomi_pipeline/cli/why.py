@@ -57,11 +57,16 @@ def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> dic
             {"file": session.store.location(p.file), "how": p.origin, "saved_at": p.saved_at, "size": p.size}
             for p in pictures
         ],
+        "kept_answers": [
+            {"file": str(session.kept.path(one)), "reason": one.reason, "bytes": one.bytes, "kept_at": one.kept_at}
+            for one in (session.kept.of(entry.request.key) if entry else [])
+        ],
         "purchases": [
             {
                 "state": chain.state,
                 "created_at": chain.created_at,
                 "task_id": chain.task_id,
+                "service": chain.service,
                 "error": chain.error_message,
                 "error_class": chain.error_class,
                 "posts": [
@@ -125,6 +130,8 @@ def _lines(story: dict[str, Any], entry: PlannedPrompt | None) -> list[tuple[str
     for picture in story["pictures"]:
         mark = " ← current" if picture["file"] in current else ""
         lines.append(("Picture", f"{picture['file']} ({picture['how']} {moment(picture['saved_at'])}){mark}"))
+    for kept in story["kept_answers"]:
+        lines.append(("Kept", f"{kept['file']} ({moment(kept['kept_at'])}): {kept['reason']}"))
     for chain in story["purchases"]:
         billing = ", ".join(post["billing"] for post in chain["posts"]) or "nothing sent"
         error = f", {chain['error']}" if chain["error_class"] else ""

@@ -2,6 +2,7 @@
 
 from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline.duomi.errors import DuomiError
+from duomi_pipeline.duomi.policy import ErrorClass
 from duomi_pipeline.duomi.request import ImageRequest, build_request
 
-__all__ = ["DuomiClient", "DuomiError", "ImageRequest", "build_request"]
+__all__ = ["DuomiClient", "DuomiError", "ErrorClass", "ImageRequest", "build_request"]

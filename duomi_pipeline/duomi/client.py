@@ -3,6 +3,8 @@
 Every failure leaves here as one of the classes of `errors`. The key is sent to the API's host only.
 """
 
+import codecs
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -14,10 +16,10 @@ from urllib.parse import quote, urljoin, urlsplit
 import requests
 from pydantic import SecretStr
 from requests.auth import AuthBase
-from urllib3.exceptions import LocationParseError, NewConnectionError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import LocationParseError
 
 from duomi_pipeline.duomi.answers import (
-    NotUnderstood,
+    Empty,
     Pictures,
     Task,
     Waiting,
@@ -25,18 +27,26 @@ from duomi_pipeline.duomi.answers import (
     parse_submission,
     parse_task,
 )
-from duomi_pipeline.duomi.connection import PatientSession
+from duomi_pipeline.duomi.broken_calls import BROKEN, error_of_call, words_of
 from duomi_pipeline.duomi.errors import (
     AccountError,
-    Ambiguous,
     BadImage,
     ConfigurationError,
     DuomiError,
+    Forbidden,
     NotDownloaded,
+    NotSent,
+    NotUnderstood,
+    PromptRefused,
+    RateLimited,
     ServiceBusy,
+    TaskDenied,
+    TaskFailed,
 )
+from duomi_pipeline.duomi.masking import Mask
 from duomi_pipeline.duomi.protocols import KEY_PROBE_PATH, ROUTES
 from duomi_pipeline.duomi.request import ImageRequest
+from duomi_pipeline.duomi.transport import DeadlineSession
 
 CONNECT_TIMEOUT = 10.0  # seconds
 MAX_ANSWER_BYTES = 160_000_000  # four 4K pictures as base64
@@ -44,8 +54,8 @@ MAX_IMAGE_BYTES = 64_000_000
 MAX_REDIRECTS = 5
 MAX_RETRY_AFTER = 300.0  # seconds; a longer wish of the service is cut to this
 _CHUNK = 1 << 16
-_BROKEN = (requests.RequestException, ValueError)  # http.client has a few ValueErrors for what is no HTTP
-_SHORTEST_SECRET = 8  # characters: a shorter key is a word, such as `any`, that answers hold by chance
+_SMALL = 4_000_000  # bytes
+_GONE = {403, 404, 410}  # of a picture's host: it is not there, or not for us
 
 
 class DuomiClient:
@@ -54,8 +64,11 @@ class DuomiClient:
     Args:
         base_url: the service without `/v1`, for example `https://duomiapi.com`.
         api_key: sent as `Authorization`, raw or with `Bearer`.
-        timeout: seconds of silence after which a call is given up; as a whole it may take `PATIENCE` times as long.
+        timeout: seconds of silence after which a call is given up; as a whole it may take `DEADLINE_FACTOR` times as
+            long.
         pool_size: connections kept open, at least the number of threads that use the client.
+        user_agent: sent with each call; empty: that of `requests`.
+        idempotency_header: of the service, if it has one: it answers the same value once more with what it made.
     """
 
     def __init__(
@@ -65,13 +78,18 @@ class DuomiClient:
         auth_scheme: Literal["raw", "bearer"] = "raw",
         timeout: float = 60.0,
         pool_size: int = 4,
+        *,
+        user_agent: str = "",
+        idempotency_header: str = "",
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._timeouts = (min(CONNECT_TIMEOUT, timeout), timeout)
+        self._idempotency_header = idempotency_header
         key = api_key.get_secret_value() if api_key else ""
-        self._key = key
-        self._api = _session(pool_size, _Login(f"Bearer {key}" if key and auth_scheme == "bearer" else key))
-        self._files = _session(pool_size, _Login(""))  # without the key: pictures often lie on other hosts
+        self._masked = Mask(key)
+        login = _Login(f"Bearer {key}" if key and auth_scheme == "bearer" else key)
+        self._api, self._files = DeadlineSession(pool_size, user_agent), DeadlineSession(pool_size, user_agent)
+        self._api.auth, self._files.auth = login, _Login("")  # pictures often lie on other hosts: no key for them
 
     def __enter__(self) -> Self:
         return self
@@ -80,31 +98,53 @@ class DuomiClient:
         self._api.close()
         self._files.close()
 
-    def submit(self, request: ImageRequest) -> Pictures | Task:
+    def submit(self, request: ImageRequest, idempotency_key: str = "") -> Pictures | Task:
         """Send one request. The service may bill it from here on.
 
+        Args:
+            request: what to draw.
+            idempotency_key: the same for all tries whose answer was lost.
+
         Raises:
+            NotSent, ServiceBusy: nothing left this machine.
             Ambiguous: it was sent, but no usable answer came back.
+            NotUnderstood: an answer came that says nothing we know.
             DuomiError: any other class of `errors`; then it was not billed.
         """
         url = self._base_url + ROUTES[request.protocol].submit_path
+        headers = {self._idempotency_header: idempotency_key} if self._idempotency_header and idempotency_key else {}
         try:
-            with self._api.post(url, json=dict(request.body), timeout=self._timeouts, stream=True) as answer:
+            answer = self._api.post(url, json=dict(request.body), headers=headers, timeout=self._timeouts, stream=True)
+            with answer:
                 text = self._text(answer)
-        except _BROKEN as error:
-            raise _sent(error) from error
+        except BROKEN as error:
+            raise error_of_call(error, url) from error
+        except BadImage as error:  # larger than any answer: paid perhaps, and not to be kept
+            raise NotUnderstood(error.message, str(answer.status_code)) from error
         try:
             has_tasks = ROUTES[request.protocol].task_path is not None
-            return parse_submission(_body(answer, text), has_tasks=has_tasks)
+            return parse_submission(self._body(answer, text), has_tasks=has_tasks)
         except NotUnderstood as error:
-            raise Ambiguous(error.message, str(answer.status_code)) from error
+            self._api.close()  # all connections: the real answer may come yet, and would be the next prompt's
+            kept = self._masked(text).encode("utf-8", "replace")
+            raise NotUnderstood(error.message, error.code, kept) from error
 
-    def poll(self, request: ImageRequest, task_id: str) -> Pictures | Waiting:
+    def reread(self, request: ImageRequest, text: str) -> Pictures | Task:
+        """Read an answer that was kept, as if it had come now.
+
+        Raises:
+            DuomiError: it is still not understood.
+        """
+        has_tasks = ROUTES[request.protocol].task_path is not None
+        return parse_submission(parse_json(200, text, masked=self._masked), has_tasks=has_tasks)
+
+    def poll(self, request: ImageRequest, task_id: str) -> Pictures | Waiting | Empty:
         """Look at a task once; free of charge.
 
         Raises:
             PromptRefused, TaskFailed: the service ended the task.
-            ServiceBusy, RateLimited, AccountError: this look failed; the task lives on.
+            TaskDenied: it does not show this task.
+            ServiceBusy, RateLimited: this look failed; the task lives on.
         """
         path = ROUTES[request.protocol].task_path
         if path is None:
@@ -113,15 +153,22 @@ class DuomiClient:
         try:
             with self._api.get(url, timeout=self._timeouts, stream=True) as answer:
                 text = self._text(answer)
-        except _BROKEN as error:
-            raise ServiceBusy(_reason(error)) from error
+        except BROKEN as error:
+            raise ServiceBusy(words_of(error, url)) from error
         except (BadImage, ConfigurationError) as error:  # too large, or a redirect
             raise ServiceBusy(error.message) from error
         if answer.status_code == 404:
             return Waiting()  # a fresh task is not found for some seconds; the total time-out ends an unknown one
         try:
-            return parse_task(_body(answer, text, of_task=True))
-        except (NotUnderstood, ConfigurationError, BadImage) as error:
+            return parse_task(self._body(answer, text, of_task=True))
+        except (AccountError, Forbidden) as error:
+            raise TaskDenied(error.message, error.code) from error
+        except (PromptRefused, TaskFailed, RateLimited, ServiceBusy):
+            raise
+        except NotUnderstood as error:
+            self._api.close()  # as above
+            raise ServiceBusy(error.message, error.code) from error
+        except DuomiError as error:  # of this look: a 504, "no such model", even a limit says nothing about the task
             raise ServiceBusy(error.message, error.code) from error
 
     def download(self, url: str, into: IO[bytes]) -> None:
@@ -130,7 +177,7 @@ class DuomiClient:
         Raises:
             OSError: the file takes no more.
             BadImage: not http(s), or too large.
-            NotDownloaded: cut off, or the host cannot be reached or says no.
+            NotDownloaded: cut off, or the host cannot be reached or says no (definitely, or for now).
         """
         address = _address(self._base_url + "/", url)
         try:
@@ -142,9 +189,9 @@ class DuomiClient:
                     location = answer.headers["Location"].encode("latin-1").decode("utf-8", "replace")
                 address = _address(address, location)
         except (LocationParseError, UnicodeError) as error:
-            raise BadImage("the picture's address is none") from error
-        except _BROKEN as error:
-            raise NotDownloaded(f"the picture could not be downloaded: {_reason(error)}") from error
+            raise BadImage("the picture's address is invalid") from error
+        except BROKEN as error:
+            raise NotDownloaded(f"the picture could not be downloaded: {words_of(error, address)}") from error
         raise NotDownloaded(f"the picture's host redirects more than {MAX_REDIRECTS} times")
 
     def check_key(self) -> None:
@@ -152,24 +199,34 @@ class DuomiClient:
 
         Raises:
             AccountError: it does not.
+            NotSent: it cannot be asked before something here is mended.
             ServiceBusy: it did not answer properly.
         """
+        url = self._base_url + KEY_PROBE_PATH
         try:
-            with self._api.get(self._base_url + KEY_PROBE_PATH, timeout=self._timeouts, stream=True) as answer:
+            with self._api.get(url, timeout=self._timeouts, stream=True) as answer:
                 status = answer.status_code
-        except _BROKEN as error:
-            raise ServiceBusy(_reason(error)) from error
+        except BROKEN as error:
+            found = error_of_call(error, url)
+            raise found if isinstance(found, NotSent) else ServiceBusy(words_of(error, url)) from error
         if status in (401, 403):
             raise AccountError("The service does not accept the key. Check DUOMI_API_KEY.", str(status))
         if status not in (200, 400, 404, 422):
             raise ServiceBusy(f"the service answered HTTP {status}", str(status))
 
     def _text(self, answer: requests.Response) -> str:
-        """The body; a service that repeats the key in its words must not bring it into ledger and logs."""
+        """The body, in memory a byte a character: base64 beside one emoji would be four times as large."""
         if 300 <= answer.status_code < 400:
             raise ConfigurationError(f"the service redirects (HTTP {answer.status_code}); check DUOMI_BASE_URL")
-        text = b"".join(_limited(answer, MAX_ANSWER_BYTES)).decode("utf-8-sig", "replace")
-        return text.replace(self._key, "***") if len(self._key) >= _SHORTEST_SECRET else text
+        body = bytearray()
+        for piece in _limited(answer, MAX_ANSWER_BYTES):
+            body += piece
+        if len(body) > _SMALL and not body.isascii():
+            return _as_ascii(body)
+        return body.decode("utf-8-sig", "replace")
+
+    def _body(self, answer: requests.Response, text: str, *, of_task: bool = False) -> dict[str, object]:
+        return parse_json(answer.status_code, text, _retry_after(answer), of_task=of_task, masked=self._masked)
 
 
 class _Login(AuthBase):
@@ -184,12 +241,6 @@ class _Login(AuthBase):
         if self._header:
             prepared.headers["Authorization"] = self._header
         return prepared
-
-
-def _session(pool_size: int, login: _Login) -> requests.Session:
-    session = PatientSession(pool_size)
-    session.auth = login
-    return session
 
 
 def _address(base: str, url: str) -> str:
@@ -217,7 +268,7 @@ def _save_picture(answer: requests.Response, into: IO[bytes]) -> None:
     """
     status = answer.status_code
     if status != 200:
-        raise NotDownloaded(f"the picture's host answered HTTP {status}", str(status))
+        raise NotDownloaded(f"the picture's host answered HTTP {status}", str(status), definite=status in _GONE)
     for piece in _limited(answer, MAX_IMAGE_BYTES):
         into.write(piece)
 
@@ -232,10 +283,6 @@ def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _body(answer: requests.Response, text: str, *, of_task: bool = False) -> dict[str, object]:
-    return parse_json(answer.status_code, text, _retry_after(answer), of_task=of_task)
-
-
 def _retry_after(answer: requests.Response) -> float | None:
     """Seconds of the `Retry-After` header, capped; it holds seconds or a date."""
     value = answer.headers.get("Retry-After", "").strip()
@@ -246,37 +293,23 @@ def _retry_after(answer: requests.Response) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError, TypeError, IndexError, AttributeError):  # of what is a date only nearly
             return None
     return None if math.isnan(seconds) else min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
-def _sent(error: Exception) -> DuomiError:
-    """Whether a failed POST can have reached the service: only a connection that never stood surely did not."""
-    never_connected = isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError) or (
-        isinstance(error, requests.ConnectionError) and _caused_by(error, NewConnectionError)
-    )
-    if never_connected or isinstance(error, requests.exceptions.SSLError):
-        return ServiceBusy(_reason(error))
-    if isinstance(error, requests.exceptions.InvalidURL):
-        return ConfigurationError(f"{_reason(error)}; check DUOMI_BASE_URL")
-    return Ambiguous(_reason(error))
+def _as_ascii(body: bytearray) -> str:
+    """JSON with its characters beyond ASCII written as escapes, a piece at a time."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    pieces = (decoder.decode(body[at : at + _SMALL]) for at in range(0, len(body), _SMALL))
+    return "".join(piece.encode("ascii", _JSON_ESCAPE).decode("ascii") for piece in pieces)
 
 
-def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
-    return any(isinstance(getattr(arg, "reason", arg), kind) for arg in error.args)
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
-def _reason(error: Exception) -> str:
-    """What happened, in words without addresses (which may be signed) and without headers (which hold the key)."""
-    if isinstance(error, requests.ConnectTimeout):
-        return "no connection to the service in time; check the network, or raise DUOMI_TIMEOUT"
-    if isinstance(error, requests.Timeout) or _caused_by(error, ReadTimeoutError):
-        return "no answer in time; raise DUOMI_TIMEOUT if the service is just slow"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "the secure connection failed; check DUOMI_BASE_URL and the machine's certificates"
-    if _caused_by(error, NewConnectionError):
-        return "the service cannot be reached; check the network and DUOMI_BASE_URL"
-    if _caused_by(error, ProtocolError) or isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke before the answer was complete"
-    return f"the connection failed ({type(error).__name__})"
+_JSON_ESCAPE = "duomi.json-escape"
+codecs.register_error(_JSON_ESCAPE, _escaped)

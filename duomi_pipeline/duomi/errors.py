@@ -1,45 +1,32 @@
-"""What can go wrong at the API, as the classes a batch acts on; source: the contract in `duomi_api.md`.
+"""What can go wrong at the API, as the classes a batch acts on. What each means, and costs, is `policy`'s.
 
     DuomiError
+    ├── PromptRefused       this very request will never be answered: moderation, too long, a value of its own
+    ├── NotKnown            the service says no to it, and its words do not say whether to it alone
+    │   └── Forbidden           403 without a word about content: the key, or a firewall that dislikes this text
+    ├── ModelNotServed      no such model, disabled, or nobody there who draws it
     ├── StopsTheRun         every prompt would fail the same way: send nothing more
-    │   ├── ConfigurationError   wrong or disabled model, bad field, wrong address
-    │   ├── AccountError         key, balance, permission
-    │   └── DailyLimitReached    the service's requests for today are used up; the user's own cap is the ledger's
-    ├── PromptRefused       this very request will never be answered (moderation, bad field of this prompt)
-    ├── TaskFailed          the service ended an asynchronous task; a new try may succeed
+    │   ├── AccountError         the key
+    │   │   └── BalanceUsedUp
+    │   ├── DailyLimitReached    the service's requests for today are used up; the user's own cap is the ledger's
+    │   ├── ConfigurationError   a value that the model does not take, known before it is sent; a wrong address
+    │   └── NotSent              nothing left this machine: proxy, certificates, address
     ├── RateLimited         too fast: slow down, then try again
     ├── ServiceBusy         not answered, surely not billed: back off, then try again
-    ├── Ambiguous           sent, no usable answer: may have been billed
-    ├── BadImage            the bytes are no whole picture: download again
-    │   └── NotDownloaded       the bytes did not arrive
-    └── TaskTimedOut        a task is still not done; it is looked at again by the next run
+    ├── Ambiguous           sent, and the service's own answer never came whole: may have been billed
+    ├── NotUnderstood       a whole success that says nothing we know: may have been billed
+    ├── NoPicture           a task that is done, and has no picture
+    ├── TaskFailed          the service ended a task
+    ├── TaskTimedOut        a task is still not done; it is looked at again by the next run
+    ├── TaskDenied          the service does not show this task
+    ├── TaskElsewhere       a task of another service or key
+    └── BadImage            the bytes are no whole picture
+        └── NotDownloaded       the bytes did not arrive
 
-Which HTTP status or code means which class is `classify`'s; what a batch does then is the engine's.
+Which HTTP status, code or word means which class is `classify`'s; what a batch does then is the engine's.
 """
 
-from http import HTTPStatus
-
-RATE_WAIT = 60.0  # seconds; codes that ask for a minute, unless the answer says how long
-_MINUTE_CODES = {"50601", "50604", "50607"}
-_DAILY_CODES = {"50605", "50608"}
-_ACCOUNT_CODES = {"30001", "30002", "30011", "30012"}
-_CONFIGURATION_CODES = {"20012", "20015", "20025", "20026", "20028", "20034", "20035"} | {
-    str(code) for code in range(30003, 30008)
-}
-_MODERATED_CODES = {"20021"}
-_BUSY_CODES = {"50505", "50508", "50603"}
-
-_ADVICE = {
-    "30003": "The model may be temporarily unavailable: try again later, or choose another with DUOMI_MODEL.",
-    "30001": "The balance is used up: top up, then start again; nothing that was paid is bought twice.",
-    "401": "Check DUOMI_API_KEY, and DUOMI_AUTH_SCHEME (raw or bearer).",
-    "402": "The balance is used up: top up, then start again; nothing that was paid is bought twice.",
-    "403": "Check that DUOMI_API_KEY is right and has credits.",
-    "404": "Check DUOMI_BASE_URL and DUOMI_PROTOCOL.",
-    "50605": "The service's requests for today are used up: start again tomorrow.",
-    "50608": "The service's requests for today are used up: start again tomorrow.",
-    "20012": "There is no such model: check DUOMI_MODEL.",
-}
+from duomi_pipeline.duomi.policy import ErrorClass
 
 
 class DuomiError(Exception):
@@ -51,7 +38,7 @@ class DuomiError(Exception):
         retry_after: seconds the service asked to wait, or `None`.
     """
 
-    error_class = "error"
+    error_class: ErrorClass
 
     def __init__(self, message: str, code: str = "", retry_after: float | None = None) -> None:
         self.message = message
@@ -60,68 +47,106 @@ class DuomiError(Exception):
         super().__init__(f"{message} (code {code})" if code else message)
 
 
-class StopsTheRun(DuomiError):  # noqa: N818 - these read as what happened, not as "…Error"
+class PromptRefused(DuomiError):  # noqa: N818 - these read as what happened, not as "…Error"
+    """Final for this request until its text or parameters change."""
+
+    error_class = ErrorClass.REFUSED
+
+
+class NotKnown(DuomiError):  # noqa: N818
+    """The service says no; other prompts show whether to this one alone."""
+
+    error_class = ErrorClass.UNKNOWN
+
+
+class Forbidden(NotKnown):
+    """403 without a word about content."""
+
+    error_class = ErrorClass.FORBIDDEN
+
+
+class ModelNotServed(DuomiError):  # noqa: N818
+    """The service does not serve the model, for whatever reason."""
+
+    error_class = ErrorClass.MODEL
+
+
+class StopsTheRun(DuomiError):  # noqa: N818
     """Every prompt would fail the same way."""
 
 
-class ConfigurationError(StopsTheRun):
-    """Model, field or address is wrong for every prompt."""
-
-    error_class = "configuration"
-
-
 class AccountError(StopsTheRun):
-    """Key, balance or permission."""
+    """The key."""
 
-    error_class = "account"
+    error_class = ErrorClass.ACCOUNT
+
+
+class BalanceUsedUp(AccountError):  # noqa: N818
+    """Nothing left to pay with."""
+
+    error_class = ErrorClass.BALANCE
 
 
 class DailyLimitReached(StopsTheRun):
     """No more requests today."""
 
-    error_class = "daily_limit"
+    error_class = ErrorClass.DAILY_LIMIT
 
 
-class PromptRefused(DuomiError):  # noqa: N818
-    """Final for this request until its text or parameters change."""
+class ConfigurationError(StopsTheRun):
+    """A value or an address that is known to be wrong."""
 
-    error_class = "refused"
+    error_class = ErrorClass.CONFIGURATION
 
 
-class TaskFailed(DuomiError):  # noqa: N818
-    """The service said that an asynchronous task failed."""
+class NotSent(StopsTheRun):
+    """Nothing left this machine, and nothing will until something here is mended."""
 
-    error_class = "task_failed"
+    error_class = ErrorClass.NOT_SENT
 
 
 class RateLimited(DuomiError):  # noqa: N818
     """Too many requests."""
 
-    error_class = "rate"
+    error_class = ErrorClass.RATE
 
 
 class ServiceBusy(DuomiError):  # noqa: N818
     """The service did not take the request."""
 
-    error_class = "busy"
+    error_class = ErrorClass.BUSY
 
 
 class Ambiguous(DuomiError):  # noqa: N818
     """The request was sent and may have been billed, but no usable answer came."""
 
-    error_class = "ambiguous"
+    error_class = ErrorClass.AMBIGUOUS
 
 
-class BadImage(DuomiError):  # noqa: N818
-    """What arrived is no whole picture."""
+class NotUnderstood(DuomiError):  # noqa: N818
+    """A success whose body says nothing we know; whether it was billed is unknown.
 
-    error_class = "bad_image"
+    Attributes:
+        body: the answer as it came, to be kept.
+    """
+
+    error_class = ErrorClass.NOT_UNDERSTOOD
+
+    def __init__(self, message: str, code: str = "", body: bytes = b"") -> None:
+        super().__init__(message, code)
+        self.body = body
 
 
-class NotDownloaded(BadImage):
-    """The picture's host could not be reached or said no; the address may still work later."""
+class NoPicture(DuomiError):  # noqa: N818
+    """A task that is done, says the service, and has no picture."""
 
-    error_class = "not_downloaded"
+    error_class = ErrorClass.NO_PICTURE
+
+
+class TaskFailed(DuomiError):  # noqa: N818
+    """The service said that an asynchronous task failed."""
+
+    error_class = ErrorClass.TASK_FAILED
 
 
 class TaskTimedOut(DuomiError):  # noqa: N818
@@ -131,32 +156,48 @@ class TaskTimedOut(DuomiError):  # noqa: N818
         late: it had timed out in an earlier run already, and was looked at once more.
     """
 
-    error_class = "task_timeout"
+    error_class = ErrorClass.TASK_TIMEOUT
 
     def __init__(self, message: str, *, late: bool) -> None:
         super().__init__(message)
         self.late = late
 
 
-def classify(status: int, code: str, message: str, retry_after: float | None = None) -> DuomiError:
-    """The error class of an HTTP status and the service's own code; the code decides where it is known."""
-    advice = _ADVICE.get(code) or _ADVICE.get(str(status), "")
-    text = f"{message} {advice}".strip() if advice else message
-    shown = code or str(status)
-    if code in _MODERATED_CODES or status == HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:
-        return PromptRefused(message, shown)
-    if code in _DAILY_CODES:
-        return DailyLimitReached(text, shown, retry_after)
-    if code in _MINUTE_CODES:
-        return RateLimited(message, shown, RATE_WAIT if retry_after is None else retry_after)
-    if code in _CONFIGURATION_CODES:
-        return ConfigurationError(text, shown)
-    if code in _ACCOUNT_CODES or status in (401, 402, 403):
-        return AccountError(text, shown)
-    if code in _BUSY_CODES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ServiceBusy(message, shown, retry_after)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimited(message, shown, retry_after)
-    if status in (400, 404, 405, 422):
-        return ConfigurationError(text, shown)
-    return ServiceBusy(message, shown, retry_after)
+class TaskDenied(DuomiError):  # noqa: N818
+    """The service does not show this task (401, 402, 403)."""
+
+    error_class = ErrorClass.TASK_DENIED
+
+
+class TaskElsewhere(DuomiError):  # noqa: N818
+    """A task or picture of another service, or made with another key: it is not asked for here."""
+
+    error_class = ErrorClass.TASK_ELSEWHERE
+
+
+class BadImage(DuomiError):  # noqa: N818
+    """What arrived is no whole picture.
+
+    Attributes:
+        data: the bytes that arrived, to be kept; empty where none did.
+    """
+
+    error_class = ErrorClass.BAD_IMAGE
+
+    def __init__(self, message: str, code: str = "", data: bytes = b"") -> None:
+        super().__init__(message, code)
+        self.data = data
+
+
+class NotDownloaded(BadImage):
+    """The picture's host could not be reached or said no.
+
+    Attributes:
+        definite: the host said that it has no such picture (for us); else trying again later may help.
+    """
+
+    error_class = ErrorClass.NOT_DOWNLOADED
+
+    def __init__(self, message: str, code: str = "", *, definite: bool = False) -> None:
+        super().__init__(message, code)
+        self.definite = definite

@@ -4,9 +4,10 @@ from duomi_pipeline.engine.batch import Batch
 from duomi_pipeline.engine.outcome import Outcome, Stop
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt
 from duomi_pipeline.engine.session import Session
-from duomi_pipeline.engine.states import GENERATED_BY_ITSELF, NOT_CURRENT, State
+from duomi_pipeline.engine.states import FAILED, GENERATED_BY_ITSELF, NOT_CURRENT, State
 
 __all__ = [
+    "FAILED",
     "GENERATED_BY_ITSELF",
     "NOT_CURRENT",
     "Batch",

@@ -1,7 +1,7 @@
-"""Many requests at a time: workers, retries by error class, stopping. Outcomes come as they finish.
+"""Many requests at a time: workers, retries as the error policy says, stopping. Outcomes come as they finish.
 
-One request's own steps are `buy`'s. One prompt's failure never stops the others; an error that every prompt
-would meet stops all of them before the next request is sent.
+One request's own steps are `buy`'s. One prompt's failure never stops the others; an error that, by the evidence of
+`evidence`, every prompt would meet stops all of them before the next request is sent.
 """
 
 import heapq
@@ -13,27 +13,23 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from duomi_pipeline.duomi.errors import (
-    Ambiguous,
-    BadImage,
     ConfigurationError,
     DuomiError,
+    ModelNotServed,
     NotDownloaded,
-    PromptRefused,
     RateLimited,
-    ServiceBusy,
-    StopsTheRun,
-    TaskFailed,
     TaskTimedOut,
 )
-from duomi_pipeline.engine.breaker import Breaker
-from duomi_pipeline.engine.buy import Buyer, StoppedError
+from duomi_pipeline.duomi.policy import ErrorClass, Reaction
+from duomi_pipeline.engine.buy import Buyer, FailedBeforeError, NoRoomError, StoppedError
+from duomi_pipeline.engine.evidence import InARow, Suspect, Suspects, stop_of_all
 from duomi_pipeline.engine.job import End, Endings, Job
 from duomi_pipeline.engine.outcome import Failure, Outcome, Stop
 from duomi_pipeline.images import PictureLostError, StoreError
-from duomi_pipeline.ledger import Held, LimitReached, NotYet
+from duomi_pipeline.ledger import Held, LedgerError, LimitReached, NotYet
 from duomi_pipeline.prompts import Prompt
 
 HELD_WAIT = 0.5  # seconds until another look at a request that another run is buying
@@ -66,7 +62,9 @@ class Batch:
         self._counts: Counter[str] = Counter()
         self.stop_reason: Stop | None = None
         self._error: BaseException | None = None
-        self._breaker = Breaker(concurrency)
+        self._in_a_row = InARow()
+        self._suspects = Suspects()
+        self._has_sold = False
         for job in sorted(jobs, key=_urgency):
             self._push(job, 0.0)
         self._threads = [
@@ -143,6 +141,8 @@ class Batch:
         try:
             while (job := self._next()) is not None:
                 self._try(job)
+        except LedgerError as error:
+            self.stop(Stop("store", str(error)))
         except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
             self._error = self._error or error
             self.stop(Stop("error", f"An unforeseen error: {error!r}"))
@@ -153,6 +153,8 @@ class Batch:
         """The next job that is due, or `None` when there is no more work."""
         with self._changed:
             while self._open_jobs and not self._buyer.stopped.is_set():
+                if self._open_jobs == len(self._suspects):  # nobody is left to ask
+                    return _freed(self._suspects.pop())
                 wait = self._due[0][0] - time.monotonic() if self._due else None
                 if wait is not None and wait <= 0:
                     return heapq.heappop(self._due)[2]
@@ -181,20 +183,26 @@ class Batch:
     def _try(self, job: Job) -> None:
         """One try at a job: outcomes, another try later, or the end of the run."""
         first = self._first.setdefault(job.request.key, job)
-        if first is not job and not first.is_over:
-            self._push(job, HELD_WAIT)  # the same request, come by way of another model: it is bought once
-            return
-        if failure := first.failure or job.failed_before:
+        if job.suspect is not None:
+            self._end_suspect(job, job.suspect)
+        elif first is not job and not first.is_over:
+            self._join(first, job)
+        elif failure := first.failure or job.failed_before:
             self._end_again(job, failure)
-            return
-        job.anew = job.anew and first is job
+        else:
+            job.anew = job.anew and first is job
+            self._fulfil(job)
+
+    def _fulfil(self, job: Job) -> None:
         try:
             outcomes = self._buyer.fulfil(job)
             if any(outcome.status == "generated" for outcome in outcomes):
-                self._breaker.succeeded()
+                self._succeeded()
             self._done(job, outcomes)
         except StoppedError:
             pass
+        except FailedBeforeError as error:
+            self._done(job, job.failed(error.failure))
         except Held:
             self._push(job, HELD_WAIT)
         except NotYet as error:
@@ -202,17 +210,42 @@ class Batch:
             self._push(job, error.seconds)
         except LimitReached as error:
             self.stop(Stop("cap", str(error)))
-        except StopsTheRun as error:
-            self._go_elsewhere(job, error)
         except StoreError as error:
-            self._done(job, job.failed(Failure("store", "", str(error), final=False)))
+            self._done(job, job.failed(Failure(ErrorClass.STORE, "", str(error), final=False)))
             if not isinstance(error, PictureLostError):  # what cannot be written now cannot be written next time
                 self.stop(Stop("store", str(error)))
+        except NoRoomError as error:
+            self.stop(Stop("store", str(error)))
         except DuomiError as error:
             self._after(job, error)
 
-    def _go_elsewhere(self, job: Job, error: StopsTheRun) -> None:
-        """An error that every prompt would meet: other models for those that may have them, else the end of the run."""
+    def _join(self, first: Job, job: Job) -> None:
+        """The same request, come by way of another model: it is bought once."""
+        with self._changed:
+            if self._suspects.holds(first):
+                first.entries += job.entries
+                joined = True
+            else:
+                joined = False
+        if joined:
+            self._over(job)
+        else:
+            self._push(job, HELD_WAIT)
+
+    def _succeeded(self) -> None:
+        """The service works: what it does not say of others, too, is their own matter."""
+        self._has_sold = True
+        self._in_a_row.succeeded()
+        with self._changed:
+            freed = [_freed(suspect) for suspect in self._suspects.pop_all()]
+        for job in freed:
+            self._push(job, 0.0)
+
+    def _go_elsewhere(self, job: Job, error: DuomiError) -> None:
+        """A model that is not served, or a value that it does not take: other models for those that may have them.
+
+        Without any a prompt that chose the model (or value) itself fails; else all would fail so, and the run stops.
+        """
         moved, left = self._buyer.fallbacks.instead(job.entries, error)
         groups: dict[str, Job] = {}
         for entry in moved:
@@ -226,50 +259,122 @@ class Batch:
                 self._open_jobs += 1
             self._push(group, 0.0)
         job.entries = left
-        own = any(entry.prompt.overrides.said() for entry in left)
-        if own and isinstance(error, ConfigurationError):  # its own model or size: no matter to the others
-            job.attempts += job.purchase is not None
-            self._end(job, error, "refused", final=True)
+        own = [entry.prompt.overrides for entry in left]
+        if any(mine.model for mine in own) or (isinstance(error, ConfigurationError) and any(m.said() for m in own)):
+            advice = error.error_class.policy.advice_to_all
+            told = (
+                ModelNotServed(f"{error.message} {advice}", error.code) if isinstance(error, ModelNotServed) else error
+            )
+            self._end(job, told, "refused", final=True)
         else:
-            self.stop(Stop("service", self._buyer.fallbacks.told(error)))
+            self._stop_for_all(job, error)
+
+    def _stop_for_all(self, job: Job, error: DuomiError) -> None:
+        """Stop, and have the next run try another prompt first: this one may be the only one, after all."""
+        words = self._buyer.fallbacks.told(error) if isinstance(error, ModelNotServed) else str(error)
+        advice = error.error_class.policy.advice_to_all
+        self.stop(Stop("service", f"{words} {advice}", error.error_class, error.code))
+        self._endings.note(job, error)
 
     def _after(self, job: Job, error: DuomiError) -> None:
-        """What an API error means for its own job."""
-        job.attempts += 1
-        if stop := self._breaker.failed(error):
+        """What an API error means for its own job, and for the run."""
+        policy = error.error_class.policy
+        job.attempts += job.purchase is not None
+        if stop := self._in_a_row.failed(job, error, self._buyer.throttle.width):
             self.stop(stop)
-        if isinstance(error, RateLimited | ServiceBusy):
-            wait = error.retry_after if error.retry_after is not None else _backoff(job.attempts)
-            self._buyer.throttle.pushed_back()
-            if isinstance(error, RateLimited):
-                self._buyer.pace.pause(wait)
-            if job.attempts < self._buyer.settings.max_attempts:
-                self._push(job, wait)
-                return
-            self._end(job, error, self._paid_state(job) or "failed")
-        elif isinstance(error, Ambiguous):
-            if self._buyer.ledger.lost_answers(_chain(job).id) <= self._buyer.settings.ambiguous_retries:
-                self._push(job, _backoff(job.attempts))
-                return
+        match policy.reaction:
+            case Reaction.REFUSE:
+                self._buyer.throttle.answered()  # the service works: it is this prompt that it refuses
+                self._end(job, error, "refused", final=True)
+            case Reaction.ASK_OTHERS:
+                self._ask_others(job, error)
+            case Reaction.OTHER_MODEL:
+                self._go_elsewhere(job, error)
+            case Reaction.STOP:
+                self._stop_for_all(job, error)
+            case Reaction.WAIT:
+                self._wait_and_try(job, error)
+            case Reaction.REPEAT:
+                self._repeat(job, error)
+            case Reaction.GIVE_UP:
+                self._end(job, error, "failed")
+            case Reaction.LOOK_LATER:
+                self._look_later(job, error)
+            case _:
+                assert_never(policy.reaction)
+
+    def _repeat(self, job: Job, error: DuomiError) -> None:
+        """Ask again what may be lost, as long as that may cost no more than is allowed."""
+        if self._buyer.ledger.lost_answers(job.request.key) >= self._buyer.limits.lost_answers:
             self._end(job, error, "failed", final=True)
-        elif isinstance(error, PromptRefused):
-            self._buyer.throttle.answered()  # the service works: it is this prompt that it refuses
+            return
+        if self._paid_state(job):  # a task that ended: it has nothing more to say
+            self._follow(job, error)
+        self._push(job, _backoff(job.attempts))
+
+    def _follow(self, job: Job, error: DuomiError) -> None:
+        """End a job's chain, so that the next try begins a new one."""
+        self._endings.record(job, "failed", error)
+        job.given_up = _chain(job).id
+
+    def _wait_and_try(self, job: Job, error: DuomiError) -> None:
+        wait = error.retry_after if error.retry_after is not None else _backoff(job.attempts)
+        self._buyer.throttle.pushed_back()
+        if isinstance(error, RateLimited):
+            self._buyer.pace.pause(wait)
+        if job.attempts < self._buyer.settings.max_attempts:
+            self._push(job, wait)
+        else:
+            self._end(job, error, self._paid_state(job) or "failed")
+
+    def _ask_others(self, job: Job, error: DuomiError) -> None:
+        """Leave a job open whose answer does not say whom it concerns, until others have been asked.
+
+        It is its own matter where it met the same in an earlier run, and others had pictures since; or where others
+        have in this run, and nobody is left whom a stop would spare.
+        """
+        chain = job.entries[0].purchase
+        met_before = chain is not None and chain.state == "planned" and chain.error_class == error.error_class
+        if chain is not None and met_before and self._buyer.ledger.has_sold_since(chain.updated_at):
             self._end(job, error, "refused", final=True)
-        elif isinstance(error, TaskTimedOut):
+            return
+        with self._changed:
+            stop = self._suspects.add(job, error)
+            spares_nobody = self._open_jobs == len(self._suspects) and self._has_sold
+        if stop and not spares_nobody:
+            self.stop(stop)
+        self._endings.note(job, error)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _end_suspect(self, job: Job, error: DuomiError) -> None:
+        """Others succeeded, or there are none: it is this prompt's own matter, unless it speaks of the key."""
+        if error.error_class is ErrorClass.FORBIDDEN and not self._has_sold:
+            self.stop(stop_of_all([Suspect(job, error)]))
+        else:
+            self._end(job, error, "refused", final=True)
+
+    def _look_later(self, job: Job, error: DuomiError) -> None:
+        """What is paid stays known to the next run, as long as there is hope."""
+        if isinstance(error, TaskTimedOut):
             self._end_or_rebuy(job, error)
-        elif isinstance(error, NotDownloaded) and self._buyer.fetcher.address_lives(_chain(job).id):
-            self._end(job, error, "ready")
-        elif isinstance(error, BadImage | TaskFailed):
+        elif isinstance(error, NotDownloaded) and not self._may_be_fetched(job, error):
             self._end(job, error, "failed")
         else:
-            raise error
+            self._end(job, error, self._paid_state(job) or "failed")
+
+    def _may_be_fetched(self, job: Job, error: NotDownloaded) -> bool:
+        """Whether an address may still lead to its picture: not after a definite no in two runs."""
+        before = job.planned_failure
+        denied_before = before is not None and before.error_class is ErrorClass.NOT_DOWNLOADED and before.code != ""
+        return self._buyer.fetcher.address_lives(_chain(job).id) and not (error.definite and denied_before)
 
     def _end_or_rebuy(self, job: Job, error: TaskTimedOut) -> None:
         """A task that timed out stays known for the next run; one that had its second chance is given up."""
         if not error.late:
             self._end(job, error, "submitted")
             return
-        self._endings.record(job, "failed", error)
+        self._follow(job, error)
         self._push(job, 0.0)
 
     def _paid_state(self, job: Job) -> End | None:
@@ -290,6 +395,11 @@ class Batch:
         self._done(job, job.failed(failure))
 
 
+def _freed(suspect: Suspect) -> Job:
+    suspect.job.suspect = suspect.error
+    return suspect.job
+
+
 def _chain(job: Job) -> Any:
     if job.purchase is None:
         raise RuntimeError("a job failed at the API before it was claimed")
@@ -302,8 +412,14 @@ def _backoff(attempt: int) -> float:
 
 
 def _urgency(job: Job) -> tuple[int, float]:
-    """Paid pictures first, those closest to the end of their address before the others; then what costs nothing."""
-    first = job.entries[0]
-    if first.resumes and first.purchase is not None and first.purchase.state in ("ready", "submitted"):
-        return (0 if first.purchase.state == "ready" else 1, first.purchase.answered_at or first.purchase.updated_at)
-    return (2 if first.reusable and not job.anew else 3, 0.0)
+    """Paid pictures first, those closest to the end of their address before the others; then what costs nothing.
+
+    Last what met an error that did not say whom it concerns, or ended a run: another prompt may show that it does not
+    concern all.
+    """
+    first, chain = job.entries[0], job.entries[0].purchase
+    if first.resumes and chain is not None and chain.state in ("ready", "submitted"):
+        return (0 if chain.state == "ready" else 1, chain.answered_at or chain.updated_at)
+    if first.reusable and not job.anew:
+        return (2, 0.0)
+    return (4 if chain is not None and chain.state == "planned" and chain.error_class else 3, 0.0)

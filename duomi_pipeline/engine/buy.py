@@ -3,44 +3,57 @@
 What to do about an error (try again, fail the prompt, stop the run) is `batch`'s.
 """
 
-import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from duomi_pipeline.duomi import DuomiClient, ImageRequest
-from duomi_pipeline.duomi.answers import Image, Pictures, Task, Waiting
+from duomi_pipeline.duomi import DuomiClient, ErrorClass, ImageRequest
+from duomi_pipeline.duomi.answers import Pictures, Task
 from duomi_pipeline.duomi.errors import (
     Ambiguous,
-    BadImage,
     ConfigurationError,
     DuomiError,
     NotDownloaded,
-    RateLimited,
-    ServiceBusy,
-    TaskTimedOut,
+    NotSent,
+    NotUnderstood,
+    TaskElsewhere,
 )
+from duomi_pipeline.duomi.pictures import Image
+from duomi_pipeline.duomi.policy import Billed
 from duomi_pipeline.engine.fallback import Fallbacks, fallback_fingerprint
 from duomi_pipeline.engine.fetch import Fetcher
 from duomi_pipeline.engine.insist import insist
-from duomi_pipeline.engine.job import Job
+from duomi_pipeline.engine.job import Job, failure_of
+from duomi_pipeline.engine.keeping import Keeper
+from duomi_pipeline.engine.kept_answers import KeptAnswer
 from duomi_pipeline.engine.outcome import Failure, Outcome
 from duomi_pipeline.engine.pace import Pace
 from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
 from duomi_pipeline.engine.saving import Saver
+from duomi_pipeline.engine.tasks import Tasks
 from duomi_pipeline.engine.throttle import Throttle
 from duomi_pipeline.images import StoreError
-from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase, Selection
+from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase, RepeatsUsedUp, Selection
 from duomi_pipeline.settings import Settings
 
-MAX_POLL_INTERVAL = 30.0  # seconds
 MOST_PICTURES = 16  # of one answer: four can be asked for, and a service gone wild must not fill the disk
-LATE_POLLS = 3  # looks at a task that timed out in an earlier run, before its request may be bought again
 
 
 class StoppedError(Exception):
     """The run was stopped before this request was sent: nothing happened."""
+
+
+class NoRoomError(Exception):
+    """There is no room for what would be bought: nothing was sent."""
+
+
+class FailedBeforeError(Exception):
+    """The request failed in another run, or earlier, and nobody chose to ask again: nothing was sent."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,8 @@ class Buyer:
     ledger: Ledger
     saver: Saver
     fetcher: Fetcher
+    tasks: Tasks
+    keeper: Keeper
     limits: Limits
     fallbacks: Fallbacks
     pace: Pace
@@ -64,6 +79,8 @@ class Buyer:
 
         Raises:
             StoppedError: the run was stopped before this request was sent.
+            FailedBeforeError: it is not to be sent again.
+            NoRoomError: its picture could not be saved.
             Held, NotYet, LimitReached: the ledger says not now.
             DuomiError: the API says no; the ledger holds how far it came.
             StoreError: the pictures cannot be written; what is paid stays recorded.
@@ -74,6 +91,9 @@ class Buyer:
             return [self._reuse(job, entry, entry.reusable) for entry in job.entries]
         if not first.resumes:
             self._check(job.request)
+        kept, answer = ([], None) if job.anew else self.keeper.second_look(job.request)
+        if answer is None and job.looks_only:
+            raise FailedBeforeError(job.planned_failure or _looked_in_vain(kept))
         purchase = self._claim(job)
         if purchase.state == "saved":  # another run was faster
             return [self._reuse(job, entry, self._files_on_disk(job, entry)) for entry in job.entries]
@@ -81,7 +101,9 @@ class Buyer:
         if found and len(found) >= len(purchase.image_urls):
             bought, seed, thumbnail = self._record(first, purchase, found), purchase.seed, None
         else:
-            bought, seed, thumbnail = self._buy(first, purchase, found)
+            bought, seed, thumbnail = self._buy(first, purchase, found, answer)
+        if answer is not None:
+            self.keeper.became_pictures(kept)
         outcome = self._outcome(job, first, bought, seed, thumbnail)
         generated = replace(outcome, status="generated", attempts=job.attempts + 1, cost=job.request.cost)
         return [generated, *(self._copy(job, entry, bought.files) for entry in others)]
@@ -97,19 +119,30 @@ class Buyer:
         try:
             return self._reuse(job, entry, files)
         except StoreError as error:
-            failure = Failure("store", "", str(error), final=False)
+            failure = Failure(ErrorClass.STORE, "", str(error), final=False)
             return Outcome(entry.prompt, entry.request, "failed", failure=failure)
 
     def _claim(self, job: Job) -> Purchase:
         if self.stopped.is_set():
             raise StoppedError
         planned = job.entries[0].purchase
-        replaces = planned.id if planned and planned.state in ("saved", "failed") else None
-        purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, replaces)
+        replaces = planned.id if planned and planned.state in ("saved", "failed") else job.given_up
+        purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, replaces, anew=job.asked_anew)
+        if job.asked_anew and self._leads_nowhere(purchase):
+            words = purchase.error_message or "given up for a new request, as the user wished"
+            self.ledger.ended(purchase, "failed", ErrorClass.AMBIGUOUS, "", words)
+            purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, purchase.id, anew=True)
         job.purchase = purchase
-        if purchase.state == "failed":  # another run used its repeats up while this one waited
-            raise Ambiguous(purchase.error_message or "no answer came")
+        if purchase.state == "failed" and (failure := failure_of(purchase)):  # by another run, while this one waited
+            raise FailedBeforeError(failure)
         return purchase
+
+    def _leads_nowhere(self, purchase: Purchase) -> bool:
+        """Whether what was begun cannot come to pictures here, so that asking anew must not wait for it."""
+        if purchase.state == "ambiguous":
+            return self.ledger.lost_answers(purchase.request_key) >= self.limits.lost_answers
+        is_denied = purchase.error_class == ErrorClass.TASK_DENIED
+        return purchase.state in ("submitted", "ready") and (self.tasks.are_elsewhere(purchase) or is_denied)
 
     def _found(self, entry: PlannedPrompt, purchase: Purchase) -> dict[int, PictureFile]:
         """Files that a run saved and died before it could record them, by position."""
@@ -130,7 +163,7 @@ class Buyer:
         return replace(self.saver, settings_fingerprint=fingerprint, price=price)
 
     def _buy(
-        self, entry: PlannedPrompt, purchase: Purchase, found: Mapping[int, PictureFile]
+        self, entry: PlannedPrompt, purchase: Purchase, found: Mapping[int, PictureFile], kept: Pictures | None
     ) -> tuple[Selection, int | None, bytes | None]:
         """What was bought, the seed that the service reported, and a thumbnail.
 
@@ -138,48 +171,70 @@ class Buyer:
         address does not answer is left to the next run as long as it may live, and the others wait for it on disk.
         """
         request = entry.request
-        if purchase.state == "submitted":
+        if kept is not None:
+            pictures = kept
+        elif purchase.state == "submitted":
             pictures = self._wait(request, purchase)
         elif purchase.state == "ready" and purchase.image_urls:
-            pictures = Pictures(tuple(Image(url=url) for url in purchase.image_urls), purchase.seed, purchase.task_id)
+            pictures = self._told(purchase)
         else:
-            pictures = self._send(request, purchase)
+            pictures = self._send(entry, purchase)
         pictures = replace(pictures, images=pictures.images[:MOST_PICTURES])
-        pngs, missing = self.fetcher.fetch(request, purchase.id, pictures, found)
+        pngs, missing = self.fetcher.fetch(request, purchase, pictures, found)
+        if missing and missing.error_class is ErrorClass.BAD_IMAGE and kept is None:
+            self.keeper.keep_pictures(entry, purchase, pictures, missing.message, good=pngs, downloaded=missing.data)
         if missing and not (pngs or found):
             raise missing
         task_id = pictures.task_id or purchase.task_id
         bought = replace(purchase, state="ready", seed=pictures.seed, task_id=task_id, run_id=self.run_id)
         count = max([len(pictures.images), *(position + 1 for position in (*found, *pngs))])
-        files = {**found, **self._saver(entry, count).write(entry.prompt, request, bought, pngs, count, "generated")}
+        saver = self._saver(entry, count)
+        try:
+            files = {**found, **saver.write(entry.prompt, request, bought, pngs, count, "generated")}
+        except StoreError as error:
+            if kept is None:
+                self.keeper.keep_pictures(entry, purchase, pictures, str(error))
+            raise
         if isinstance(missing, NotDownloaded) and self.fetcher.address_lives(purchase.id):
             raise missing
         return self._record(entry, bought, files), pictures.seed, pngs[0].thumbnail if 0 in pngs else None
 
-    def _send(self, request: ImageRequest, purchase: Purchase) -> Pictures:
+    def _told(self, purchase: Purchase) -> Pictures:
+        """The pictures whose addresses an earlier run was told.
+
+        Raises:
+            TaskElsewhere: they are relative to another service.
+        """
+        if self.tasks.are_elsewhere(purchase) and not all("://" in url for url in purchase.image_urls):
+            raise TaskElsewhere("the picture is at another service than that of the settings")
+        return Pictures(tuple(Image(url=url) for url in purchase.image_urls), purchase.seed, purchase.task_id)
+
+    def _wait(self, request: ImageRequest, purchase: Purchase) -> Pictures:
+        pictures = self.tasks.wait(request, purchase)
+        self.fetcher.note(purchase, None, pictures)
+        return replace(pictures, task_id=purchase.task_id)
+
+    def _send(self, entry: PlannedPrompt, purchase: Purchase) -> Pictures:
         """POST the request, under all limits; an accepted task is waited for."""
-        if not purchase.is_new and self.ledger.lost_answers(purchase.id) > self.settings.ambiguous_retries:
-            raise Ambiguous("no answer came, as often as may be tried; each try may have been billed")
         with self.throttle.slot() as may_send:
             if not may_send or not self.pace.wait_turn():
                 raise StoppedError
-            self._check(request)  # again: while it waited, the service may have said that it does not serve the model
-            return self._post(request, purchase)
+            self._check(entry.request)  # again: while it waited, the service may have said that it does not serve it
+            if problem := self.saver.store.room(self.throttle.width):
+                raise NoRoomError(problem)
+            return self._post(entry, purchase)
 
-    def _post(self, request: ImageRequest, purchase: Purchase) -> Pictures:
-        limits = replace(self.limits, price=request.price)
-        post = self.ledger.send(purchase, self.run_id, request.pictures, limits)
+    def _post(self, entry: PlannedPrompt, purchase: Purchase) -> Pictures:
+        request, limits = entry.request, replace(self.limits, price=entry.request.price)
+        key = self._idempotency_key(request)
         try:
-            answer = self.client.submit(request)
-        except Ambiguous as error:
-            lost = error.message
-            insist(lambda: self.ledger.answer_lost(purchase, post, lost))
-            raise
-        except BadImage:
-            self.ledger.answered(purchase, post, (), None)  # an answer, so billed, but its bytes are broken
-            raise
-        except DuomiError:
-            insist(lambda: self.ledger.not_sent(purchase, post))
+            post = self.ledger.send(purchase, self.run_id, request.pictures, limits, self.settings.service_identity)
+        except RepeatsUsedUp as error:
+            raise Ambiguous(str(error)) from error
+        try:
+            answer = self.client.submit(request, key)
+        except DuomiError as error:
+            self._not_answered(entry, purchase, post, error)
             raise
         self.throttle.answered()
         if isinstance(answer, Task):
@@ -188,28 +243,22 @@ class Buyer:
         self.fetcher.note(purchase, post, answer)
         return answer
 
-    def _wait(self, request: ImageRequest, purchase: Purchase) -> Pictures:
-        """Poll a task until it has pictures. Only the service's word or the total time-out ends it."""
-        task_id, resumed = purchase.task_id or "", purchase.state == "submitted"
-        deadline = self.ledger.sent_at(purchase.id) + self.settings.task_timeout
-        late = resumed and time.time() >= deadline
-        interval, polls, failed_polls = self.settings.poll_interval, 0, 0
-        while True:
-            if polls or failed_polls or not resumed:
-                time.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311 - jitter is no secret
-                interval = min(interval * 1.3, MAX_POLL_INTERVAL)
-            try:
-                found: Pictures | Waiting = self.client.poll(request, task_id)
-                polls += 1
-            except (ServiceBusy, RateLimited):
-                found = Waiting()
-                failed_polls += 1  # says nothing about the task
-            if isinstance(found, Pictures):
-                self.fetcher.note(purchase, None, found)
-                return replace(found, task_id=task_id)
-            if time.time() >= deadline and (not late or polls >= LATE_POLLS or failed_polls >= 3 * LATE_POLLS):
-                given_up = late and polls >= LATE_POLLS
-                raise TaskTimedOut(f"task {task_id} is not done after {self.settings.task_timeout:g} s", late=given_up)
+    def _not_answered(self, entry: PlannedPrompt, purchase: Purchase, post: int, error: DuomiError) -> None:
+        """Write what a POST without pictures cost, before anything else is done about it."""
+        if isinstance(error, NotSent):
+            insist(lambda: self.ledger.not_sent(purchase, post))
+        elif error.error_class.policy.billed is Billed.NO:
+            insist(lambda: self.ledger.not_taken(purchase, post))
+        else:
+            if isinstance(error, NotUnderstood) and error.body:
+                self.keeper.keep_answer(entry, purchase, error.message, error.body)
+            insist(lambda: self.ledger.answer_lost(purchase, post, error.error_class, error.message))
+
+    def _idempotency_key(self, request: ImageRequest) -> str:
+        """The request's key and its try: the same as long as no answer came, so that a lost one is told again."""
+        if not self.settings.idempotency_header:
+            return ""
+        return f"{request.key}-{self.ledger.answered_posts(request.key)}"
 
     def _files_on_disk(self, job: Job, entry: PlannedPrompt) -> tuple[PictureFile, ...]:
         files = self.ledger.saved_files_of(job.request.key)
@@ -241,3 +290,8 @@ class Buyer:
             latency=time.monotonic() - job.started_at,
             thumbnail=thumbnail or self.saver.thumbnail(selection.files[0]),
         )
+
+
+def _looked_in_vain(kept: Sequence[KeptAnswer]) -> Failure:
+    reason = kept[-1].reason if kept else "nothing was sent"
+    return Failure(ErrorClass.NOT_UNDERSTOOD, "", reason, final=True)

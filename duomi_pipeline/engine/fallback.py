@@ -9,15 +9,13 @@ from dataclasses import replace
 from functools import cached_property
 
 from duomi_pipeline.duomi import ImageRequest
-from duomi_pipeline.duomi.errors import StopsTheRun
+from duomi_pipeline.duomi.errors import DuomiError, ModelNotServed
 from duomi_pipeline.engine.care import request_for
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, whole_set
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import Ledger, Purchase
 from duomi_pipeline.settings import Parameters, Settings
-
-_NOT_SERVED = {"20012", "30003"}  # codes: no such model; model disabled
 
 
 class Fallbacks:
@@ -33,15 +31,15 @@ class Fallbacks:
         self._below = below
         self._ledger = ledger
         self._store = store
-        self._gone: dict[str, StopsTheRun] = {}
+        self._gone: dict[str, ModelNotServed] = {}
 
     def check(self, request: ImageRequest) -> None:
         """Raise once more what the service said of this model in this run, if it does not serve it."""
         if error := self._gone.get(request.model):
-            raise type(error)(error.message, error.code)
+            raise ModelNotServed(error.message, error.code)
 
     def instead(
-        self, entries: Iterable[PlannedPrompt], error: StopsTheRun
+        self, entries: Iterable[PlannedPrompt], error: DuomiError
     ) -> tuple[list[PlannedPrompt], list[PlannedPrompt]]:
         """What prompts are asked with after an error: those that another model is asked for, and those left with it.
 
@@ -50,16 +48,16 @@ class Fallbacks:
             error: that it met.
         """
         entries = list(entries)
-        if error.code not in _NOT_SERVED or not self._settings.fallback_models:
+        if not isinstance(error, ModelNotServed) or not self._settings.fallback_models:
             return [], entries
         self._gone.setdefault(entries[0].request.model, error)
         others = {entry.prompt.id: self._other(entry) for entry in entries}
         moved = [other for other in others.values() if other is not None]
         return moved, [entry for entry in entries if others[entry.prompt.id] is None]
 
-    def told(self, error: StopsTheRun) -> str:
+    def told(self, error: ModelNotServed) -> str:
         """What an error says that ends the run, with what became of the chain."""
-        is_end_of_chain = error.code in _NOT_SERVED and self._settings.fallback_models
+        is_end_of_chain = bool(self._settings.fallback_models)
         return f"{error} DUOMI_FALLBACK_MODELS has no other model left for this." if is_end_of_chain else str(error)
 
     def _other(self, entry: PlannedPrompt) -> PlannedPrompt | None:

@@ -6,6 +6,7 @@ Buying the answer is `buy`'s, keeping its pictures is `saving`'s.
 import io
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -14,15 +15,16 @@ from functools import cache
 from typing import IO
 
 from duomi_pipeline.duomi import DuomiClient, ImageRequest
-from duomi_pipeline.duomi.answers import Image, Pictures, Waiting
+from duomi_pipeline.duomi.answers import Pictures
 from duomi_pipeline.duomi.errors import BadImage, DuomiError, NotDownloaded
+from duomi_pipeline.duomi.pictures import Image
 from duomi_pipeline.engine.insist import insist
 from duomi_pipeline.images import NotAPictureError, Png, StoreError, to_png
 from duomi_pipeline.ledger import Ledger, Purchase
 from duomi_pipeline.settings import Size
 
-DOWNLOADS = 4  # tries at an address before its picture counts as bad
-DOWNLOAD_WAIT = 0.5  # seconds before the second try, then doubling
+DOWNLOADS = 4  # tries at an address that says no, or gives no whole picture, before that is believed
+FIRST_WAIT, MAX_WAIT = 0.5, 15.0  # seconds between two tries, doubling
 URL_LIFETIME = 3600.0  # seconds; after that an address is taken for dead
 
 
@@ -41,10 +43,17 @@ if hasattr(os, "register_at_fork"):
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Fetches the pictures of one run; called from many threads."""
+    """Fetches the pictures of one run; called from many threads.
+
+    Args:
+        stopped: set when nothing is to be waited for any more.
+        patience: seconds for which a host that is busy is asked again: the picture is paid.
+    """
 
     client: DuomiClient
     ledger: Ledger
+    stopped: threading.Event
+    patience: float
 
     def note(self, purchase: Purchase, post: int | None, answer: Pictures) -> None:
         """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is."""
@@ -53,7 +62,7 @@ class Fetcher:
             insist(lambda: self.ledger.answered(purchase, post, urls, answer.seed))
 
     def fetch(
-        self, request: ImageRequest, purchase_id: int, answer: Pictures, had: Collection[int]
+        self, request: ImageRequest, purchase: Purchase, answer: Pictures, had: Collection[int]
     ) -> tuple[dict[int, Png], BadImage | None]:
         """Whole pictures of the delivery size by their position in the answer, and why one is missing.
 
@@ -65,7 +74,7 @@ class Fetcher:
         """
         pngs, missing = self._got(request, answer, had)
         if isinstance(missing, NotDownloaded):
-            renewed = self._renewed(request, purchase_id, spare=bool(pngs))
+            renewed = self._renewed(request, purchase.id, spare=bool(pngs))
             if renewed is not None:
                 more, missing = self._got(request, renewed, {*had, *pngs})
                 pngs |= more
@@ -85,7 +94,7 @@ class Fetcher:
             if position in had:
                 continue
             try:
-                pngs[position] = self._png(image, request)
+                pngs[position] = self.png(image, request)
             except BadImage as error:  # what did not arrive may come later, what is broken stays so
                 missing = error if isinstance(error, NotDownloaded) else missing or error
         return pngs, missing
@@ -105,27 +114,35 @@ class Fetcher:
             if spare:
                 return None
             raise
-        if isinstance(renewed, Waiting):
+        if not isinstance(renewed, Pictures):
             return None
         self.note(purchase, None, renewed)
         return renewed
 
-    def _png(self, image: Image, request: ImageRequest) -> Png:
-        """A whole picture of the delivery size: from the answer's bytes, else from its address, tried a few times."""
+    def png(self, image: Image, request: ImageRequest) -> Png:
+        """A whole picture of the delivery size: from the answer's bytes, else from its address, tried for a while.
+
+        Raises:
+            BadImage: there is none.
+        """
+        if image.problem:
+            raise BadImage(image.problem, data=image.raw)
         if image.data is not None:
             try:
                 return self._decoded(io.BytesIO(image.data), request)
             except BadImage:
                 if image.url is None:
                     raise
-        wait = DOWNLOAD_WAIT
-        for _ in range(DOWNLOADS - 1):
+        wait, tries, end = min(FIRST_WAIT, self.patience / 8), 1, time.monotonic() + self.patience
+        while True:
             try:
                 return self._downloaded(image.url or "", request)
-            except BadImage:
-                time.sleep(wait)
-                wait *= 2
-        return self._downloaded(image.url or "", request)
+            except BadImage as error:
+                is_busy = isinstance(error, NotDownloaded) and not error.definite
+                tries += not is_busy
+                if tries > DOWNLOADS or time.monotonic() + wait > end or self.stopped.wait(wait):
+                    raise
+                wait = min(2 * wait, MAX_WAIT)
 
     def _downloaded(self, url: str, request: ImageRequest) -> Png:
         try:
@@ -141,7 +158,8 @@ class Fetcher:
         try:
             return _decoders().submit(_read, file, request.delivery_size).result()
         except NotAPictureError as error:
-            raise BadImage(str(error)) from error
+            file.seek(0)
+            raise BadImage(str(error), data=file.read()) from error
 
 
 def _read(file: IO[bytes], delivery: Size) -> Png:

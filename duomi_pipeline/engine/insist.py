@@ -3,9 +3,7 @@
 import time
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from duomi_pipeline.ledger import LedgerError
+from duomi_pipeline.ledger import LedgerUnavailableError
 
 PATIENCE = 60.0  # seconds for a full disk or a locked ledger to be mended
 _WAIT = 1.0
@@ -15,16 +13,15 @@ def insist(write: Callable[[], None]) -> None:
     """Do a write after a POST, again and again for a while: what is not written is bought again.
 
     Raises:
-        LedgerError: it could not be written; the run stops.
+        LedgerUnavailableError: it could not be written; the run stops.
     """
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
             write()
-        except SQLAlchemyError as error:
+        except LedgerUnavailableError:
             if time.monotonic() > deadline:
-                words = getattr(error, "orig", None) or type(error).__name__
-                raise LedgerError(f"The ledger cannot be written: {words}. Make room, then start again.") from error
+                raise
             time.sleep(_WAIT)
         else:
             return

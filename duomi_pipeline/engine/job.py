@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from duomi_pipeline.duomi import DuomiError, ImageRequest
+from duomi_pipeline.duomi import DuomiError, ErrorClass, ImageRequest
 from duomi_pipeline.engine.outcome import Failure, Outcome
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.states import State, decide
@@ -23,8 +23,10 @@ class Job:
         attempts: tries so far.
         started_at: of the first try, in monotonic seconds.
         purchase: its chain, once claimed.
+        given_up: id of a chain that this run ended, to be followed by a new one.
         is_over: nothing more is done for it.
         failure: that it ended with.
+        suspect: the answer that is its own matter after all, now that others were asked.
     """
 
     request: ImageRequest
@@ -33,8 +35,31 @@ class Job:
     attempts: int = 0
     started_at: float = 0.0
     purchase: Purchase | None = None
+    given_up: int | None = None
     is_over: bool = False
     failure: Failure | None = None
+    suspect: DuomiError | None = None
+
+    @property
+    def first_id(self) -> str:
+        """One of its prompts."""
+        return self.entries[0].prompt.id
+
+    @property
+    def looks_only(self) -> bool:
+        """Whether it may be brought to pictures only by what is kept of it: nobody chose to ask for it again."""
+        return all(entry.looks_only for entry in self.entries)
+
+    @property
+    def asked_anew(self) -> bool:
+        """Whether the user asks for it knowing that it failed, or that a picture is there."""
+        return self.anew or any(e.state is State.FAILED_FOR_GOOD and not e.looks_only for e in self.entries)
+
+    @property
+    def planned_failure(self) -> Failure | None:
+        """How its request failed in an earlier run, as the plan had it."""
+        chain = self.entries[0].purchase
+        return failure_of(chain) if chain is not None else None
 
     @property
     def failed_before(self) -> Failure | None:
@@ -50,7 +75,7 @@ class Job:
             return None
         if chain.state == "refused" and any(entry.state is State.FAILED_FOR_GOOD for entry in self.entries):
             return None
-        return Failure(chain.error_class, chain.error_code or "", chain.error_message or "", final=True)
+        return failure_of(chain)
 
     def failed(self, failure: Failure) -> list[Outcome]:
         """The outcomes of its prompts: each keeps the pictures that it had."""
@@ -69,6 +94,12 @@ class Job:
         ]
 
 
+def failure_of(chain: Purchase) -> Failure | None:
+    """The failure that a chain has on record; `None` where it has none, or one of another version."""
+    known = next((known for known in ErrorClass if known == chain.error_class), None)
+    return None if known is None else Failure(known, chain.error_code or "", chain.error_message or "", final=True)
+
+
 @dataclass(frozen=True)
 class Endings:
     """Tells the ledger how the jobs of a run ended that brought no picture."""
@@ -81,6 +112,11 @@ class Endings:
         if chain := job.purchase or self._open_chain(job.request):
             words = (error.error_class, error.code, error.message)
             self.ledger.ended(chain, end, *words, time.time() + RETRY_LATER)
+
+    def note(self, job: Job, error: DuomiError) -> None:
+        """Write what a request met that stays to be sent: the next run tries others first."""
+        if purchase := job.purchase:
+            self.ledger.note(purchase, error.error_class, error.code, error.message)
 
     def tell_asked(self, job: Job, failure: Failure) -> None:
         """Write a fallback's failure to the requests that it stood in for, too: those are what the plan looks at."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from duomi_pipeline.duomi import DuomiError, ImageRequest
+from duomi_pipeline.duomi import DuomiError, ErrorClass, ImageRequest
 from duomi_pipeline.ledger import PictureFile, Selection
 from duomi_pipeline.prompts import Prompt
 
@@ -15,13 +15,13 @@ class Failure:
     """Why a prompt has no new picture.
 
     Attributes:
-        error_class: one of the classes of `duomi.errors`, or `store`.
+        error_class: what its policy says of it.
         code: the service's code, may be empty.
         message: the service's own words.
         final: whether trying the same request again would fail the same way.
     """
 
-    error_class: str
+    error_class: ErrorClass
     code: str
     message: str
     final: bool
@@ -69,7 +69,10 @@ class Stop:
     Attributes:
         by: who stopped it; decides the exit code.
         message: what happened and what to do next.
+        error_class, code: of the error that stopped it, where one of the API did.
     """
 
     by: Literal["service", "cap", "interrupted", "store", "error"]
     message: str
+    error_class: ErrorClass | None = None
+    code: str = ""

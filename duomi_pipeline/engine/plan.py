@@ -29,6 +29,8 @@ class PlannedPrompt:
         purchase: the latest chain of the request; of a current prompt only if it is interrupted.
         reusable: files of the very same request that are there, of whichever prompt.
         stands_in_for: the request that the settings ask for, where `request` is one of a fallback model.
+        has_kept: whether an answer to the request is kept that no picture could be made of.
+        looks_only: nobody chose to ask for it again; but what is kept of it is looked at.
     """
 
     prompt: Prompt
@@ -38,6 +40,8 @@ class PlannedPrompt:
     purchase: Purchase | None
     reusable: tuple[PictureFile, ...] = ()
     stands_in_for: ImageRequest | None = None
+    has_kept: bool = False
+    looks_only: bool = False
 
     @property
     def resumes(self) -> bool:
@@ -45,6 +49,12 @@ class PlannedPrompt:
         if self.purchase is None:
             return False
         return self.purchase.state in _PAID or (self.sends_again and self.state is not State.CURRENT)
+
+    def chosen(self, states: Collection[State]) -> "PlannedPrompt | None":
+        """This prompt as a run takes it that generates some states; `None` where it leaves it as it is."""
+        if self.state in states or self.resumes:
+            return self
+        return replace(self, looks_only=True) if self.has_kept and self.state is not State.CURRENT else None
 
     @property
     def sends_again(self) -> bool:
@@ -74,17 +84,15 @@ class Plan:
         return {entry.prompt.id: entry for entry in self.entries}
 
     def wanted(self, states: Collection[State], ids: Collection[str] | None = None) -> list[PlannedPrompt]:
-        """The entries in some states, and those whose interrupted purchase is to be finished."""
-        return [
-            entry
-            for entry in self.entries
-            if (ids is None or entry.prompt.id in ids) and (entry.state in states or entry.resumes)
-        ]
+        """The entries in some states, and those that have something to be finished or looked at again."""
+        found = (entry for entry in self.entries if ids is None or entry.prompt.id in ids)
+        return [chosen for entry in found if (chosen := entry.chosen(states))]
 
 
 def requests_to_buy(entries: Iterable[PlannedPrompt]) -> dict[str, ImageRequest]:
     """The requests that would be sent for some entries: one per key, none for what is reused or resumed."""
-    return {e.request.key: e.request for e in entries if not e.reusable and (not e.resumes or e.sends_again)}
+    sending = (e for e in entries if not e.reusable and not e.looks_only and (not e.resumes or e.sends_again))
+    return {entry.request.key: entry.request for entry in sending}
 
 
 def total_cost(requests: Iterable[ImageRequest]) -> float | None:
@@ -100,10 +108,14 @@ def make_plan(
     run_parameters: Parameters,
     ledger: Ledger,
     store: ImageStore,
+    kept: Collection[str] = (),
 ) -> Plan:
     """Look at ledger and folder once, and decide every prompt's state.
 
     Of prompts whose picture is current the ledger need not tell more: with 100,000 of them that is most of the work.
+
+    Args:
+        kept: keys of requests with answers that no picture could be made of.
     """
     below = run_parameters.over(settings.parameters)
     selections, sizes = ledger.selections([p.id for p in prompts] if len(prompts) <= FEW else None), store.sizes()
@@ -116,9 +128,8 @@ def make_plan(
         entries.append(PlannedPrompt(prompt, state, request, selection, interrupted.get(request.key), files))
     keys = {entry.request.key for entry in entries if entry.state is not State.CURRENT}
     purchases, saved = _told(ledger, keys) if keys else ({}, {})
-    return Plan(
-        tuple(e if e.state is State.CURRENT else _decided(e, purchases, saved, sizes) for e in entries),
-    )
+    decided = (e if e.state is State.CURRENT else _decided(e, purchases, saved, sizes) for e in entries)
+    return Plan(tuple(replace(e, has_kept=True) if e.request.key in kept else e for e in decided))
 
 
 def _told(ledger: Ledger, keys: set[str]) -> tuple[dict[str, Purchase], dict[str, list[PictureFile]]]:

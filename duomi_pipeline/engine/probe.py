@@ -4,12 +4,13 @@ The pictures belong to prompts `probe_…` that stand in no source: no run asks 
 as retired.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
+from duomi_pipeline.duomi import ErrorClass
+from duomi_pipeline.duomi.policy import Verdict
 from duomi_pipeline.duomi.profiles import Profile, Ranged, profile_of
 from duomi_pipeline.engine.direct import bring
 from duomi_pipeline.engine.outcome import Outcome, Stop
@@ -27,41 +28,7 @@ ONE_TRY: Mapping[str, Any] = {"max_attempts": 1, "ambiguous_retries": 0, "fallba
 _TEXT = "A red paper boat on a calm lake"
 _SMALL = Size(512, 512)
 
-Verdict = Literal[
-    "answers",
-    "answered before",
-    "disabled",
-    "no such model",
-    "field refused",
-    "prompt refused",
-    "account",
-    "busy",
-    "answer lost",
-    "no picture",
-    "not done",
-    "not saved",
-    "not asked",
-]
-_BY_CODE: Mapping[str, Verdict] = {
-    "30003": "disabled",
-    "20012": "no such model",
-    "404": "no such model",
-    "50605": "busy",
-    "50608": "busy",
-}
-_BY_CLASS: Mapping[str, Verdict] = {
-    "configuration": "field refused",
-    "account": "account",
-    "refused": "prompt refused",
-    "rate": "busy",
-    "busy": "busy",
-    "ambiguous": "answer lost",
-    "bad_image": "no picture",
-    "not_downloaded": "no picture",
-    "task_failed": "no picture",
-    "task_timeout": "not done",
-    "store": "not saved",
-}
+_DISABLED = "30003"  # a model that is there, and not served at the moment
 
 
 @dataclass(frozen=True)
@@ -153,8 +120,7 @@ def _probe(session: Session, entry: PlannedPrompt, outcomes: Sequence[Outcome], 
     (outcome,) = outcomes
     if outcome.failure is not None:
         failure = outcome.failure
-        verdict = _BY_CODE.get(failure.code, _BY_CLASS.get(failure.error_class, "no picture"))
-        return Probe(model, verdict, str(failure), round(outcome.latency, 2))
+        return Probe(model, _verdict(failure.error_class, failure.code), str(failure), round(outcome.latency, 2))
     if outcome.status == "reused":
         return _answered_before(session, model, outcome.selection)
     first = outcome.files[0]
@@ -165,10 +131,13 @@ def _probe(session: Session, entry: PlannedPrompt, outcomes: Sequence[Outcome], 
 
 def _of_stop(stop: Stop) -> Verdict:
     """What ends a run of one request that has parameters of its own: key, balance or the day's requests; or ours."""
-    if stop.by == "service":
-        code = re.search(r"\(code (\w+)\)", stop.message)
-        return _BY_CODE.get(code[1] if code else "", "account")
+    if stop.error_class is not None:
+        return _verdict(stop.error_class, stop.code)
     return "not saved" if stop.by == "store" else "not asked"
+
+
+def _verdict(error_class: ErrorClass, code: str) -> Verdict:
+    return "disabled" if code == _DISABLED else error_class.policy.verdict
 
 
 def _answered_before(session: Session, model: str, selection: Selection | None) -> Probe:

@@ -4,14 +4,17 @@ Writing it down is `runlog`'s; what only a terminal shows is the command line's.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from pydantic import TypeAdapter
 
-from duomi_pipeline.engine.advice import after_class, after_stop
+from duomi_pipeline.duomi import ErrorClass
+from duomi_pipeline.duomi.policy import policy_of
+from duomi_pipeline.engine.advice import after_stop
 from duomi_pipeline.engine.outcome import Outcome
+from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.settings import SANDBOX
 from duomi_pipeline.text import one_line
 
@@ -93,7 +96,7 @@ class Receipt:
     def next_steps(self) -> list[str]:
         """What to do next, a sentence each; empty if nothing is left to do."""
         steps = [after_stop(self.stopped_by, self.message or "")] if self.stopped_by else []
-        steps += [after_class(name, self._example(name)) for name in sorted(self.failed)]
+        steps += [row.advice.format(id=self._example(name)) for name in sorted(self.failed) if (row := policy_of(name))]
         if self.left_out:
             steps.append(f"Rows or files that gave no prompt: {self.left_out}; `duomi doctor` names them.")
         return [step for step in dict.fromkeys(steps) if step]
@@ -135,10 +138,7 @@ class Receipt:
             lines.append(f"Stopped: {one_line(self.message, MAX_REASON)}")
         if self.failed:
             lines.append("Failed: " + ", ".join(f"{count} {name}" for name, count in sorted(self.failed.items())))
-            lines += [f"  failed: {failure}" for failure in self.failures[:_NAMED]]
-        more = sum(self.failed.values()) - len(self.failures[:_NAMED])
-        if more > 0:
-            lines.append(f"  … and {more} more: duomi status --json")
+            lines += named(self.failures, sum(self.failed.values()))
         return [*lines, *(f"Next: {step}" for step in self.next_steps)]
 
     def money_lines(self) -> list[str]:
@@ -155,9 +155,26 @@ class Receipt:
         return next((f.prompt_id for f in self.failures if f.error_class == error_class), "ID")
 
 
+def named(failures: Sequence[FailedPrompt], count: int) -> list[str]:
+    """Lines that name the first of some failures, of which there are so many."""
+    lines = [f"  failed: {failure}" for failure in failures[:_NAMED]]
+    more = count - len(lines)
+    return [*lines, f"  … and {more} more: duomi status --json"] if more > 0 else lines
+
+
 def failed_prompts(outcomes: Sequence[Outcome]) -> list[FailedPrompt]:
     """The failures among some outcomes."""
-    return [FailedPrompt(o.prompt.id, f.error_class, f.code, f.message) for o in outcomes if (f := o.failure)]
+    return [FailedPrompt(o.prompt.id, f.error_class.value, f.code, f.message) for o in outcomes if (f := o.failure)]
+
+
+def left_prompts(entries: Iterable[PlannedPrompt]) -> list[FailedPrompt]:
+    """Prompts that a run leaves as they are although they have no picture of what is wanted now, and why."""
+    return [FailedPrompt(entry.prompt.id, ErrorClass.LEFT.value, "", _why_left(entry)) for entry in entries]
+
+
+def _why_left(entry: PlannedPrompt) -> str:
+    words = entry.purchase.error_message if entry.purchase else None
+    return f"{entry.state.value}: {words}" if words else entry.state.value
 
 
 def by_class(failures: Sequence[FailedPrompt]) -> dict[str, int]:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import SQLAlchemyError
 from upath import UPath
 
 from duomi_pipeline.duomi import DuomiClient
@@ -19,13 +18,16 @@ from duomi_pipeline.engine.buy import Buyer
 from duomi_pipeline.engine.fallback import Fallbacks, with_interrupted
 from duomi_pipeline.engine.fetch import Fetcher
 from duomi_pipeline.engine.job import Job
+from duomi_pipeline.engine.keeping import Keeper
+from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.engine.outcome import Stop
 from duomi_pipeline.engine.pace import Pace
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
 from duomi_pipeline.engine.saving import Saver
+from duomi_pipeline.engine.tasks import Tasks
 from duomi_pipeline.engine.throttle import TRUST, Throttle
 from duomi_pipeline.images import ImageStore
-from duomi_pipeline.ledger import Ledger, Limits
+from duomi_pipeline.ledger import Ledger, LedgerUnavailableError, Limits
 from duomi_pipeline.ledger.liveness import HEARTBEAT
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import Parameters, Settings
@@ -51,6 +53,7 @@ class Session:
         self.run_id = run_id or uuid.uuid4().hex
         self.ledger = Ledger(settings.ledger_url.get_secret_value(), settings.home)
         self.store = open_store(settings)
+        self.kept = KeptAnswers(settings.home)
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +70,8 @@ class Session:
         run_parameters = run_parameters or Parameters()
         below = run_parameters.over(self.settings.parameters)
         check_parameters(self.settings, below)
-        plan = make_plan(prompts, self.settings, run_parameters, self.ledger, self.store)
+        kept = {answer.request_key for answer in self.kept.all()}
+        plan = make_plan(prompts, self.settings, run_parameters, self.ledger, self.store, kept)
         return with_interrupted(plan, self.settings, below, self.ledger)
 
     @contextlib.contextmanager
@@ -91,12 +95,15 @@ class Session:
             jobs = _jobs(self._with_purchases(entries) if force else entries, force=force)
             to_send = sum(force or not job.entries[0].reusable for job in jobs)
             self.store.sweep()
+            fetcher = Fetcher(client, self.ledger, stopped, self.settings.download_patience)
             buyer = Buyer(
                 settings=self.settings,
                 client=client,
                 ledger=self.ledger,
                 saver=Saver(self.ledger, self.store, fingerprint, self.settings.price, self.settings.currency),
-                fetcher=Fetcher(client, self.ledger),
+                fetcher=fetcher,
+                tasks=Tasks(self.settings, client, self.ledger),
+                keeper=Keeper(self.kept, client, fetcher, self.ledger),
                 limits=_limits(self.settings, max_images),
                 fallbacks=Fallbacks(self.settings, below, self.ledger, self.store),
                 pace=Pace(self.settings.delay, stopped),
@@ -110,16 +117,19 @@ class Session:
                 stopped=stopped,
             )
             batch = Batch(jobs, buyer, self.settings.max_concurrency)
-            if to_send and (problem := self.store.problem()):
+            if to_send and (problem := self.store.problem() or self.kept.problem()):
                 batch.stop(Stop("store", problem))
             try:
                 yield batch
             finally:
                 batch.close()
                 stop = batch.stop_reason
-                self.ledger.end_run(
-                    self.run_id, stop.by if stop else None, stop.message if stop else None, batch.counts
-                )
+                with contextlib.suppress(
+                    LedgerUnavailableError
+                ):  # said already; an end that is not told is seen as one
+                    self.ledger.end_run(
+                        self.run_id, stop.by if stop else None, stop.message if stop else None, batch.counts
+                    )
 
     def _with_purchases(self, entries: Sequence[PlannedPrompt]) -> list[PlannedPrompt]:
         """The same with the chains of current ones, too: buying anew replaces them."""
@@ -134,7 +144,7 @@ class Session:
 
         def beat() -> None:
             while not ended.wait(HEARTBEAT):
-                with contextlib.suppress(SQLAlchemyError):  # a locked ledger: the next beat may find it free
+                with contextlib.suppress(LedgerUnavailableError):  # a locked ledger: the next beat may find it free
                     self.ledger.renew_run(self.run_id)
 
         thread = threading.Thread(target=beat, name="duomi-heartbeat", daemon=True)
@@ -174,6 +184,8 @@ def open_client(settings: Settings) -> Iterator[DuomiClient]:
                 settings.auth_scheme,
                 settings.timeout,
                 pool_size=settings.max_concurrency,
+                user_agent=settings.user_agent,
+                idempotency_header=settings.idempotency_header,
             )
         )
 
@@ -188,6 +200,7 @@ def _limits(settings: Settings, max_images: int | None) -> Limits:
         requests_per_day=settings.requests_per_day,
         price=settings.price,
         currency=settings.currency,
+        lost_answers=1 + settings.ambiguous_retries,
     )
 
 

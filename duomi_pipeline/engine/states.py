@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
+from duomi_pipeline.duomi.policy import policy_of
 from duomi_pipeline.ledger import Purchase, Selection
 from duomi_pipeline.prompts import Prompt
 
@@ -20,9 +21,8 @@ class State(StrEnum):
 
 NOT_CURRENT = frozenset(State) - {State.CURRENT}
 # What is generated without being asked for each: outdated pictures cost money, refused prompts would be refused again.
+FAILED = frozenset({State.FAILED_FOR_GOOD, State.FAILED_FOR_NOW})
 GENERATED_BY_ITSELF = frozenset({State.MISSING, State.CHANGED})
-
-FREE_TO_TRY_AGAIN = frozenset({"rate", "busy", "task_timeout"})  # error classes
 
 
 def decide(
@@ -48,7 +48,8 @@ def decide(
         return State.FAILED_FOR_GOOD
     if purchase is not None and purchase.state == "failed":
         # What was, or may have been, billed without a picture: only the user may risk that money once more.
-        return State.FAILED_FOR_NOW if purchase.error_class in FREE_TO_TRY_AGAIN else State.FAILED_FOR_GOOD
+        policy = policy_of(purchase.error_class)
+        return State.FAILED_FOR_NOW if policy and policy.again_by_itself else State.FAILED_FOR_GOOD
     if selection is None or not present:
         return State.MISSING
     return State.CHANGED if selection.prompt_version != prompt.version else State.OUTDATED

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import socket
 import threading
 import time
@@ -24,6 +25,7 @@ from duomi_pipeline.processes import process_exists
 _LOCAL = (FilePath, PosixUPath, WindowsUPath)
 _TEMPORARY = ".duomi-"
 _PROBE_BYTES = 4096
+_ROOM = 4_000_000  # bytes that a picture in flight may need
 _FORGOTTEN = 86_400.0  # seconds after which a temporary file of another machine is nobody's
 _ADVICE = {
     errno.ENOSPC: "the disk is full; make room, then start again",
@@ -112,6 +114,16 @@ class ImageStore:
             return (
                 f"No picture can be saved in {self.base}: {_ADVICE.get(error.errno or 0, error.strerror or str(error))}"
             )
+        return None
+
+    def room(self, requests: int) -> str | None:
+        """Why so many pictures more could not be saved for want of space; `None` if they can, or nobody can tell."""
+        if not self._is_local:
+            return None
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(self.base.path).free
+            if free < requests * _ROOM:
+                return f"Less than {requests * _ROOM // 1_000_000} MB are free for {self.base}: {_ADVICE[errno.ENOSPC]}"
         return None
 
     def sweep(self) -> None:

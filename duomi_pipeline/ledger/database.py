@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from duomi_pipeline.ledger.migrate import NewerLedgerError, migrate
 
@@ -20,6 +20,10 @@ class LedgerError(Exception):
     """The ledger cannot be opened or written; nothing may be sent without it."""
 
 
+class LedgerUnavailableError(LedgerError):
+    """The database takes no write now: locked, full, gone. It may take it later."""
+
+
 class Database:
     """Read and write transactions on the ledger; creates its tables on first use."""
 
@@ -29,8 +33,9 @@ class Database:
             self._engine = _engine(url, home)
             with self.write() as connection:
                 migrate(connection)
-        except SQLAlchemyError as error:
-            raise LedgerError(f"The ledger cannot be opened: {_words(error)}. Check DUOMI_LEDGER_URL.") from error
+        except (SQLAlchemyError, LedgerUnavailableError) as error:
+            words = _words(error.__cause__ or error)
+            raise LedgerError(f"The ledger cannot be opened: {words}. Check DUOMI_LEDGER_URL.") from error
         except ValueError:  # of a port that is no number; its text would show what stands there, a password maybe
             raise LedgerError(
                 "The ledger cannot be opened: its URL has no usable form. Check DUOMI_LEDGER_URL."
@@ -42,11 +47,19 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that sees no other writer's half-done work, and is on disk when the block ends."""
-        with self._writing, self._engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PG_LOCK})
-            yield connection
+        """A transaction that sees no other writer's half-done work, and is on disk when the block ends.
+
+        Raises:
+            LedgerUnavailableError: the database does not take it now; nothing of it was written.
+        """
+        try:
+            with self._writing, self._engine.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PG_LOCK})
+                yield connection
+        except OperationalError as error:
+            message = f"The ledger cannot be written: {_words(error)}. Make room or let go of it, then start again."
+            raise LedgerUnavailableError(message) from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -86,6 +99,6 @@ def _engine(url: str, home: Path) -> Engine:
     return engine
 
 
-def _words(error: SQLAlchemyError) -> str:
+def _words(error: BaseException) -> str:
     """The database's words without the URL, which may hold a password."""
     return str(getattr(error, "orig", None) or type(error).__name__)

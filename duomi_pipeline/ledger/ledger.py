@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from duomi_pipeline.ledger import liveness, reading, statements
 from duomi_pipeline.ledger.database import Database, LedgerError
-from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace
+from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace, check_repeats, lost_answers
 from duomi_pipeline.ledger.reading import LedgerReader
 from duomi_pipeline.ledger.records import Purchase, Selection, record_values
 from duomi_pipeline.ledger.schema import OPEN_STATES, posts, purchases, runs
@@ -53,6 +53,7 @@ class Ledger(LedgerReader):
 
     def end_run(self, run_id: str, stopped_by: str | None, message: str | None, counts: dict[str, int]) -> None:
         """Write how a run ended; what it held is free for others."""
+        liveness.is_over(run_id)
         with self.database.write() as connection:
             row = connection.execute(select(runs.c.counts).where(runs.c.id == run_id)).scalar()
             total = {**json.loads(row or "{}")}
@@ -69,7 +70,15 @@ class Ledger(LedgerReader):
         with self.database.read() as connection:
             return liveness.is_gone(connection, run_id)
 
-    def claim(self, request_key: str, request: str, run_id: str, replaces: int | None = None) -> Purchase:
+    def claim(
+        self,
+        request_key: str,
+        request: str,
+        run_id: str,
+        replaces: int | None = None,
+        *,
+        anew: bool = False,
+    ) -> Purchase:
         """Make a request this run's own: its open chain, a saved one, or a new one.
 
         A chain that a dead run left `submitting` comes back `ambiguous`: its POST may have been billed.
@@ -78,9 +87,9 @@ class Ledger(LedgerReader):
             request_key: of the request.
             request: its canonical form.
             run_id: the run that claims.
-            replaces: a chain to be followed by a new one: saved (`force`, or its files are gone), or failed
-                with its repeats used up. Any other such chain, which another run ended meanwhile, is
-                returned as it is.
+            replaces: a chain to be followed by a new one: saved (`force`, or its files are gone), or failed.
+                Any other such chain, which another run ended meanwhile, is returned as it is.
+            anew: the user asks for it, knowing what it may cost: what was lost before counts no more.
 
         Raises:
             Held: another living run works on it.
@@ -91,16 +100,18 @@ class Ledger(LedgerReader):
             if latest and latest.state in OPEN_STATES:
                 if latest.run_id not in (None, run_id) and liveness.is_alive(connection, latest.run_id):
                     raise Held(request_key)
-                return self._take_over(connection, latest, run_id, now)
-            used_up = latest is not None and latest.state == "failed" and latest.error_class == "ambiguous"
-            if latest and (latest.state == "saved" or used_up) and latest.id != replaces:
+                return self._take_over(connection, latest, run_id, now, anew=anew)
+            if latest and latest.state in ("saved", "failed") and latest.id != replaces:
                 return latest
             values = {"request_key": request_key, "request": request, "state": "planned", "run_id": run_id}
-            inserted = connection.execute(statements.ADD_PURCHASE, {**values, "created_at": now, "updated_at": now})
+            more = {"asked_anew": anew, "created_at": now, "updated_at": now}
+            inserted = connection.execute(statements.ADD_PURCHASE, {**values, **more})
             return Purchase(_id(inserted.inserted_primary_key), request_key, request, "planned", now, now, run_id)
 
-    def _take_over(self, connection: Connection, chain: Purchase, run_id: str, now: float) -> Purchase:
+    def _take_over(self, connection: Connection, chain: Purchase, run_id: str, now: float, *, anew: bool) -> Purchase:
         changes: dict[str, Any] = {"run_id": run_id, "updated_at": now}
+        if anew and chain.state == "planned":
+            changes["asked_anew"] = True
         if chain.state == "submitting":
             changes["state"] = "ambiguous"
             lost = {"of_purchase": chain.id, "of_billing": "sent", "billing": "ambiguous"}
@@ -108,19 +119,25 @@ class Ledger(LedgerReader):
         connection.execute(update(purchases).where(purchases.c.id == chain.id).values(**changes))
         return reading.purchase(connection, chain.id)
 
-    def send(self, purchase: Purchase, run_id: str, pictures_asked: int, limits: Limits) -> int:
-        """Write that a POST goes out now, reserving its price under all limits. Returns the post's id.
+    def send(
+        self, purchase: Purchase, run_id: str, pictures_asked: int, limits: Limits, service: str | None = None
+    ) -> int:
+        """Write that a POST goes out now to a service, reserving its price under all limits. Returns the post's id.
+
+        The one place where a POST is written: what it checks holds for every door and every run.
 
         Raises:
+            RepeatsUsedUp: it could be one more bill without a picture.
             LimitReached: a cap would be passed.
             NotYet: the requests of this minute are used up.
         """
         now = time.time()
         price = None if limits.price is None else limits.price * pictures_asked
         with self.database.write() as connection:
+            check_repeats(connection, purchase.request_key, limits)
             check_caps(connection, run_id, pictures_asked, price or 0.0, limits, now)
             check_pace(connection, limits, now)
-            self._change(connection, purchase, state="submitting")
+            self._change(connection, purchase, state="submitting", service=service)
             row = {"purchase_id": purchase.id, "run_id": run_id, "sent_at": now, "pictures": pictures_asked}
             bill = {"price": price, "currency": limits.currency, "billing": "sent"}
             return _id(connection.execute(statements.ADD_POST, {**row, **bill}).inserted_primary_key)
@@ -139,23 +156,35 @@ class Ledger(LedgerReader):
             if post_id is not None:
                 _settle(connection, post_id, "billed")
 
-    def not_sent(self, purchase: Purchase, post_id: int) -> None:
+    def not_taken(self, purchase: Purchase, post_id: int) -> None:
         """The service did not take the request: nothing was billed, the reservation is given back."""
         with self.database.write() as connection:
             self._change(connection, purchase, state="planned")
             _settle(connection, post_id, "free")
 
-    def answer_lost(self, purchase: Purchase, post_id: int, message: str) -> None:
-        """The request was sent and its answer lost."""
+    def not_sent(self, purchase: Purchase, post_id: int) -> None:
+        """Nothing left this machine: there was no POST."""
         with self.database.write() as connection:
-            self._change(connection, purchase, state="ambiguous", error_class="ambiguous", error_message=message)
+            self._change(connection, purchase, state="planned")
+            connection.execute(delete(posts).where(posts.c.id == post_id))
+
+    def answer_lost(self, purchase: Purchase, post_id: int, error_class: str, message: str) -> None:
+        """The request was sent, and its answer was lost or says nothing: it may have been billed."""
+        with self.database.write() as connection:
+            self._change(connection, purchase, state="ambiguous", error_class=error_class, error_message=message)
             _settle(connection, post_id, "ambiguous")
 
-    def lost_answers(self, purchase_id: int) -> int:
-        """How many POSTs of a chain have an unknown end."""
+    def lost_answers(self, request_key: str) -> int:
+        """POSTs of a request, by all runs, that were or may have been billed and brought no picture."""
         with self.database.read() as connection:
-            lost = (posts.c.purchase_id == purchase_id) & (posts.c.billing == "ambiguous")
-            return int(connection.execute(select(func.count()).where(lost)).scalar_one())
+            return lost_answers(connection, request_key)
+
+    def answered_posts(self, request_key: str) -> int:
+        """POSTs of a request, by all runs, that the service answered, with whatever."""
+        with self.database.read() as connection:
+            of_it = posts.join(purchases, purchases.c.id == posts.c.purchase_id)
+            answered = (purchases.c.request_key == request_key) & posts.c.billing.in_(("free", "billed"))
+            return int(connection.execute(select(func.count()).select_from(of_it).where(answered)).scalar_one())
 
     def ended(
         self,
@@ -180,6 +209,13 @@ class Ledger(LedgerReader):
             if state == "failed":  # an answer came, but its pictures were broken: billed all the same
                 _settle_sent(connection, purchase.id)
 
+    def note(self, purchase: Purchase, error_class: str, code: str, message: str) -> None:
+        """Write what a request met that is still to be sent; nothing happens where it has come further meanwhile."""
+        still = (purchases.c.id == purchase.id) & (purchases.c.run_id == purchase.run_id)
+        words = {"error_class": error_class, "error_code": code, "error_message": message, "updated_at": time.time()}
+        with self.database.write() as connection:
+            connection.execute(update(purchases).where(still, purchases.c.state == "planned").values(**words))
+
     def saved(self, purchase: Purchase, selection: Selection) -> None:
         """Its files are on disk: record them, and make them their prompt's current pictures, in one step."""
         with self.database.write() as connection:
@@ -192,6 +228,11 @@ class Ledger(LedgerReader):
             connection.execute(statements.FORGET_PICTURES, mine)  # of files that are gone and are replaced by these
             connection.execute(statements.ADD_PICTURES, [record_values(file) for file in selection.files])
             _select(connection, selection)
+
+    def answer_found(self, purchase_id: int) -> None:
+        """A picture of a chain whose answer was not understood could be read after all: it was billed for sure."""
+        with self.database.write() as connection:
+            _answer_found(connection, purchase_id)
 
     def select(self, selection: Selection) -> None:
         """Make files that are recorded already their prompt's current pictures again."""
@@ -207,7 +248,7 @@ class Ledger(LedgerReader):
 
 
 def _answer_found(connection: Connection, purchase_id: int) -> None:
-    """The picture of a POST whose answer seemed lost was on disk: it was billed, once, for sure."""
+    """The picture of a POST whose answer seemed lost was found: it was billed, once, for sure."""
     lost = (posts.c.purchase_id == purchase_id) & (posts.c.billing == "ambiguous")
     last = select(func.max(posts.c.id)).where(lost).scalar_subquery()
     connection.execute(update(posts).where(posts.c.id == last).values(billing="billed", answered_at=time.time()))

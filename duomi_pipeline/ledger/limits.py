@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, func, or_, select
 
-from duomi_pipeline.ledger.schema import NOT_BILLED, posts
+from duomi_pipeline.ledger.schema import NOT_BILLED, posts, purchases
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Limits:
         images_per_run, spend_per_run, spend_per_day: the user's caps; a day is a day of UTC.
         requests_per_minute, requests_per_day: the service's pace, over all runs on this ledger.
         price: of one picture, `None` where unknown.
+        lost_answers: POSTs of one request that may be billed without a picture, before only the user may ask again.
     """
 
     images_per_run: int | None = None
@@ -29,10 +30,22 @@ class Limits:
     requests_per_day: int | None = None
     price: float | None = None
     currency: str = "CNY"
+    lost_answers: int = 2
 
 
 class LimitReached(Exception):  # noqa: N818
     """A cap would be passed: nothing was sent; the text names the setting."""
+
+
+class RepeatsUsedUp(Exception):  # noqa: N818
+    """This request was, or may have been, billed without a picture as often as may be: nothing was sent."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__(
+            f"no picture came of {lost} requests, each of which was or may have been billed; "
+            "none is sent any more by itself"
+        )
+        self.lost = lost
 
 
 class NotYet(Exception):  # noqa: N818
@@ -51,6 +64,20 @@ def _total(column: Any, condition: Any) -> Select[Any]:
     return select(func.coalesce(func.sum(column), 0)).where(posts.c.billing != NOT_BILLED, condition)
 
 
+# A chain that brought pictures, or that the user asked for anew, ends what was lost before it.
+_NEW_START = select(func.coalesce(func.max(purchases.c.id), 0)).where(
+    purchases.c.request_key == bindparam("request_key"), or_(purchases.c.state == "saved", purchases.c.asked_anew)
+)
+_LOST = (
+    select(func.count())
+    .select_from(posts.join(purchases, purchases.c.id == posts.c.purchase_id))
+    .where(
+        purchases.c.request_key == bindparam("request_key"),
+        purchases.c.id >= _NEW_START.scalar_subquery(),
+        purchases.c.state != "saved",
+        posts.c.billing != NOT_BILLED,
+    )
+)
 _IMAGES_OF_RUN = _total(posts.c.pictures, posts.c.run_id == bindparam("run_id"))
 _SPEND_OF_RUN = _total(posts.c.price, posts.c.run_id == bindparam("run_id"))
 _SPEND_OF_DAY = _total(posts.c.price, posts.c.sent_at >= bindparam("day_start"))
@@ -70,6 +97,17 @@ def check_caps(connection: Connection, run_id: str, asked: int, price: float, li
         used = connection.execute(total, of).scalar_one()
         if used + more > cap + 1e-9:
             raise LimitReached(f"{setting}={cap:g} is reached ({used:g} {unit} used); raise it to go on")
+
+
+def check_repeats(connection: Connection, request_key: str, limits: Limits) -> None:
+    """Raise `RepeatsUsedUp` where one more POST of this request could be one more bill without a picture."""
+    if (lost := lost_answers(connection, request_key)) >= limits.lost_answers:
+        raise RepeatsUsedUp(lost)
+
+
+def lost_answers(connection: Connection, request_key: str) -> int:
+    """POSTs of a request, by all runs, that were or may have been billed and brought no picture."""
+    return int(connection.execute(_LOST, {"request_key": request_key}).scalar_one())
 
 
 def check_pace(connection: Connection, limits: Limits, now: float) -> None:

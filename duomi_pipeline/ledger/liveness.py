@@ -12,11 +12,14 @@ from duomi_pipeline.processes import process_exists
 LEASE = 90.0  # seconds without a sign of life after which a run on another machine counts as dead
 REUSED = 3600.0  # seconds of silence after which a process of the same number is taken for another one
 HEARTBEAT = 20.0  # seconds between two signs of life
+# Runs of this process that are over, also where that could not be written: they hold nothing any more.
+_over_here: set[str] = set()
 
 
 def register(connection: Connection, run_id: str, door: str) -> None:
     """Write that a run lives; one that is known (a step of the same run) is revived."""
     now = time.time()
+    _over_here.discard(run_id)
     alive = {"host": socket.gethostname(), "pid": os.getpid(), "alive_until": now + LEASE, "ended_at": None}
     revived = connection.execute(update(runs).where(runs.c.id == run_id).values(**alive))
     if not revived.rowcount:
@@ -28,6 +31,11 @@ def renew(connection: Connection, run_id: str) -> None:
     connection.execute(update(runs).where(runs.c.id == run_id).values(alive_until=time.time() + LEASE))
 
 
+def is_over(run_id: str) -> None:
+    """Note that a run of this process is over, before it is written."""
+    _over_here.add(run_id)
+
+
 def end(connection: Connection, run_id: str) -> None:
     """Write that a run is over."""
     connection.execute(update(runs).where(runs.c.id == run_id).values(ended_at=time.time()))
@@ -36,7 +44,7 @@ def end(connection: Connection, run_id: str) -> None:
 def is_alive(connection: Connection, run_id: str | None) -> bool:
     """Whether a run still works: not ended, lease not out, and its process there if it is on this machine."""
     row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
-    return row is not None and row["ended_at"] is None and not _is_dead(row)
+    return row is not None and row["ended_at"] is None and run_id not in _over_here and not _is_dead(row)
 
 
 def is_gone(connection: Connection, run_id: str) -> bool:

@@ -118,6 +118,12 @@ class LedgerReader:
         with self.database.read() as connection:
             return connection.execute(query).first() is not None
 
+    def has_sold_since(self, since: float) -> bool:
+        """Whether the service has sold anything since a time (seconds since 1970)."""
+        query = select(posts.c.id).where(posts.c.billing == "billed", posts.c.answered_at > since).limit(1)
+        with self.database.read() as connection:
+            return connection.execute(query).first() is not None
+
     def chains(self, request_keys: Sequence[str]) -> list[Purchase]:
         """All chains of some requests, oldest first."""
         with self.database.read() as connection:

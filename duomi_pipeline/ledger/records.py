@@ -18,6 +18,7 @@ class Purchase:
         image_urls: addresses of pictures that are paid and not yet saved.
         answered_at: when these addresses were told; they die within the hour.
         retry_at: when a failure may be tried again.
+        service: that sold it, and the key it was asked with; `None` where that was never noted.
     """
 
     id: int
@@ -35,6 +36,7 @@ class Purchase:
     error_code: str | None = None
     error_message: str | None = None
     retry_at: float | None = None
+    service: str | None = None
 
     @property
     def is_new(self) -> bool:

@@ -8,6 +8,7 @@ import sys
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     Float,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 
@@ -69,6 +71,8 @@ purchases = Table(
     Column("error_code", Text),
     Column("error_message", Text),
     Column("retry_at", Float),
+    Column("service", Text),
+    Column("asked_anew", Boolean, nullable=False, server_default=false()),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Index("purchases_by_key", "request_key", "id"),

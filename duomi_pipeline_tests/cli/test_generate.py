@@ -54,7 +54,9 @@ def test_json_holds_counts_spend_and_one_result_per_prompt(home: Path, sandbox: 
 def test_refused_prompts_are_named_and_tried_again_only_when_asked(home: Path, sandbox: SandboxServer) -> None:
     sandbox.change_faults(refuse=("fox",))
     assert "failed: json_fox" in duomi(home, "generate").stderr
-    assert duomi(home, "generate").returncode == 0
+    again = duomi(home, "generate")
+    assert (again.returncode, "3 reused, 1 failed" in again.stdout) == (1, True)
+    assert "json_fox: failed_for_good: The prompt was rejected" in again.stdout
     assert sandbox.books.totals().posts == 4
     sandbox.change_faults(refuse=())
     assert duomi(home, "generate", "--failed").returncode == 0

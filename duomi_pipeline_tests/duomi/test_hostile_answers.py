@@ -5,16 +5,8 @@ from typing import Any
 
 import pytest
 
-from duomi_pipeline.duomi.answers import (
-    NotUnderstood,
-    Pictures,
-    Task,
-    Waiting,
-    parse_json,
-    parse_submission,
-    parse_task,
-)
-from duomi_pipeline.duomi.errors import BadImage, ConfigurationError, DuomiError
+from duomi_pipeline.duomi.answers import Empty, Pictures, Task, Waiting, parse_json, parse_submission, parse_task
+from duomi_pipeline.duomi.errors import DuomiError, NotKnown, NotUnderstood
 
 DEEP = "[" * 500 + "]" * 500  # deep, and yet parsed whatever stands on the stack already
 WRONG = ["true", "false", "null", "NaN", "-1e999", "1.5", "[]", "{}", '""', '"\\u0000"', '"\\ud83d"', "9" * 4_000, f'"{"x" * 100_000}"', DEEP]  # fmt: skip
@@ -32,7 +24,7 @@ def submitted(text: str, status: int = 200) -> Pictures | Task:
     return parse_submission(parse_json(status, text), has_tasks=True)
 
 
-def polled(text: str) -> Pictures | Waiting:
+def polled(text: str) -> Pictures | Waiting | Empty:
     return parse_task(parse_json(200, text, of_task=True))
 
 
@@ -86,10 +78,13 @@ def test_an_id_that_can_be_neither_kept_nor_asked_for_is_no_task(task_id: Any) -
 
 
 @pytest.mark.parametrize("url", ["http://a/\ud83d", "http://a/\x00", "http://a/\nb", "/" + "x" * 20_001, "\u202e/a"])
-def test_an_address_that_cannot_be_written_down_is_a_bad_image(url: str) -> None:
+def test_an_address_that_cannot_be_written_down_is_kept_with_its_reason(url: str) -> None:
     for body in ({"images": [url]}, {"data": [{"url": url}]}, {"images": [{"url": url}]}):
-        with pytest.raises(BadImage, match="address is none"):
-            submitted(json.dumps(body))
+        answer = submitted(json.dumps(body))
+        assert isinstance(answer, Pictures)
+        (image,) = answer.images
+        assert (image.url, image.data, image.problem) == (None, None, "the picture's address is invalid")
+        assert image.raw == url.strip().encode("utf-8", "replace")
 
 
 def test_an_address_with_blanks_around_it_is_one() -> None:
@@ -114,6 +109,6 @@ def test_json_that_cannot_be_read_is_no_answer(text: str) -> None:
     with pytest.raises(NotUnderstood) as caught:
         submitted(text)
     shown(caught.value)
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(NotKnown) as refused:
         submitted(text, 404)
     shown(refused.value)

@@ -31,6 +31,7 @@ QUICK: dict[str, Any] = {
     "image_size": SIZE,
     "poll_interval": 0.05,
     "timeout": 2.0,
+    "download_patience": 0.4,
     "max_concurrency": 8,
     "price_per_image": 0.1,
 }

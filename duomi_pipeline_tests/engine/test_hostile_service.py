@@ -20,22 +20,16 @@ HOSTILE = {
     "half a character in the words": (SYNC, Answer('{"message": "\\ud83d no"}', 500), "busy"),
     "control characters in the words": (SYNC, Answer('{"message": "\\u001b[2J\\u0000 no"}', 451), "refused"),
     "a code that is a book": (SYNC, Answer(json.dumps({"code": "x" * 100_000}), 503), "busy"),
-    "half a character in the id": (ASYNC, Answer('{"id": "\\ud83d"}'), "ambiguous"),
-    "an id that leads elsewhere": (ASYNC, Answer('{"id": ".."}'), "ambiguous"),
+    "half a character in the id": (ASYNC, Answer('{"id": "\\ud83d"}'), "not_understood"),
+    "an id that leads elsewhere": (ASYNC, Answer('{"id": ".."}'), "not_understood"),
     "half a character in the address": (SYNC, Answer('{"images": ["http://a/\\ud83d"]}'), "bad_image"),
     "an address that is a file": (SYNC, Answer('{"images": ["file:///etc/hostname"]}'), "bad_image"),
     "an address that is a script": (SYNC, Answer('{"images": ["javascript:alert(1)"]}'), "bad_image"),
     "a seed out of range": (SYNC, Answer('{"images": ["data:,"], "seed": 1e999}'), "bad_image"),
-    "deep": (SYNC, Answer('{"code":' + "[" * 900 + "]" * 900 + "}"), "ambiguous"),
-    "html": (SYNC, Answer("<script>alert(1)</script><h1>hello</h1>"), "ambiguous"),
+    "deep": (SYNC, Answer('{"code":' + "[" * 900 + "]" * 900 + "}"), "not_understood"),
+    "html": (SYNC, Answer("<script>alert(1)</script><h1>hello</h1>"), "not_understood"),
     "a web page as picture": (SYNC, Answer('{"images": ["data:text/html;base64,PGgxPmhlbGxvPC9oMT4="]}'), "bad_image"),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries at an address come at once."""
-    monkeypatch.setattr("duomi_pipeline.engine.fetch.DOWNLOAD_WAIT", 0.0)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

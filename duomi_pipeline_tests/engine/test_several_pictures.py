@@ -22,11 +22,6 @@ PICTURE = encoded(gradient((72, 128)))
 THREE: dict[str, Any] = {"batch_size": 3}
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("duomi_pipeline.engine.fetch.DOWNLOAD_WAIT", 0.0)
-
-
 def told(*pictures: bytes | str) -> Answer:
     """An answer that holds these bytes and tells of these addresses."""
     data = [{"url": p} if isinstance(p, str) else {"b64_json": base64.b64encode(p).decode()} for p in pictures]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from duomi_pipeline.duomi import DuomiClient, DuomiError
-from duomi_pipeline.duomi.answers import Pictures, Task, Waiting, parse_json, parse_submission, parse_task
+from duomi_pipeline.duomi.answers import Empty, Pictures, Task, Waiting, parse_json, parse_submission, parse_task
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.duomi.raw import RawService
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
@@ -33,14 +33,14 @@ def check(error: DuomiError) -> None:
     assert KEY not in text
 
 
-def check_answer(answer: Pictures | Task | Waiting) -> None:
+def check_answer(answer: Pictures | Task | Waiting | Empty) -> None:
     if isinstance(answer, Task):
         assert answer.id.isprintable()
         assert 0 < len(answer.id) <= 500
     if isinstance(answer, Pictures):
         assert 0 < len(answer.images) <= 16
-        assert all(image.data is not None or image.url for image in answer.images)
-        assert all((image.url or "").encode() or image.data is not None for image in answer.images)
+        assert all(image.data is not None or image.url or image.problem for image in answer.images)
+        assert all((image.url or "").encode() or image.data is not None or image.problem for image in answer.images)
         assert answer.seed is None or 0 <= answer.seed < 2**63
 
 
@@ -97,12 +97,10 @@ def test_any_address_is_refused_or_asked(url: str) -> None:
 @settings(max_examples=examples(0.2))
 def test_a_run_ends_whatever_the_service_answers(answers: list[bytes], protocol: str) -> None:
     with (
-        pytest.MonkeyPatch.context() as patch,
         tempfile.TemporaryDirectory() as name,
         SandboxServer() as unused,
         ScriptedService(*(Answer(body) for body in answers)) as service,
     ):
-        patch.setattr("duomi_pipeline.engine.fetch.DOWNLOAD_WAIT", 0.0)
         given = {"base_url": service.url, "protocol": protocol, "max_attempts": 1, "ambiguous_retries": 0}
         limits = {"task_timeout": 0.05, "poll_interval": 0.01, "timeout": 0.5, "max_concurrency": 2}
         (Path(name) / "home").mkdir()

@@ -76,7 +76,7 @@ def test_an_error_ends_a_chain_with_its_reason_and_the_next_claim_begins_a_new_o
     ended = ledger.purchase(purchase.id)
     assert (ended.state, ended.error_class, ended.error_code) == (state, "refused", "20021")
     assert (ended.error_message, ended.retry_at) == ("unsafe content", 5.0)
-    assert claim(ledger).id != purchase.id
+    assert ledger.claim("k", purchase.request, "r", purchase.id).id != purchase.id
 
 
 def test_a_task_that_timed_out_stays_open_with_its_id(ledger: Ledger) -> None:
@@ -167,7 +167,7 @@ def test_a_run_that_was_taken_for_dead_writes_no_more_into_what_another_took_ove
     ledger.end_run("r", None, None, {})
     taken = claim(ledger, run="s")
     with pytest.raises(LedgerError, match="taken this request over"):
-        ledger.not_sent(mine, post)
+        ledger.not_taken(mine, post)
     with pytest.raises(LedgerError, match="taken this request over"):
         ledger.answered(mine, post, URLS, None)
     assert (ledger.purchase(taken.id).state, ledger.money().maybe_billed) == ("ambiguous", 1)
@@ -198,7 +198,7 @@ def test_a_post_of_a_run_that_ended_meanwhile_may_have_been_billed(ledger: Ledge
     ledger.end_run("r", None, None, {})
     ledger.start_run("s", "cli")
     taken = claim(ledger, run="s")
-    assert (taken.id, taken.state, ledger.lost_answers(taken.id)) == (purchase.id, "ambiguous", 1)
+    assert (taken.id, taken.state, ledger.lost_answers(taken.request_key)) == (purchase.id, "ambiguous", 1)
     assert (ledger.money().maybe_billed, ledger.money().billed) == (1, 0)
 
 
@@ -218,7 +218,7 @@ def test_what_is_paid_is_taken_over_as_it_is(ledger: Ledger, state: str) -> None
         "task-1" if state == "submitted" else None,
         tuple(URLS) if state == "ready" else (),
     )
-    assert ledger.lost_answers(taken.id) == 0
+    assert ledger.lost_answers(taken.request_key) == 1  # billed, and no picture yet
 
 
 # --- money --------------------------------------------------------------------------------------------
@@ -228,8 +228,8 @@ def test_what_is_paid_is_taken_over_as_it_is(ledger: Ledger, state: str) -> None
     ("end", "billed", "maybe", "reserved"),
     [
         (lambda ledger, p, post: None, 0, 0, 1),
-        (lambda ledger, p, post: ledger.answer_lost(p, post, "reset"), 0, 1, 0),
-        (lambda ledger, p, post: ledger.not_sent(p, post), 0, 0, 0),
+        (lambda ledger, p, post: ledger.answer_lost(p, post, "ambiguous", "reset"), 0, 1, 0),
+        (lambda ledger, p, post: ledger.not_taken(p, post), 0, 0, 0),
         (lambda ledger, p, post: ledger.accepted(p, post, "t"), 1, 0, 0),
         (lambda ledger, p, post: ledger.answered(p, post, URLS, None), 1, 0, 0),
         (lambda ledger, p, post: ledger.saved(p, selection(p)), 1, 0, 0),
@@ -247,14 +247,15 @@ def test_money_counts_what_was_billed_and_what_may_have_been(
 
 
 def test_a_lost_answer_stays_counted_when_the_repeat_succeeds_or_is_turned_away(ledger: Ledger) -> None:
-    purchase = claim(ledger)
-    ledger.answer_lost(purchase, ledger.send(purchase, "r", 1, NO_LIMITS), "reset")
+    purchase, limits = claim(ledger), Limits(price=0.5, lost_answers=3)
+    ledger.answer_lost(purchase, ledger.send(purchase, "r", 1, limits), "ambiguous", "reset")
     assert ledger.purchase(purchase.id).state == "ambiguous"
-    ledger.not_sent(purchase, ledger.send(purchase, "r", 1, NO_LIMITS))
-    ledger.answer_lost(purchase, ledger.send(purchase, "r", 1, NO_LIMITS), "reset")
-    ledger.answered(purchase, ledger.send(purchase, "r", 1, NO_LIMITS), URLS, None)
+    ledger.not_taken(purchase, ledger.send(purchase, "r", 1, limits))
+    ledger.answer_lost(purchase, ledger.send(purchase, "r", 1, limits), "ambiguous", "reset")
+    assert ledger.lost_answers(purchase.request_key) == 2
+    ledger.answered(purchase, ledger.send(purchase, "r", 1, limits), URLS, None)
     ledger.saved(purchase, selection(purchase))
-    assert (ledger.money().billed, ledger.money().maybe_billed, ledger.lost_answers(purchase.id)) == (1, 2, 2)
+    assert (ledger.money().billed, ledger.money().maybe_billed, ledger.lost_answers(purchase.request_key)) == (1, 2, 0)
 
 
 def test_an_unknown_price_is_unknown_and_never_zero(ledger: Ledger) -> None:
@@ -274,7 +275,7 @@ def test_money_is_told_by_run_and_by_time(ledger: Ledger) -> None:
 
 def test_the_posts_of_a_chain_tell_when_and_for_how_much(ledger: Ledger) -> None:
     purchase = claim(ledger)
-    ledger.not_sent(purchase, ledger.send(purchase, "r", 2, NO_LIMITS))
+    ledger.not_taken(purchase, ledger.send(purchase, "r", 2, NO_LIMITS))
     ledger.send(purchase, "r", 2, NO_LIMITS)
     first, second = ledger.posts_of([purchase.id])[purchase.id]
     assert [(p.billing, p.price, p.pictures) for p in (first, second)] == [("free", 1.0, 2), ("sent", 1.0, 2)]
@@ -339,7 +340,7 @@ def test_caps_of_a_run_are_its_own_and_those_of_time_are_shared(ledger: Ledger, 
 def test_what_was_turned_away_frees_the_cap_but_not_the_pace(ledger: Ledger) -> None:
     for number in range(3):
         purchase = claim(ledger, f"k{number}")
-        ledger.not_sent(purchase, ledger.send(purchase, "r", 1, Limits(images_per_run=1, price=0.1)))
+        ledger.not_taken(purchase, ledger.send(purchase, "r", 1, Limits(images_per_run=1, price=0.1)))
     with pytest.raises(LimitReached, match=r"continues after .* UTC"):
         ledger.send(claim(ledger), "r", 1, Limits(requests_per_day=3))
     with pytest.raises(NotYet) as waiting:
@@ -350,7 +351,7 @@ def test_what_was_turned_away_frees_the_cap_but_not_the_pace(ledger: Ledger) -> 
 def test_a_lost_answer_counts_against_the_caps(ledger: Ledger) -> None:
     purchase = claim(ledger)
     limits = Limits(spend_per_run=0.1, price=0.1)
-    ledger.answer_lost(purchase, ledger.send(purchase, "r", 1, limits), "reset")
+    ledger.answer_lost(purchase, ledger.send(purchase, "r", 1, limits), "ambiguous", "reset")
     with pytest.raises(LimitReached, match=r"DUOMI_MAX_SPEND_PER_RUN=0.1 is reached \(0.1 CNY used\)"):
         ledger.send(purchase, "r", 1, limits)
 

@@ -66,14 +66,14 @@ def test_a_request_that_another_living_process_works_on_is_held(ledger: Ledger, 
 
 @pytest.mark.parametrize(
     ("step", "state", "lost"),
-    [("planned", "planned", 0), ("submitting", "ambiguous", 1), ("submitted", "submitted", 0)],
+    [("planned", "planned", 0), ("submitting", "ambiguous", 1), ("submitted", "submitted", 1)],
 )
 def test_what_a_killed_process_held_is_taken_over_at_once(
     ledger: Ledger, url: str, tmp_path: Path, step: str, state: str, lost: int
 ) -> None:
     killed(another_process(url, tmp_path, step))
     taken = ledger.claim("k", "{}", "r")
-    assert (taken.state, taken.run_id, ledger.lost_answers(taken.id)) == (state, "r", lost)
+    assert (taken.state, taken.run_id, ledger.lost_answers(taken.request_key)) == (state, "r", lost)
 
 
 def test_another_process_does_not_get_what_is_held_here(ledger: Ledger, url: str, tmp_path: Path) -> None:

@@ -150,8 +150,8 @@ def test_what_was_billed_in_two_currencies_has_no_known_cost(home: Home) -> None
 def test_requests_that_were_not_billed_or_whose_answer_was_lost_are_not_in_the_cost(home: Home) -> None:
     home.write("fox", "A fox")
     with sent_before(home, 1.0, "CNY") as (ledger, chain, post):
-        ledger.not_sent(chain, post)
-        ledger.answer_lost(chain, ledger.send(chain, "earlier", 1, Limits(price=1.0)), "no answer")
+        ledger.not_taken(chain, post)
+        ledger.answer_lost(chain, ledger.send(chain, "earlier", 1, Limits(price=1.0)), "ambiguous", "no answer")
     home.run()
 
     row = rows(home)["json_fox"]

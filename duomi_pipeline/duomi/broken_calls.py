@@ -1,0 +1,125 @@
+"""What a call that broke means: whether anything was sent, what to mend, in words without addresses and headers.
+
+Addresses may be signed, headers hold the key. Answers that came whole are `answers`'s.
+"""
+
+import socket
+import ssl
+
+import requests
+from urllib3.exceptions import (
+    LocationParseError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ProxySchemeUnknown,
+    ReadTimeoutError,
+)
+
+from duomi_pipeline.duomi.errors import Ambiguous, DuomiError, NotSent, ServiceBusy
+from duomi_pipeline.duomi.transport import NeverSentError, caused_by, certificates_in_force, proxies_in_force
+
+BROKEN = (requests.RequestException, ValueError)  # http.client has a few ValueErrors for what is no HTTP
+_BAD_ADDRESS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    LocationParseError,
+    ProxySchemeUnknown,
+    UnicodeError,
+)
+
+
+def error_of_call(error: Exception, url: str) -> DuomiError:
+    """The class of a POST that broke.
+
+    Args:
+        error: one of `BROKEN`.
+        url: that was called.
+    """
+    if not isinstance(error, NeverSentError):
+        return Ambiguous(words_of(error, url))
+    cause = error.__cause__ or error
+    if _needs_mending(cause):
+        return NotSent(words_of(error, url))
+    return ServiceBusy(words_of(error, url))  # nobody there at the moment, or no network
+
+
+def words_of(error: Exception, url: str) -> str:
+    """What happened, and the setting, variable or file to look at."""
+    never_sent = isinstance(error, NeverSentError)
+    cause = error.__cause__ if never_sent and error.__cause__ else error
+    if isinstance(cause, requests.ConnectTimeout):
+        return "no connection to the service in time; check the network, or raise DUOMI_TIMEOUT"
+    if isinstance(cause, requests.Timeout) or caused_by(cause, ReadTimeoutError):
+        return "no answer in time; raise DUOMI_TIMEOUT if the service is just slow"
+    if isinstance(cause, requests.exceptions.SSLError) and not never_sent:
+        return "the secure connection broke before the answer was complete"
+    if never_sent:
+        return _to_mend(cause, url)
+    if caused_by(cause, ProtocolError) or isinstance(cause, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke before the answer was complete"
+    return f"the connection failed ({type(cause).__name__})"
+
+
+def _to_mend(cause: BaseException, url: str) -> str:
+    """What keeps a request from leaving this machine."""
+    if isinstance(cause, requests.exceptions.ProxyError | requests.exceptions.InvalidProxyURL) or _is_proxy(cause, url):
+        return f"the proxy cannot be used; check {_proxy(url)}"
+    if isinstance(cause, requests.exceptions.SSLError):
+        return f"the secure connection failed; check DUOMI_BASE_URL and {_certificates()}"
+    if _is_missing_bundle(cause):
+        return f"there are no certificates to check the service with; check {_certificates()}"
+    if caused_by(cause, NameResolutionError) or isinstance(cause, socket.gaierror):
+        return "the service's name is not known; check the network and DUOMI_BASE_URL"
+    if isinstance(cause, _BAD_ADDRESS):
+        return "the address cannot be used; check DUOMI_BASE_URL"
+    where = _proxy(url) if proxies_in_force(url) else "the network and DUOMI_BASE_URL"
+    if caused_by(cause, NewConnectionError):
+        return f"the service cannot be reached; check {where}"
+    return f"the connection broke before anything was sent; check {where}"
+
+
+def _needs_mending(cause: BaseException) -> bool:
+    """Whether it will be the same until somebody mends it."""
+    is_ours = isinstance(cause, ValueError) and not isinstance(cause, requests.RequestException)
+    if isinstance(cause, (*_BAD_ADDRESS, requests.exceptions.InvalidProxyURL)) or is_ours or _is_missing_bundle(cause):
+        return True
+    return isinstance(cause, requests.exceptions.SSLError) and any(
+        isinstance(getattr(part, "reason", part), ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY" in str(part)
+        for part in cause.args
+    )
+
+
+def _is_missing_bundle(cause: BaseException) -> bool:
+    return isinstance(cause, OSError) and not isinstance(cause, requests.RequestException) and "CA" in str(cause)
+
+
+def _is_proxy(cause: BaseException, url: str) -> bool:
+    """Whether an address that cannot be used is the proxy's: the service's own can."""
+    return isinstance(cause, ValueError) and _is_address(url) and bool(proxies_in_force(url))
+
+
+def _is_address(url: str) -> bool:
+    try:
+        requests.Request("POST", url).prepare()
+    except ValueError:
+        return False
+    return True
+
+
+def _proxy(url: str) -> str:
+    found = [f"{name}={without_login(value)}" for name, value in proxies_in_force(url).items()]
+    return " and ".join(found) or "the proxy of this machine"
+
+
+def _certificates() -> str:
+    found = [f"{name}={value}" for name, value in certificates_in_force().items()]
+    return " and ".join(found[:1]) or "the machine's certificates"
+
+
+def without_login(url: str) -> str:
+    """An address without the name and password in it, which may stand there without a scheme too."""
+    login, at, host = url.rpartition("@")
+    scheme, mark, _ = login.rpartition("://")
+    return f"{scheme}{mark}***@{host}" if at else url

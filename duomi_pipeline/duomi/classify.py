@@ -1,0 +1,180 @@
+"""From HTTP status, codes and words to a class of `errors`: whom an answer concerns, and whether it was billed.
+
+Words and codes are looked at first, since the same number means different things at different relays: a 400 may be
+about this prompt, about the model or about every request. What is not known stays so (`NotKnown`). Source: the
+contract, "What an answer says".
+"""
+
+import re
+from collections.abc import Collection
+from http import HTTPStatus
+
+from duomi_pipeline.duomi.errors import (
+    AccountError,
+    Ambiguous,
+    BalanceUsedUp,
+    DailyLimitReached,
+    DuomiError,
+    Forbidden,
+    ModelNotServed,
+    NotKnown,
+    PromptRefused,
+    RateLimited,
+    ServiceBusy,
+)
+
+RATE_WAIT = 60.0  # seconds; codes that ask for a minute, unless the answer says how long
+
+_BY_CODE: dict[str, type[DuomiError]] = {
+    "20021": PromptRefused,
+    "20012": ModelNotServed,
+    "30003": ModelNotServed,
+    "30001": BalanceUsedUp,
+    "30002": AccountError,
+    "30011": AccountError,
+    "30012": AccountError,
+    "50601": RateLimited,
+    "50604": RateLimited,
+    "50607": RateLimited,
+    "50605": DailyLimitReached,
+    "50608": DailyLimitReached,
+    "50505": ServiceBusy,
+    "50508": ServiceBusy,
+    "50603": ServiceBusy,
+}
+_MINUTE_CODES = {"50601", "50604", "50607"}
+# Codes that are words; part of a longer one is enough: `image_generation_moderation_blocked`.
+_BY_WORD: tuple[tuple[type[DuomiError], tuple[str, ...]], ...] = (
+    (PromptRefused, ("moderation", "content_policy", "content_filter", "image_safety", "string_above_max_length")),
+    (PromptRefused, ("sensitive_words", "prompt_blocked", "prohibited_content", "context_length_exceeded")),
+    (PromptRefused, ("content_violation", "safety_violation", "policy_violation", "nsfw")),
+    (ModelNotServed, ("model_not_found", "model_not_available", "model_disabled", "no_available_channel")),
+    (BalanceUsedUp, ("insufficient_quota", "insufficient_user_quota", "insufficient_balance", "billing_hard_limit")),
+    (AccountError, ("invalid_api_key", "invalid_token", "authentication_error", "account_deactivated")),
+)
+
+CONTENT_WORDS = re.compile(
+    r"moderat|content[ _-]?(polic|filter|safety|check|review|violat|restrict)|(usage|safety|our) polic|policy violation"
+    r"|violat\w* .{0,40}(polic|terms|guideline|rules)|unsafe|safety|nsfw"
+    r"|(?<!case)[ -]sensitive(?! to\b)|^sensitive(?! to\b)"
+    r"|prohibited|inappropriate|disallowed|explicit content"
+    r"|违规|违禁|违反|敏感|审核|不合规|不安全|涉黄|涉政|色情|风控|不適切|ポリシー|부적절|유해",
+    re.IGNORECASE,
+)
+_TOO_LONG = re.compile(
+    r"(?<!took )(?<!takes )(?<!taking )(?<!waited )too long"
+    r"|maximum (context )?length|max(imum)?[ _]length|exceeds?\b.{0,40}\b(length|characters|tokens)"
+    r"|(length|characters|tokens)\b.{0,40}\bexceed|过长|太长|超长|(长度|字数|字符).{0,8}(超|限)|超.{0,6}(长度|字数|字符)",
+    re.IGNORECASE,
+)
+_MODEL = re.compile(
+    r"no available channel|无可用渠道|no such model|unknown model|invalid model|unsupported model"
+    r"|\bmodels?\b((?!parameter|field|size|resolution|argument|value).){0,80}"
+    r"\b(not exist|not found|not supported|disabled|not available|no access|deprecated|offline)"
+    r"|(does not exist|not found|no access to).{0,20}\bmodel\b|模型.{0,40}(不存在|下线|停用|禁用|不可用|未开通)"
+    r"|模型[^,，。]{0,40}不支持[.。!！]?$|不支持.{0,6}模型",
+    re.IGNORECASE,
+)
+_BALANCE = re.compile(
+    r"insufficient[ _-]?(\w+[ _-])?(quota|balance|credits?|funds)|(account|your) balance"
+    r"|balance (is )?(not enough|insufficient|too low|used up)"
+    r"|out of credits?|no credits? left|current quota.{0,40}billing"
+    r"|余额|欠费|额度.{0,8}(不足|用尽|耗尽|用完)|预扣费",
+    re.IGNORECASE,
+)
+_ACCOUNT = re.compile(
+    r"\b(account|organi[sz]ation|api[ _-]?key)\b.{0,40}\b(suspended|deactivated|banned|disabled|terminated|frozen)"
+    r"|(账[号户]|密钥).{0,20}(封|冻结|停用|禁用|异常|审核)",
+    re.IGNORECASE,
+)
+# What stands in quotes is a prompt or a name: it says nothing by itself.
+_QUOTED = re.compile(r"\"[^\"]*(\"|$)|“[^”]*(”|$)|「[^」]*(」|$)|`[^`]*(`|$)|(?<!\w)'[^']*'(?!\w)")
+# Where a message speaks of a field, its name (`safety_tolerance`) says nothing of the content either.
+_FIELD = re.compile(r"\b(parameters?|fields?|arguments?|must be|should be|is required|not permitted)\b", re.IGNORECASE)
+_NAME = re.compile(r"\b[a-z]+(_[a-z0-9]+)+\b", re.IGNORECASE)
+_PACE = re.compile(r"too many requests|rate[ _-]?limit|频繁|限流|速率限制", re.IGNORECASE)
+_DAILY = re.compile(r"per[ _-]?day|daily|\bRPD\b|\bIPD\b|每日|每天|今日|当日", re.IGNORECASE)
+
+# The request was sent on, and a gateway had no answer in time: relays draw, and bill, meanwhile.
+_ANSWER_LOST = {408, 499, 502, 504, 520, 524}
+# A gateway that had nobody to ask, and the service's own "not now".
+_NOT_TAKEN = {500, 503, 521, 522, 523, 525, 526, 529, 530}
+
+
+def classify(
+    status: int,
+    code: str,
+    message: str,
+    retry_after: float | None = None,
+    *,
+    words: Collection[str] = (),
+    is_own: bool = True,
+) -> DuomiError:
+    """The error that an answer tells of.
+
+    Args:
+        status: of HTTP; also of an answer 200 whose body tells of an error.
+        code: the service's code, in lower case; empty where it has none.
+        message: the service's words.
+        retry_after: seconds.
+        words: further codes of the answer, such as its `error.type`, in lower case.
+        is_own: whether the service itself wrote it (JSON); else a gateway or firewall may have.
+    """
+    kind = _kind(status, [code, *words], message, is_own=is_own)
+    if kind is RateLimited and code in _MINUTE_CODES and retry_after is None:
+        retry_after = RATE_WAIT
+    return kind(message, code or str(status), retry_after) if _waits(kind) else kind(message, code or str(status))
+
+
+def _waits(kind: type[DuomiError]) -> bool:
+    return kind in (RateLimited, ServiceBusy, DailyLimitReached)
+
+
+def _kind(status: int, codes: Collection[str], message: str, *, is_own: bool) -> type[DuomiError]:
+    for code in codes:
+        if known := _BY_CODE.get(code) or _by_word(code):
+            return known
+    if status in _ANSWER_LOST:
+        return Ambiguous
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if _MODEL.search(message) and is_own:
+            return ModelNotServed
+        return ServiceBusy if is_own or status in _NOT_TAKEN else Ambiguous
+    if status == HTTPStatus.TOO_MANY_REQUESTS or any("rate_limit" in code for code in codes):
+        if _BALANCE.search(message):
+            return BalanceUsedUp
+        return DailyLimitReached if _DAILY.search(message) else RateLimited
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED):
+        is_balance = status == HTTPStatus.PAYMENT_REQUIRED or _BALANCE.search(message)
+        return BalanceUsedUp if is_balance else AccountError
+    return _of_words(status, message)
+
+
+def _by_word(code: str) -> type[DuomiError] | None:
+    return next((kind for kind, parts in _BY_WORD if any(part in code for part in parts)), None)
+
+
+def is_about_content(message: str) -> bool:
+    """Whether the words say that a prompt is refused for what it shows."""
+    return bool(CONTENT_WORDS.search(_NAME.sub(" ", _unquoted(message)) if _FIELD.search(message) else message))
+
+
+def _unquoted(message: str) -> str:
+    return _QUOTED.sub(" ", message)
+
+
+def _of_words(status: int, message: str) -> type[DuomiError]:
+    """What the words of a 4xx or of a 200 say."""
+    if status in (HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
+        return PromptRefused
+    plain = _unquoted(message)
+    for pattern, kind in ((_BALANCE, BalanceUsedUp), (_ACCOUNT, AccountError), (_MODEL, ModelNotServed)):
+        if pattern.search(plain):
+            return kind
+    if is_about_content(message):
+        return PromptRefused
+    if _PACE.search(plain):
+        return RateLimited
+    if _TOO_LONG.search(plain):
+        return PromptRefused
+    return Forbidden if status == HTTPStatus.FORBIDDEN else NotKnown

@@ -1,0 +1,343 @@
+"""The error policy: every class of trouble with what it means and what is done about it. The only place that says so.
+
+Which answer is of which class is told by `errors.classify`; a class without a row fails the first test that
+looks at it. Source: the contract, "What an answer says".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Literal
+
+
+class Concerns(StrEnum):
+    """Whom a failure is about."""
+
+    PROMPT = "prompt"
+    MODEL = "model"
+    KEY = "key"
+    PACE = "pace"
+    SERVICE = "service"
+    TASK = "task"  # this one task or picture: it is paid, and others are no worse for it
+    MACHINE = "machine"  # this machine or its settings; the service was not asked
+    UNKNOWN = "unknown"  # until other prompts say so
+
+
+class Billed(StrEnum):
+    """Whether the POST that met it was billed."""
+
+    NO = "no"
+    MAYBE = "maybe"
+    YES = "yes"
+
+
+class Reaction(Enum):
+    """What a batch does."""
+
+    REFUSE = "fails its prompt for good; the others go on"
+    ASK_OTHERS = "fails its prompt, unless other prompts meet the very same and none succeeds: then it stops the run"
+    OTHER_MODEL = "asks a fallback model; without any it stops the run, or fails a prompt that chose the model itself"
+    STOP = "stops the run; the prompt stays as it was"
+    WAIT = "tries again after a while, up to DUOMI_MAX_ATTEMPTS; then fails its prompt for now"
+    REPEAT = "asks again as often as lost answers may be repeated; then fails its prompt for good"
+    GIVE_UP = "fails its prompt for good: it was or may have been paid, so only the user may ask again"
+    LOOK_LATER = "leaves it to the next run, which looks again at what is paid"
+
+
+Verdict = Literal[
+    "answers",
+    "answered before",
+    "disabled",
+    "no such model",
+    "field refused",
+    "prompt refused",
+    "account",
+    "busy",
+    "answer lost",
+    "no picture",
+    "not done",
+    "not saved",
+    "not asked",
+]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What one class means.
+
+    Attributes:
+        verdict: the word of `duomi models --probe`.
+        advice: what to do about a prompt that met it; `{id}` stands for its id.
+        advice_to_all: what to do where it stopped the run; empty where it never does.
+        again_by_itself: whether a later run tries again without being told to; else only the user may.
+        in_a_row: requests that meet it one after the other, with no success between, before the run stops; added to it
+            is what was in flight together. `None`: no number of them stops it.
+    """
+
+    concerns: Concerns
+    billed: Billed
+    reaction: Reaction
+    verdict: Verdict
+    advice: str
+    advice_to_all: str = ""
+    again_by_itself: bool = False
+    in_a_row: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """Of a command that met it: 3 where it stops the run, else 1."""
+        return 3 if self.reaction in (Reaction.STOP, Reaction.OTHER_MODEL) else 1
+
+
+class ErrorClass(StrEnum):
+    """All classes, as they stand in the ledger."""
+
+    # the answer says no: nothing was billed
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    FORBIDDEN = "forbidden"
+    MODEL = "model"
+    CONFIGURATION = "configuration"
+    ACCOUNT = "account"
+    BALANCE = "balance"
+    DAILY_LIMIT = "daily_limit"
+    RATE = "rate"
+    BUSY = "busy"
+    # nothing left this machine
+    NOT_SENT = "not_sent"
+    # sent, and no usable answer
+    AMBIGUOUS = "ambiguous"
+    NOT_UNDERSTOOD = "not_understood"
+    # paid: a task or a picture
+    NO_PICTURE = "no_picture"
+    TASK_FAILED = "task_failed"
+    TASK_TIMEOUT = "task_timeout"
+    TASK_DENIED = "task_denied"
+    TASK_ELSEWHERE = "task_elsewhere"
+    BAD_IMAGE = "bad_image"
+    NOT_DOWNLOADED = "not_downloaded"
+    # this run's own
+    STORE = "store"
+    LEFT = "left"
+    ABSENT = "absent"
+
+    @property
+    def policy(self) -> Policy:
+        """Its row."""
+        return _POLICIES[self]
+
+
+_AGAIN = "`duomi generate --failed` tries again"
+_PAYS_AGAIN = "`duomi generate --failed` asks once more, which costs money again."
+_START_AGAIN = "then start again; nothing that was paid is bought twice."
+_POLICIES: Mapping[ErrorClass, Policy] = {
+    # the answer says no: nothing was billed
+    ErrorClass.REFUSED: Policy(
+        Concerns.PROMPT,
+        Billed.NO,
+        Reaction.REFUSE,
+        verdict="prompt refused",
+        advice="Refused: edit the prompt; `duomi why {id}` shows what was asked.",
+    ),
+    ErrorClass.UNKNOWN: Policy(
+        Concerns.UNKNOWN,
+        Billed.NO,
+        Reaction.ASK_OTHERS,
+        in_a_row=20,
+        verdict="field refused",
+        advice=(
+            "The service takes this request so not: read its words; `duomi why {id}` shows what was asked. "
+            "`duomi generate --failed` asks the same again, free of charge."
+        ),
+        advice_to_all="Check DUOMI_MODEL, DUOMI_BASE_URL, DUOMI_PROTOCOL and what `duomi why ID` shows as asked.",
+    ),
+    ErrorClass.FORBIDDEN: Policy(
+        Concerns.KEY,
+        Billed.NO,
+        Reaction.ASK_OTHERS,
+        verdict="account",
+        advice="The service or a firewall in front of it lets this prompt not through: edit it, then start again.",
+        advice_to_all="Check that DUOMI_API_KEY is right and has credits. Some relays want DUOMI_AUTH_SCHEME=bearer.",
+    ),
+    ErrorClass.MODEL: Policy(
+        Concerns.MODEL,
+        Billed.NO,
+        Reaction.OTHER_MODEL,
+        verdict="no such model",
+        advice="The model is not served: choose another in the prompt's `generation`, or try later with --failed.",
+        advice_to_all="The model is not served now: try again later, or choose another with DUOMI_MODEL.",
+    ),
+    ErrorClass.CONFIGURATION: Policy(
+        Concerns.MACHINE,
+        Billed.NO,
+        Reaction.OTHER_MODEL,
+        verdict="field refused",
+        advice="Wrong field or model of a prompt's own: mend its `generation`; `duomi why {id}` shows it.",
+        advice_to_all="Check DUOMI_BASE_URL, DUOMI_PROTOCOL and DUOMI_MODEL.",
+    ),
+    ErrorClass.ACCOUNT: Policy(
+        Concerns.KEY,
+        Billed.NO,
+        Reaction.STOP,
+        verdict="account",
+        advice="The service does not take the key.",
+        advice_to_all=f"Check DUOMI_API_KEY, and DUOMI_AUTH_SCHEME (raw or bearer), {_START_AGAIN}",
+    ),
+    ErrorClass.BALANCE: Policy(
+        Concerns.KEY,
+        Billed.NO,
+        Reaction.STOP,
+        verdict="account",
+        advice="The balance is used up.",
+        advice_to_all=f"The balance is used up: top up, {_START_AGAIN}",
+    ),
+    ErrorClass.DAILY_LIMIT: Policy(
+        Concerns.PACE,
+        Billed.NO,
+        Reaction.STOP,
+        verdict="busy",
+        advice="The service's requests for today are used up.",
+        advice_to_all="The service's requests for today are used up: start again tomorrow.",
+    ),
+    ErrorClass.RATE: Policy(
+        Concerns.PACE,
+        Billed.NO,
+        Reaction.WAIT,
+        again_by_itself=True,
+        in_a_row=50,
+        verdict="busy",
+        advice=f"Too fast for the service: lower DUOMI_MAX_CONCURRENCY or set DUOMI_REQUESTS_PER_MINUTE; {_AGAIN}.",
+    ),
+    ErrorClass.BUSY: Policy(
+        Concerns.SERVICE,
+        Billed.NO,
+        Reaction.WAIT,
+        again_by_itself=True,
+        in_a_row=20,
+        verdict="busy",
+        advice=f"Failed for now: {_AGAIN}, and so do the sensor and the schedule.",
+    ),
+    # nothing left this machine
+    ErrorClass.NOT_SENT: Policy(
+        Concerns.MACHINE,
+        Billed.NO,
+        Reaction.STOP,
+        verdict="not asked",
+        advice="Nothing was sent.",
+        advice_to_all=f"Nothing was sent: mend what is named, {_START_AGAIN}",
+    ),
+    # sent, and no usable answer
+    ErrorClass.AMBIGUOUS: Policy(
+        Concerns.SERVICE,
+        Billed.MAYBE,
+        Reaction.REPEAT,
+        in_a_row=5,
+        verdict="answer lost",
+        advice=f"No answer came, so these may have been billed: look at the service's bill. {_PAYS_AGAIN}",
+    ),
+    ErrorClass.NOT_UNDERSTOOD: Policy(
+        Concerns.SERVICE,
+        Billed.MAYBE,
+        Reaction.GIVE_UP,
+        in_a_row=3,
+        verdict="no picture",
+        advice=(
+            "The answers are kept, and looked at again by the next run: `duomi why {id}` says where. "
+            f"They may have been billed. {_PAYS_AGAIN}"
+        ),
+    ),
+    # paid: a task or a picture
+    ErrorClass.NO_PICTURE: Policy(
+        Concerns.TASK,
+        Billed.YES,
+        Reaction.REPEAT,
+        in_a_row=5,
+        verdict="no picture",
+        advice=f"Done, says the service, but without a picture: {_PAYS_AGAIN}",
+    ),
+    ErrorClass.TASK_FAILED: Policy(
+        Concerns.TASK,
+        Billed.YES,
+        Reaction.GIVE_UP,
+        in_a_row=8,
+        verdict="no picture",
+        advice=f"Ended by the service without a picture: {_PAYS_AGAIN}",
+    ),
+    ErrorClass.TASK_TIMEOUT: Policy(
+        Concerns.TASK,
+        Billed.YES,
+        Reaction.LOOK_LATER,
+        again_by_itself=True,
+        verdict="not done",
+        advice="Tasks that are not done yet: start again later; they are looked at again, not bought again.",
+    ),
+    ErrorClass.TASK_DENIED: Policy(
+        Concerns.TASK,
+        Billed.YES,
+        Reaction.LOOK_LATER,
+        again_by_itself=True,
+        verdict="not done",
+        advice=(
+            "The service does not show these tasks, which are paid: start again later, or ask the service. "
+            "`duomi generate --prompt-id {id} --force` buys anew."
+        ),
+    ),
+    ErrorClass.TASK_ELSEWHERE: Policy(
+        Concerns.TASK,
+        Billed.YES,
+        Reaction.LOOK_LATER,
+        again_by_itself=True,
+        verdict="not done",
+        advice=(
+            "Paid at another service or with another key: set DUOMI_BASE_URL and DUOMI_API_KEY back to have these. "
+            "`duomi generate --prompt-id {id} --force` buys anew here."
+        ),
+    ),
+    ErrorClass.BAD_IMAGE: Policy(
+        Concerns.TASK,
+        Billed.YES,
+        Reaction.GIVE_UP,
+        in_a_row=8,
+        verdict="no picture",
+        advice=f"Paid, but no whole picture came; what came is kept, `duomi why {{id}}` says where. {_PAYS_AGAIN}",
+    ),
+    ErrorClass.NOT_DOWNLOADED: Policy(
+        Concerns.TASK,
+        Billed.YES,
+        Reaction.LOOK_LATER,
+        in_a_row=12,
+        verdict="no picture",
+        advice=(
+            "Paid, but not downloaded: start again within the hour, as long as the addresses live; "
+            f"after that {_PAYS_AGAIN}"
+        ),
+    ),
+    # this run's own
+    ErrorClass.STORE: Policy(
+        Concerns.MACHINE,
+        Billed.YES,
+        Reaction.LOOK_LATER,
+        again_by_itself=True,
+        verdict="not saved",
+        advice="Not saved: mend what is said of the folder, then start again; what is paid is not bought twice.",
+    ),
+    ErrorClass.LEFT: Policy(
+        Concerns.PROMPT,
+        Billed.NO,
+        Reaction.LOOK_LATER,
+        verdict="not asked",
+        advice=f"Failed earlier and left as they were: {_AGAIN}, or the job `regenerate_images`.",
+    ),
+    ErrorClass.ABSENT: Policy(
+        Concerns.PROMPT,
+        Billed.NO,
+        Reaction.LOOK_LATER,
+        verdict="not asked",
+        advice="Partitions without a prompt: materialize `prompt_table` and `prompt_files`, and they go.",
+    ),
+}
+
+
+def policy_of(error_class: str | None) -> Policy | None:
+    """The row of a class as the ledger has it; `None` for none, and for one that another version wrote."""
+    return next((row for known, row in _POLICIES.items() if known == error_class), None)

@@ -1,0 +1,118 @@
+"""Waiting for one asynchronous task. Only the service's word or the total time-out ends it: it is paid.
+
+A task that the service does not show concerns itself alone; a task of another service, or made with another key, is
+not asked for at all.
+"""
+
+import random
+import time
+from dataclasses import dataclass
+
+from duomi_pipeline.duomi import DuomiClient, ImageRequest
+from duomi_pipeline.duomi.answers import Empty, Pictures, Waiting
+from duomi_pipeline.duomi.classify import is_about_content
+from duomi_pipeline.duomi.errors import (
+    NoPicture,
+    PromptRefused,
+    RateLimited,
+    ServiceBusy,
+    TaskDenied,
+    TaskElsewhere,
+    TaskTimedOut,
+)
+from duomi_pipeline.ledger import Ledger, Purchase
+from duomi_pipeline.settings import Settings
+
+MAX_POLL_INTERVAL = 30.0  # seconds
+LATE_POLLS = 3  # looks at a task that timed out in an earlier run, before its request may be bought again
+DENIED_POLLS = 3  # looks that the service does not allow, one after the other, before the next run looks again
+EMPTY_POLLS = 5  # looks at a task that is done and has no picture, before it is taken at its word
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The tasks of one run; called from many threads."""
+
+    settings: Settings
+    client: DuomiClient
+    ledger: Ledger
+
+    def are_elsewhere(self, purchase: Purchase) -> bool:
+        """Whether a purchase was made at another service or with another key."""
+        return purchase.service not in (None, self.settings.service_identity)
+
+    def wait(self, request: ImageRequest, purchase: Purchase) -> Pictures:
+        """Poll a task until it has pictures.
+
+        Raises:
+            TaskElsewhere, TaskDenied, TaskTimedOut: it is left to the next run.
+            PromptRefused, TaskFailed, NoPicture: it ended without a picture.
+        """
+        task_id, resumed = purchase.task_id or "", purchase.state == "submitted"
+        if resumed and self.are_elsewhere(purchase):
+            raise TaskElsewhere(f"task {task_id} is at {_where(purchase)}, not at the service of the settings")
+        deadline = self.ledger.sent_at(purchase.id) + self.settings.task_timeout
+        looks = _Looks(late=resumed and time.time() >= deadline)
+        interval = self.settings.poll_interval
+        while True:
+            if looks.any or not resumed:
+                time.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311 - jitter is no secret
+                interval = min(interval * 1.3, MAX_POLL_INTERVAL)
+            try:
+                found: Pictures | Waiting | Empty = self.client.poll(request, task_id)
+                looks.answered += 1
+                looks.denied = 0
+            except TaskDenied:
+                found = Waiting()
+                looks.failed += 1
+                looks.denied += 1
+                if looks.denied >= DENIED_POLLS:
+                    raise
+            except (ServiceBusy, RateLimited):  # says nothing about the task
+                found = Waiting()
+                looks.failed += 1
+            if isinstance(found, Pictures):
+                return found
+            if isinstance(found, Empty):
+                looks.empty += 1
+                if looks.empty >= EMPTY_POLLS:
+                    raise _without_picture(found, task_id)
+            if time.time() >= deadline and looks.are_enough:
+                given_up = looks.late and looks.answered >= LATE_POLLS
+                raise TaskTimedOut(f"task {task_id} is not done after {self.settings.task_timeout:g} s", late=given_up)
+
+
+@dataclass
+class _Looks:
+    """How often a task was looked at in this run, and what was seen.
+
+    Attributes:
+        late: it had timed out in an earlier run already.
+    """
+
+    late: bool
+    answered: int = 0
+    failed: int = 0
+    denied: int = 0
+    empty: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether it was looked at at all."""
+        return bool(self.answered or self.failed)
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether a task past its time may be given up."""
+        return not self.late or self.answered >= LATE_POLLS or self.failed >= 3 * LATE_POLLS
+
+
+def _without_picture(found: Empty, task_id: str) -> PromptRefused | NoPicture:
+    if is_about_content(found.message.replace("_", " ")):
+        return PromptRefused(found.message, "task")
+    words = f": {found.message}" if found.message else ""
+    return NoPicture(f"task {task_id} is done, but has no picture{words}", "task")
+
+
+def _where(purchase: Purchase) -> str:
+    return (purchase.service or "another service").replace(" ", ", key ", 1)
