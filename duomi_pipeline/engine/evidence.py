@@ -66,7 +66,7 @@ def stop_of_all(same: Sequence[Suspect]) -> Stop:
     said = one_line(error.message, _MAX_WORDS)
     evidence = f'{len(same)} different prompts ({named}) met {error.code} "{said}", none succeeded.'
     if len(same) == 1:
-        evidence = f'{named} met {error.code} "{said}", and no other prompt succeeded.'
+        evidence = f'{named} met "{said}" (code {error.code}), and no other prompt succeeded.'
     return Stop("service", f"{evidence} {error.error_class.policy.advice_to_all}", error.error_class, error.code)
 
 
