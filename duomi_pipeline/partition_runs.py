@@ -39,7 +39,12 @@ class PartitionRange(NamedTuple):
 
 
 def partition_ranges(
-    order: Sequence[str], wanted: Collection[str], passable: Collection[str], run_size: int = RUN_SIZE
+    order: Sequence[str],
+    wanted: Collection[str],
+    passable: Collection[str],
+    run_size: int = RUN_SIZE,
+    *,
+    last: Collection[str] = (),
 ) -> list[PartitionRange]:
     """Cover the wanted partitions with few ranges.
 
@@ -48,9 +53,10 @@ def partition_ranges(
         wanted: those to run.
         passable: those that a run may contain without doing anything: their picture is current.
         run_size: partitions of one run at most.
+        last: those whose ranges come behind the others: what they met may end the run.
     """
     stretches: list[list[int]] = []  # each: first place, last place
-    wanted, passable = set(wanted), set(passable)
+    wanted, passable, eager = set(wanted), set(passable), set(wanted) - set(last)
     crossable, end = False, -1
     for place, key in enumerate(order):
         if key not in wanted:
@@ -62,7 +68,8 @@ def partition_ranges(
         else:
             stretches.append([place, place])
         crossable, end = True, place
-    return [PartitionRange(order[first], order[last]) for first, last in stretches]
+    stretches.sort(key=lambda stretch: eager.isdisjoint(order[stretch[0] : stretch[1] + 1]))
+    return [PartitionRange(order[begin], order[end]) for begin, end in stretches]
 
 
 def active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:

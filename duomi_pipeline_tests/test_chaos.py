@@ -14,4 +14,4 @@ def test_killed_again_and_again_nothing_is_lost_and_nothing_bought_twice_but_wha
     proof = prove(tmp_path, protocol, prompts, kills=3, faults=FAULTS[protocol], seed=5)
     assert proof.failures() == [], proof.table()
     assert proof.kills >= 1
-    assert (proof.whole, proof.current) == (prompts, prompts), proof.table()
+    assert proof.at_last == prompts, proof.table()

@@ -54,7 +54,8 @@ def run_in_process(
             with told_if_slow("Telling Dagster of new and changed prompts"):
                 track(instance, sources, [entry.prompt for entry in plan.entries])
             order = instance.get_dynamic_partitions(PARTITIONS_NAME)
-            ranges = partition_ranges(order, {entry.prompt.id for entry in wanted}, passable)
+            in_trouble = {entry.prompt.id for entry in wanted if entry.met_trouble}
+            ranges = partition_ranges(order, {entry.prompt.id for entry in wanted}, passable, last=in_trouble)
             with ProgressReport(len(wanted)) as progress:
                 _listen(log, progress, {entry.prompt.id for entry in wanted})
                 for number, partitions in enumerate(ranges, 1):

@@ -155,6 +155,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.KEY,
         Billed.NO,
         Reaction.ASK_OTHERS,
+        again_by_itself=True,
         verdict="account",
         advice="The service or a firewall in front of it lets this prompt not through: edit it, then start again.",
         advice_to_all="Check that DUOMI_API_KEY is right and has credits. Some relays want DUOMI_AUTH_SCHEME=bearer.",

@@ -333,8 +333,8 @@ class Batch:
         It is its own matter where it met the same in an earlier run, and others had pictures since; or where others
         have in this run, and nobody is left whom a stop would spare.
         """
-        chain = job.entries[0].purchase
-        met_before = chain is not None and chain.state == "planned" and chain.error_class == error.error_class
+        first, chain = job.entries[0], job.entries[0].purchase
+        met_before = first.met_trouble and chain is not None and chain.error_class == error.error_class
         if chain is not None and met_before and self._buyer.ledger.has_sold_since(chain.updated_at):
             self._end(job, error, "refused", final=True)
             return
@@ -348,11 +348,17 @@ class Batch:
             self._changed.notify_all()
 
     def _end_suspect(self, job: Job, error: DuomiError) -> None:
-        """Others succeeded, or there are none: it is this prompt's own matter, unless it speaks of the key."""
-        if error.error_class is ErrorClass.FORBIDDEN and not self._has_sold:
-            self.stop(stop_of_all([Suspect(job, error)]))
-        else:
+        """Others succeeded, or there are none: it is this prompt's own matter.
+
+        A 403 that nobody else was there to be compared with is not known to be: it stays a failure for now where the
+        key has bought something before, and stops the run where it never has.
+        """
+        if error.error_class is not ErrorClass.FORBIDDEN or self._has_sold:
             self._end(job, error, "refused", final=True)
+        elif self._buyer.ledger.has_sold_at(self._buyer.settings.service_identity):
+            self._end(job, error, "failed")
+        else:
+            self.stop(stop_of_all([Suspect(job, error)]))
 
     def _look_later(self, job: Job, error: DuomiError) -> None:
         """What is paid stays known to the next run, as long as there is hope."""
@@ -422,4 +428,4 @@ def _urgency(job: Job) -> tuple[int, float]:
         return (0 if chain.state == "ready" else 1, chain.answered_at or chain.updated_at)
     if first.reusable and not job.anew:
         return (2, 0.0)
-    return (4 if chain is not None and chain.state == "planned" and chain.error_class else 3, 0.0)
+    return (4 if first.met_trouble else 3, 0.0)

@@ -57,6 +57,12 @@ class PlannedPrompt:
         return replace(self, looks_only=True) if self.has_kept and self.state is not State.CURRENT else None
 
     @property
+    def met_trouble(self) -> bool:
+        """Whether an earlier run met an answer to it that may concern all: it is tried last."""
+        chain = self.purchase
+        return chain is not None and chain.state == "planned" and chain.error_class is not None
+
+    @property
     def sends_again(self) -> bool:
         """Whether that purchase was interrupted with a POST on the wire, so that finishing it means another POST."""
         return self.purchase is not None and self.purchase.state in _ON_THE_WIRE

@@ -124,6 +124,13 @@ class LedgerReader:
         with self.database.read() as connection:
             return connection.execute(query).first() is not None
 
+    def has_sold_at(self, service: str) -> bool:
+        """Whether a service has sold anything to this key."""
+        of_it = posts.join(purchases, purchases.c.id == posts.c.purchase_id)
+        query = select(posts.c.id).select_from(of_it).where(purchases.c.service == service, posts.c.billing == "billed")
+        with self.database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
     def chains(self, request_keys: Sequence[str]) -> list[Purchase]:
         """All chains of some requests, oldest first."""
         with self.database.read() as connection:

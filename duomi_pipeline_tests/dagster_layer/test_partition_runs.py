@@ -193,3 +193,9 @@ class TestDagsterItself:
 
         assert status == "COMPLETED_FAILED"
         assert project.materialized_and_failed() == ({keys[0], keys[2], keys[3]}, {keys[1]})
+
+
+def test_ranges_of_prompts_that_met_what_may_end_a_run_come_last() -> None:
+    order = ["a", "b", "gap", "c", "d", "gap2", "e"]
+    found = partition_ranges(order, {"a", "b", "c", "d", "e"}, passable=set(), last={"a", "b", "d"})
+    assert [(one.first, one.last) for one in found] == [("c", "d"), ("e", "e"), ("a", "b")]

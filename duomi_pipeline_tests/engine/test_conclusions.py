@@ -149,6 +149,16 @@ def test_a_403_for_every_prompt_stops_and_speaks_of_the_key(home: Home, prompts:
     assert home.posts <= 3
 
 
+def test_a_403_for_the_only_prompt_left_is_a_failure_for_now_where_the_key_has_bought_before(home: Home) -> None:
+    home.sandbox.change_faults(plays=(Play(word="zzodd", status=403, body="<h1>blocked</h1>", media_type="text/html"),))
+    home.write_many(2)
+    home.run(WITHOUT_FAILED)
+    home.write("a", "zzodd a")
+    run = home.run(WITHOUT_FAILED)
+    assert (run.stop, list(run.failures)) == (None, ["json_a"])
+    assert home.state("a") is State.FAILED_FOR_NOW
+
+
 def test_a_key_or_model_error_of_one_answer_is_tried_on_another_prompt_by_the_next_start(home: Home) -> None:
     home.sandbox.change_faults(plays=(Play(word="zzodd", status=401, body='"Invalid token"'),))
     home.write("a", "zzodd a")
