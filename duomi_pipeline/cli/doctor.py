@@ -13,7 +13,8 @@ from duomi_pipeline.cli.console import warn_of
 from duomi_pipeline.cli.home import dagster_home
 from duomi_pipeline.cli.terminal import safe
 from duomi_pipeline.duomi import DuomiError
-from duomi_pipeline.duomi.broken_calls import without_login
+from duomi_pipeline.duomi.broken_calls import without_secrets
+from duomi_pipeline.duomi.masking import Mask
 from duomi_pipeline.duomi.profiles import known_profiles
 from duomi_pipeline.duomi.transport import certificates_in_force, proxies_in_force
 from duomi_pipeline.engine import Session
@@ -82,8 +83,9 @@ def _service(settings: Settings) -> Iterator[Finding]:
 
 def _environment(settings: Settings) -> Iterator[Finding]:
     """What of the environment stands between this machine and the service."""
+    masked = Mask(settings.api_key.get_secret_value() if settings.api_key else "")
     for name, value in proxies_in_force(settings.service_url).items():
-        yield True, f"{settings.service_url} is asked through {name}={without_login(value)}"
+        yield True, masked(f"{settings.service_url} is asked through {name}={without_secrets(value)}")
     for name, value in list(certificates_in_force().items())[:1]:
         good = Path(value).exists()
         yield good, f"certificates: {name}={value}{'' if good else ', which is not there: mend or unset it'}"

@@ -10,16 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from duomi_pipeline.duomi.classify import classify, is_about_content
-from duomi_pipeline.duomi.errors import (
-    AccountError,
-    DuomiError,
-    NotUnderstood,
-    PromptRefused,
-    ServiceBusy,
-    TaskFailed,
-)
+from duomi_pipeline.duomi.errors import NotUnderstood, PromptRefused, TaskFailed
 from duomi_pipeline.duomi.framing import load_json
 from duomi_pipeline.duomi.pictures import Image, has_pictures, pictures_in, scalar
+from duomi_pipeline.duomi.policy import Billed
 from duomi_pipeline.text import one_line
 
 _DONE = {"succeeded", "success", "completed", "complete", "finished", "done", "succeed", "3"}
@@ -37,6 +31,10 @@ _FAILED = {
 }
 _FINE_CODES = {"", "0", "200", "success", "none"}
 _FINE_WORDS = re.compile(r"\s*(success(ful(ly)?)?|succeeded|ok|成功|操作成功|请求成功)[\s.!。！]*", re.IGNORECASE)
+# Inside a longer text, whatever code stands beside it: nobody calls a failure so.
+_SPEAKS_OF_SUCCESS = re.compile(r"\bsuccess(ful(ly)?)?\b|\bsucceeded\b|^\s*ok\s*$|(?<!不)(?<!未)成功", re.IGNORECASE)
+# Fields of an answer that tells of an error, beside which others may hold what was bought.
+_OF_ERRORS = {"error", "data", "detail", "errors", "usage", "metadata", "timings"}
 _MAX_MESSAGE = 300  # characters of the service's words
 _MAX_PAGE = 5_000  # characters of a page that are looked at for words
 _MAX_CODE = 80  # characters
@@ -78,6 +76,7 @@ def parse_json(
     *,
     of_task: bool = False,
     masked: Callable[[str], str] = str,
+    prompt: str = "",
 ) -> dict[str, Any]:
     """The answer's object. One that holds pictures or a task is no error, whatever code stands beside them.
 
@@ -87,6 +86,7 @@ def parse_json(
         retry_after: seconds of the header.
         of_task: the state of a task is left to `parse_task`.
         masked: takes secrets out of a text.
+        prompt: that was asked for.
 
     Raises:
         DuomiError: HTTP status or body tell of an error; also on HTTP 200.
@@ -97,27 +97,30 @@ def parse_json(
     if status >= 400:
         words = _words_beside(body)
         code = code if code not in _FINE_CODES else ""
-        error = classify(status, code, message, retry_after, words=words, is_own=body is not None)
-        if of_task and body is None and isinstance(error, PromptRefused):  # a firewall's page ends no task
-            raise ServiceBusy(message, error.code)
-        raise error
+        raise classify(status, code, message, retry_after, words=words, is_own=body is not None, prompt=prompt)
     if not isinstance(body, dict):
-        if body is not None and (told := _told(message)):
-            raise told
+        if body is not None and (refused := _refused(message, prompt)):
+            raise refused
         raise NotUnderstood(f"the answer is not JSON as agreed: {message if text.strip() else 'empty'}", str(status))
     if has_pictures(body) or _named_task(body) or (of_task and _words(body) & (_FAILED | _DONE)):
         return body
-    if body.get("error") or (code not in _FINE_CODES and not _FINE_WORDS.fullmatch(message)):
+    is_fine = code in _FINE_CODES or _SPEAKS_OF_SUCCESS.search(message) or _says_more(body)
+    if body.get("error") or body.get("success") is False or not is_fine:
         as_status = int(code) if re.fullmatch(r"[45]\d\d", code) else 400
-        raise classify(as_status, code, message, retry_after, words=_words_beside(body))
+        raise classify(as_status, code, message, retry_after, words=_words_beside(body), prompt=prompt)
     return body
 
 
-def parse_submission(body: dict[str, Any], *, has_tasks: bool) -> Pictures | Task:
+def _says_more(body: dict[str, Any]) -> bool:
+    """Whether it holds more than an error does: what it is may be a picture in a shape that nobody knows."""
+    return any(isinstance(value, list | dict) and value for name, value in body.items() if name not in _OF_ERRORS)
+
+
+def parse_submission(body: dict[str, Any], *, has_tasks: bool, prompt: str = "") -> Pictures | Task:
     """The answer to a POST: pictures (also from an asynchronous route), or a task where the route has tasks.
 
     Raises:
-        PromptRefused, AccountError: neither, and the words say why.
+        PromptRefused: neither, and the words say why; it may be billed all the same.
         NotUnderstood: neither.
     """
     if images := pictures_in(body):
@@ -126,15 +129,18 @@ def parse_submission(body: dict[str, Any], *, has_tasks: bool) -> Pictures | Tas
         if has_tasks and isinstance(holder, dict) and (task_id := _task_id(holder)):
             return Task(task_id)
     message = _message(body)
-    if told := _told(message):
-        raise told
+    if refused := _refused(message, prompt):
+        raise refused
     raise NotUnderstood(message or "the answer holds neither pictures nor a task id", "200")
 
 
-def _told(message: str) -> DuomiError | None:
-    """What the words of a success without a picture say, where they surely mean that nothing was made."""
-    error = classify(200, "", message)
-    return error if isinstance(error, PromptRefused | AccountError) else None
+def _refused(message: str, prompt: str) -> PromptRefused | None:
+    """The refusal that the words of a success without a picture tell of. Whether that was billed they do not say."""
+    error = classify(200, "", message, prompt=prompt)
+    if not isinstance(error, PromptRefused):
+        return None
+    error.billed = Billed.MAYBE
+    return error
 
 
 def _named_task(body: dict[str, Any]) -> bool:

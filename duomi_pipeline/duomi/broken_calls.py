@@ -5,6 +5,7 @@ Addresses may be signed, headers hold the key. Answers that came whole are `answ
 
 import socket
 import ssl
+from collections.abc import Callable
 
 import requests
 from urllib3.exceptions import (
@@ -30,23 +31,27 @@ _BAD_ADDRESS = (
 )
 
 
-def error_of_call(error: Exception, url: str) -> DuomiError:
+def error_of_call(error: Exception, url: str, masked: Callable[[str], str] = str) -> DuomiError:
     """The class of a POST that broke.
 
     Args:
         error: one of `BROKEN`.
         url: that was called.
+        masked: takes the key out of a text: a variable that is named may hold it.
     """
+    words = words_of(error, url, masked)
     if not isinstance(error, NeverSentError):
-        return Ambiguous(words_of(error, url))
-    cause = error.__cause__ or error
-    if _needs_mending(cause):
-        return NotSent(words_of(error, url))
-    return ServiceBusy(words_of(error, url))  # nobody there at the moment, or no network
+        return Ambiguous(words)
+    # Else nobody is there at the moment, or there is no network.
+    return NotSent(words) if _needs_mending(error.__cause__ or error) else ServiceBusy(words)
 
 
-def words_of(error: Exception, url: str) -> str:
+def words_of(error: Exception, url: str, masked: Callable[[str], str] = str) -> str:
     """What happened, and the setting, variable or file to look at."""
+    return masked(_words_of(error, url))
+
+
+def _words_of(error: Exception, url: str) -> str:
     never_sent = isinstance(error, NeverSentError)
     cause = error.__cause__ if never_sent and error.__cause__ else error
     if isinstance(cause, requests.ConnectTimeout):
@@ -109,7 +114,7 @@ def _is_address(url: str) -> bool:
 
 
 def _proxy(url: str) -> str:
-    found = [f"{name}={without_login(value)}" for name, value in proxies_in_force(url).items()]
+    found = [f"{name}={without_secrets(value)}" for name, value in proxies_in_force(url).items()]
     return " and ".join(found) or "the proxy of this machine"
 
 
@@ -118,8 +123,11 @@ def _certificates() -> str:
     return " and ".join(found[:1]) or "the machine's certificates"
 
 
-def without_login(url: str) -> str:
-    """An address without the name and password in it, which may stand there without a scheme too."""
-    login, at, host = url.rpartition("@")
-    scheme, mark, _ = login.rpartition("://")
-    return f"{scheme}{mark}***@{host}" if at else url
+def without_secrets(url: str) -> str:
+    """Scheme, host and port of an address: what else stands in it may be a login or a token."""
+    scheme, mark, rest = url.rpartition("://")
+    _login, at, host = rest.rpartition("@")
+    place, slash, more = host.partition("/")
+    place, question, query = place.partition("?")
+    hidden = "***" if more or question or query else ""
+    return f"{scheme}{mark}{'***@' if at else ''}{place}{slash}{hidden}"

@@ -22,6 +22,7 @@ from duomi_pipeline.duomi.errors import (
     RateLimited,
     ServiceBusy,
 )
+from duomi_pipeline.text import one_line
 
 RATE_WAIT = 60.0  # seconds; codes that ask for a minute, unless the answer says how long
 
@@ -87,6 +88,15 @@ _ACCOUNT = re.compile(
     r"|(账[号户]|密钥).{0,20}(封|冻结|停用|禁用|异常|审核)",
     re.IGNORECASE,
 )
+_NO_CHANNEL = re.compile(r"no available channel|无可用渠道", re.IGNORECASE)
+_IN_PROGRESS = re.compile(r"in progress|being processed|concurrent|处理中", re.IGNORECASE)
+_PASSED = re.compile(
+    r"\b(check|review|filter|moderation)s? (is |was |has |have )?(been )?(ok|passed)|审核(已)?通过", re.IGNORECASE
+)
+# Whom the service lets in, whatever they ask for; and fields that come from the settings.
+_ACCESS = re.compile(r"\b(region|country|IP|account|identity)\b|实名|账[号户]|访问|服务协议", re.IGNORECASE)
+_OF_SETTING = re.compile(r"negative_prompt|negative prompt", re.IGNORECASE)
+_SHORTEST_ECHO = 8  # characters of a prompt that can be told from words of the service
 # What stands in quotes is a prompt or a name: it says nothing by itself.
 _QUOTED = re.compile(r"\"[^\"]*(\"|$)|“[^”]*(”|$)|「[^」]*(」|$)|`[^`]*(`|$)|(?<!\w)'[^']*'(?!\w)")
 # Where a message speaks of a field, its name (`safety_tolerance`) says nothing of the content either.
@@ -109,6 +119,7 @@ def classify(
     *,
     words: Collection[str] = (),
     is_own: bool = True,
+    prompt: str = "",
 ) -> DuomiError:
     """The error that an answer tells of.
 
@@ -119,34 +130,59 @@ def classify(
         retry_after: seconds.
         words: further codes of the answer, such as its `error.type`, in lower case.
         is_own: whether the service itself wrote it (JSON); else a gateway or firewall may have.
+        prompt: that was asked for.
     """
-    kind = _kind(status, [code, *words], message, is_own=is_own)
+    said = without_prompt(message, prompt)
+    kind = _of_codes(status, [code, *words])
+    by_words = kind is None
+    if kind is None:
+        kind, by_words = _kind(status, [code, *words], said, is_own=is_own)
     if kind is RateLimited and code in _MINUTE_CODES and retry_after is None:
         retry_after = RATE_WAIT
-    return kind(message, code or str(status), retry_after) if _waits(kind) else kind(message, code or str(status))
+    error = kind(message, code or str(status), retry_after) if _waits(kind) else kind(message, code or str(status))
+    error.by_words, error.is_own = by_words, is_own
+    return error
+
+
+def without_prompt(message: str, prompt: str) -> str:
+    """The service's words without the prompt that it quotes: what that speaks of says nothing of the answer."""
+    flat = one_line(prompt)
+    for length in (len(flat), 200, 100, 50, 25):
+        if length <= len(flat) and len(flat) >= _SHORTEST_ECHO and flat[:length] in message:
+            return message.replace(flat[:length], " ")
+    return message
 
 
 def _waits(kind: type[DuomiError]) -> bool:
     return kind in (RateLimited, ServiceBusy, DailyLimitReached)
 
 
-def _kind(status: int, codes: Collection[str], message: str, *, is_own: bool) -> type[DuomiError]:
-    for code in codes:
-        if known := _BY_CODE.get(code) or _by_word(code):
-            return known
+def _of_codes(status: int, codes: Collection[str]) -> type[DuomiError] | None:
+    """What the codes say; of an answer that a gateway gave in the service's place they say nothing."""
     if status in _ANSWER_LOST:
         return Ambiguous
+    return next((known for code in codes if (known := _BY_CODE.get(code) or _by_word(code))), None)
+
+
+def _kind(status: int, codes: Collection[str], message: str, *, is_own: bool) -> tuple[type[DuomiError], bool]:
+    """The class, and whether only words say so."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        if _MODEL.search(message) and is_own:
-            return ModelNotServed
-        return ServiceBusy if is_own or status in _NOT_TAKEN else Ambiguous
+        if is_own and _NO_CHANNEL.search(message):
+            return ModelNotServed, False
+        if is_own and _MODEL.search(message):
+            return ModelNotServed, True
+        if is_own and is_about_content(message):
+            return PromptRefused, True
+        return (ServiceBusy if is_own or status in _NOT_TAKEN else Ambiguous), False
     if status == HTTPStatus.TOO_MANY_REQUESTS or any("rate_limit" in code for code in codes):
         if _BALANCE.search(message):
-            return BalanceUsedUp
-        return DailyLimitReached if _DAILY.search(message) else RateLimited
+            return BalanceUsedUp, False
+        return (DailyLimitReached if _DAILY.search(message) else RateLimited), False
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED):
         is_balance = status == HTTPStatus.PAYMENT_REQUIRED or _BALANCE.search(message)
-        return BalanceUsedUp if is_balance else AccountError
+        return (BalanceUsedUp if is_balance else AccountError), False
+    if status == HTTPStatus.CONFLICT and _IN_PROGRESS.search(message):
+        return ServiceBusy, False
     return _of_words(status, message)
 
 
@@ -156,6 +192,9 @@ def _by_word(code: str) -> type[DuomiError] | None:
 
 def is_about_content(message: str) -> bool:
     """Whether the words say that a prompt is refused for what it shows."""
+    plain = _unquoted(message)
+    if _PASSED.search(plain) or _ACCESS.search(plain):
+        return False
     return bool(CONTENT_WORDS.search(_NAME.sub(" ", _unquoted(message)) if _FIELD.search(message) else message))
 
 
@@ -163,18 +202,20 @@ def _unquoted(message: str) -> str:
     return _QUOTED.sub(" ", message)
 
 
-def _of_words(status: int, message: str) -> type[DuomiError]:
-    """What the words of a 4xx or of a 200 say."""
+def _of_words(status: int, message: str) -> tuple[type[DuomiError], bool]:
+    """What the words of a 4xx or of a 200 say, and whether nothing but them does."""
     if status in (HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
-        return PromptRefused
+        return PromptRefused, False
     plain = _unquoted(message)
+    if _NO_CHANNEL.search(plain):
+        return ModelNotServed, False
     for pattern, kind in ((_BALANCE, BalanceUsedUp), (_ACCOUNT, AccountError), (_MODEL, ModelNotServed)):
         if pattern.search(plain):
-            return kind
+            return kind, True
     if is_about_content(message):
-        return PromptRefused
+        return PromptRefused, True
     if _PACE.search(plain):
-        return RateLimited
-    if _TOO_LONG.search(plain):
-        return PromptRefused
-    return Forbidden if status == HTTPStatus.FORBIDDEN else NotKnown
+        return RateLimited, False
+    if _TOO_LONG.search(plain) and not _OF_SETTING.search(plain):
+        return PromptRefused, True
+    return (Forbidden if status == HTTPStatus.FORBIDDEN else NotKnown), False

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import IO, Literal, Self
@@ -39,11 +40,12 @@ from duomi_pipeline.duomi.errors import (
     NotUnderstood,
     PromptRefused,
     RateLimited,
+    Redirected,
     ServiceBusy,
     TaskDenied,
-    TaskFailed,
 )
 from duomi_pipeline.duomi.masking import Mask
+from duomi_pipeline.duomi.policy import Billed
 from duomi_pipeline.duomi.protocols import KEY_PROBE_PATH, ROUTES
 from duomi_pipeline.duomi.request import ImageRequest
 from duomi_pipeline.duomi.transport import DeadlineSession
@@ -55,7 +57,7 @@ MAX_REDIRECTS = 5
 MAX_RETRY_AFTER = 300.0  # seconds; a longer wish of the service is cut to this
 _CHUNK = 1 << 16
 _SMALL = 4_000_000  # bytes
-_GONE = {403, 404, 410}  # of a picture's host: it is not there, or not for us
+GONE = {"403", "404", "410"}  # of a picture's host: it is not there, or not for us
 
 
 class DuomiClient:
@@ -118,16 +120,26 @@ class DuomiClient:
             with answer:
                 text = self._text(answer)
         except BROKEN as error:
-            raise error_of_call(error, url) from error
+            raise error_of_call(error, url, self._masked) from error
         except BadImage as error:  # larger than any answer: paid perhaps, and not to be kept
             raise NotUnderstood(error.message, str(answer.status_code)) from error
         try:
             has_tasks = ROUTES[request.protocol].task_path is not None
-            return parse_submission(self._body(answer, text), has_tasks=has_tasks)
-        except NotUnderstood as error:
-            self._api.close()  # all connections: the real answer may come yet, and would be the next prompt's
-            kept = self._masked(text).encode("utf-8", "replace")
-            raise NotUnderstood(error.message, error.code, kept) from error
+            body = self._body(answer, text, prompt=request.prompt)
+            return self._cleaned(parse_submission(body, has_tasks=has_tasks, prompt=request.prompt))
+        except DuomiError as error:
+            if error.billed is not Billed.NO:
+                self._api.close()  # all connections: the real answer may come yet, and would be the next prompt's
+                if answer.status_code == 200:
+                    error.body = self._masked(text).encode("utf-8", "replace")
+            raise
+
+    def _cleaned(self, answer: Pictures | Task) -> Pictures | Task:
+        """What could not be read may be kept: without the key in it."""
+        if isinstance(answer, Task) or not any(image.raw for image in answer.images):
+            return answer
+        raws = [self._masked(image.raw.decode("utf-8", "replace")).encode() for image in answer.images]
+        return replace(answer, images=tuple(map(lambda image, raw: replace(image, raw=raw), answer.images, raws)))
 
     def reread(self, request: ImageRequest, text: str) -> Pictures | Task:
         """Read an answer that was kept, as if it had come now.
@@ -154,22 +166,26 @@ class DuomiClient:
             with self._api.get(url, timeout=self._timeouts, stream=True) as answer:
                 text = self._text(answer)
         except BROKEN as error:
-            raise ServiceBusy(words_of(error, url)) from error
-        except (BadImage, ConfigurationError) as error:  # too large, or a redirect
+            raise ServiceBusy(words_of(error, url, self._masked)) from error
+        except (BadImage, Redirected) as error:
             raise ServiceBusy(error.message) from error
         if answer.status_code == 404:
-            return Waiting()  # a fresh task is not found for some seconds; the total time-out ends an unknown one
+            raise TaskDenied("the service does not know the task", "404")
         try:
-            return parse_task(self._body(answer, text, of_task=True))
-        except (AccountError, Forbidden) as error:
+            body = self._body(answer, text, of_task=True)
+        except (
+            AccountError,
+            Forbidden,
+            PromptRefused,
+        ) as error:  # of this look: the task's own state ends it, no status
             raise TaskDenied(error.message, error.code) from error
-        except (PromptRefused, TaskFailed, RateLimited, ServiceBusy):
+        except (RateLimited, ServiceBusy):
             raise
-        except NotUnderstood as error:
-            self._api.close()  # as above
+        except DuomiError as error:  # a 504, "no such model", even a limit says nothing about the task
+            if isinstance(error, NotUnderstood):
+                self._api.close()  # as above
             raise ServiceBusy(error.message, error.code) from error
-        except DuomiError as error:  # of this look: a 504, "no such model", even a limit says nothing about the task
-            raise ServiceBusy(error.message, error.code) from error
+        return parse_task(body)
 
     def download(self, url: str, into: IO[bytes]) -> None:
         """Write the bytes behind a picture's address, which may be relative to the service, into an open file.
@@ -191,7 +207,8 @@ class DuomiClient:
         except (LocationParseError, UnicodeError) as error:
             raise BadImage("the picture's address is invalid") from error
         except BROKEN as error:
-            raise NotDownloaded(f"the picture could not be downloaded: {words_of(error, address)}") from error
+            words = words_of(error, address, self._masked)
+            raise NotDownloaded(f"the picture could not be downloaded: {words}") from error
         raise NotDownloaded(f"the picture's host redirects more than {MAX_REDIRECTS} times")
 
     def check_key(self) -> None:
@@ -207,8 +224,8 @@ class DuomiClient:
             with self._api.get(url, timeout=self._timeouts, stream=True) as answer:
                 status = answer.status_code
         except BROKEN as error:
-            found = error_of_call(error, url)
-            raise found if isinstance(found, NotSent) else ServiceBusy(words_of(error, url)) from error
+            found = error_of_call(error, url, self._masked)
+            raise found if isinstance(found, NotSent) else ServiceBusy(found.message) from error
         if status in (401, 403):
             raise AccountError("The service does not accept the key. Check DUOMI_API_KEY.", str(status))
         if status not in (200, 400, 404, 422):
@@ -217,7 +234,7 @@ class DuomiClient:
     def _text(self, answer: requests.Response) -> str:
         """The body, in memory a byte a character: base64 beside one emoji would be four times as large."""
         if 300 <= answer.status_code < 400:
-            raise ConfigurationError(f"the service redirects (HTTP {answer.status_code}); check DUOMI_BASE_URL")
+            raise Redirected(f"the service redirects (HTTP {answer.status_code}); check DUOMI_BASE_URL")
         body = bytearray()
         for piece in _limited(answer, MAX_ANSWER_BYTES):
             body += piece
@@ -225,8 +242,11 @@ class DuomiClient:
             return _as_ascii(body)
         return body.decode("utf-8-sig", "replace")
 
-    def _body(self, answer: requests.Response, text: str, *, of_task: bool = False) -> dict[str, object]:
-        return parse_json(answer.status_code, text, _retry_after(answer), of_task=of_task, masked=self._masked)
+    def _body(
+        self, answer: requests.Response, text: str, *, of_task: bool = False, prompt: str = ""
+    ) -> dict[str, object]:
+        retry_after = _retry_after(answer)
+        return parse_json(answer.status_code, text, retry_after, of_task=of_task, masked=self._masked, prompt=prompt)
 
 
 class _Login(AuthBase):
@@ -237,7 +257,7 @@ class _Login(AuthBase):
 
     def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
         if not (self._header.isascii() and self._header.isprintable()):
-            raise ConfigurationError("DUOMI_API_KEY holds characters that no key has; copy it once more")
+            raise NotSent("DUOMI_API_KEY holds characters that no key has; copy it once more")
         if self._header:
             prepared.headers["Authorization"] = self._header
         return prepared
@@ -268,7 +288,7 @@ def _save_picture(answer: requests.Response, into: IO[bytes]) -> None:
     """
     status = answer.status_code
     if status != 200:
-        raise NotDownloaded(f"the picture's host answered HTTP {status}", str(status), definite=status in _GONE)
+        raise NotDownloaded(f"the picture's host answered HTTP {status}", str(status), definite=str(status) in GONE)
     for piece in _limited(answer, MAX_IMAGE_BYTES):
         into.write(piece)
 

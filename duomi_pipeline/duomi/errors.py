@@ -9,7 +9,8 @@
     │   ├── AccountError         the key
     │   │   └── BalanceUsedUp
     │   ├── DailyLimitReached    the service's requests for today are used up; the user's own cap is the ledger's
-    │   ├── ConfigurationError   a value that the model does not take, known before it is sent; a wrong address
+    │   ├── ConfigurationError   a value that the model does not take, known before it is sent
+    │   ├── Redirected           the service is somewhere else
     │   └── NotSent              nothing left this machine: proxy, certificates, address
     ├── RateLimited         too fast: slow down, then try again
     ├── ServiceBusy         not answered, surely not billed: back off, then try again
@@ -36,6 +37,10 @@ class DuomiError(Exception):
         message: the service's words, or ours where it had none.
         code: the service's code, or the HTTP status.
         retry_after: seconds the service asked to wait, or `None`.
+        billed: whether the POST that met it was billed; its class's word, unless the answer says more.
+        by_words: whether only a text says that it is of this class: texts may be misread.
+        is_own: whether the service itself wrote the answer; else a gateway or firewall may have.
+        body: the answer as it came, to be kept where it may be paid.
     """
 
     error_class: ErrorClass
@@ -44,6 +49,10 @@ class DuomiError(Exception):
         self.message = message
         self.code = code
         self.retry_after = retry_after
+        self.billed = self.error_class.policy.billed
+        self.by_words = False
+        self.is_own = True
+        self.body = b""
         super().__init__(f"{message} (code {code})" if code else message)
 
 
@@ -94,9 +103,15 @@ class DailyLimitReached(StopsTheRun):
 
 
 class ConfigurationError(StopsTheRun):
-    """A value or an address that is known to be wrong."""
+    """A value that is known to be wrong before it is sent."""
 
     error_class = ErrorClass.CONFIGURATION
+
+
+class Redirected(StopsTheRun):
+    """The service says that it is somewhere else; the key is sent nowhere but to the address of the settings."""
+
+    error_class = ErrorClass.REDIRECTED
 
 
 class NotSent(StopsTheRun):
@@ -124,17 +139,9 @@ class Ambiguous(DuomiError):  # noqa: N818
 
 
 class NotUnderstood(DuomiError):  # noqa: N818
-    """A success whose body says nothing we know; whether it was billed is unknown.
-
-    Attributes:
-        body: the answer as it came, to be kept.
-    """
+    """A success whose body says nothing we know; whether it was billed is unknown."""
 
     error_class = ErrorClass.NOT_UNDERSTOOD
-
-    def __init__(self, message: str, code: str = "", body: bytes = b"") -> None:
-        super().__init__(message, code)
-        self.body = body
 
 
 class NoPicture(DuomiError):  # noqa: N818
@@ -180,6 +187,7 @@ class BadImage(DuomiError):  # noqa: N818
 
     Attributes:
         data: the bytes that arrived, to be kept; empty where none did.
+        position: of the picture in its answer.
     """
 
     error_class = ErrorClass.BAD_IMAGE
@@ -187,6 +195,7 @@ class BadImage(DuomiError):  # noqa: N818
     def __init__(self, message: str, code: str = "", data: bytes = b"") -> None:
         super().__init__(message, code)
         self.data = data
+        self.position = 0
 
 
 class NotDownloaded(BadImage):

@@ -7,7 +7,7 @@ from typing import Any
 
 from duomi_pipeline.duomi.pictures import has_pictures
 
-_MAX_WORDS = 100_000  # characters; a longer text is a picture as base64, not words that could repeat a secret
+_MAX_WORDS = 100_000  # characters of a text that are looked through for secrets; no more of it is ever shown
 _DEEPEST = 50  # values inside of each other; nothing is read from below
 _PICTURES = {"url", "b64_json", "images", "data"}  # fields whose texts are addresses and bytes, not words
 _SSE_FIELDS = ("data:", "event:", "id:", "retry:", ":")
@@ -20,7 +20,7 @@ def load_json(text: str, masked: Callable[[str], str] = str) -> Any:
         text: the body.
         masked: applied to every text in it once it is decoded: services write a `/` as `\\/` or a letter as `\\u0073`.
     """
-    found = None
+    found, pictures = None, list[Any]()
     for part in _parts(text):
         try:
             value = _masked(json.loads(part), masked)
@@ -28,9 +28,17 @@ def load_json(text: str, masked: Callable[[str], str] = str) -> Any:
             continue
         if _is_preview(value):
             continue
-        if found is None or not has_pictures(found) or has_pictures(value):
+        if has_pictures(value):
+            pictures.append(value)
+        if not pictures or value is pictures[-1]:
             found = value
-    return found
+    return found if len(pictures) < 2 else {**pictures[-1], "data": [_entry(one) for one in pictures]}
+
+
+def _entry(event: Any) -> Any:
+    """The picture of an event that tells of one; of one that tells of several the first list is taken as it is."""
+    lists = [event[name] for name in ("images", "data") if isinstance(event.get(name), list) and event[name]]
+    return lists[0][0] if lists else event
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -57,7 +65,9 @@ def _is_preview(value: Any) -> bool:
 def _masked(value: Any, masked: Callable[[str], str], name: str = "", depth: int = 0) -> Any:
     """The value without secrets; what stands under `name` is no words where that is a picture's field."""
     if isinstance(value, str):
-        return value if len(value) > _MAX_WORDS or name in _PICTURES else masked(value)
+        if name in _PICTURES:
+            return value
+        return masked(value[:_MAX_WORDS]) + value[_MAX_WORDS:]
     if isinstance(value, list | dict) and depth == _DEEPEST:
         return None
     if isinstance(value, list):

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 _MAX_URL = 20_000  # characters
+_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
 _SHORTEST_BASE64 = 64  # characters; the smallest PNG there is has 90
 _MAX_PICTURES = 16  # of one answer; nobody sells that many
 _DEPTH = 3  # objects inside of each other that are looked into
@@ -74,7 +75,9 @@ def _is_prose(text: str) -> bool:
     """Whether a bare text is words, such as the fields that an error names: neither an address nor base64."""
     if " " in text and "://" not in text and not text.startswith("data:"):
         return True
-    return len(text) < _SHORTEST_BASE64 and not text.startswith(_BASE64_HEADS) and not any(m in text for m in "/.:")
+    if text.startswith(("data:", *_BASE64_HEADS)) or "/" in text or len(text) >= _SHORTEST_BASE64:
+        return False
+    return not text.lower().endswith(_PICTURE_ENDINGS)
 
 
 def _usable(entries: list[Any]) -> tuple[Image, ...]:

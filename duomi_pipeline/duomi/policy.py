@@ -98,6 +98,7 @@ class ErrorClass(StrEnum):
     FORBIDDEN = "forbidden"
     MODEL = "model"
     CONFIGURATION = "configuration"
+    REDIRECTED = "redirected"
     ACCOUNT = "account"
     BALANCE = "balance"
     DAILY_LIMIT = "daily_limit"
@@ -138,12 +139,14 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Reaction.REFUSE,
         verdict="prompt refused",
         advice="Refused: edit the prompt; `duomi why {id}` shows what was asked.",
+        advice_to_all="If the service means all requests by it, mend what it says; else edit these prompts.",
     ),
     ErrorClass.UNKNOWN: Policy(
         Concerns.UNKNOWN,
         Billed.NO,
         Reaction.ASK_OTHERS,
         in_a_row=20,
+        again_by_itself=True,
         verdict="field refused",
         advice=(
             "The service takes this request so not: read its words; `duomi why {id}` shows what was asked. "
@@ -164,6 +167,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.MODEL,
         Billed.NO,
         Reaction.OTHER_MODEL,
+        again_by_itself=True,
         verdict="no such model",
         advice="The model is not served: choose another in the prompt's `generation`, or try later with --failed.",
         advice_to_all="The model is not served now: try again later, or choose another with DUOMI_MODEL.",
@@ -174,12 +178,21 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Reaction.OTHER_MODEL,
         verdict="field refused",
         advice="Wrong field or model of a prompt's own: mend its `generation`; `duomi why {id}` shows it.",
-        advice_to_all="Check DUOMI_BASE_URL, DUOMI_PROTOCOL and DUOMI_MODEL.",
+        advice_to_all="Mend the value that is named.",
+    ),
+    ErrorClass.REDIRECTED: Policy(
+        Concerns.MACHINE,
+        Billed.NO,
+        Reaction.STOP,
+        verdict="not asked",
+        advice="The service is not at this address.",
+        advice_to_all=f"Check DUOMI_BASE_URL, {_START_AGAIN}",
     ),
     ErrorClass.ACCOUNT: Policy(
         Concerns.KEY,
         Billed.NO,
         Reaction.STOP,
+        again_by_itself=True,
         verdict="account",
         advice="The service does not take the key.",
         advice_to_all=f"Check DUOMI_API_KEY, and DUOMI_AUTH_SCHEME (raw or bearer), {_START_AGAIN}",
@@ -188,6 +201,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.KEY,
         Billed.NO,
         Reaction.STOP,
+        again_by_itself=True,
         verdict="account",
         advice="The balance is used up.",
         advice_to_all=f"The balance is used up: top up, {_START_AGAIN}",

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, assert_never
 
+from duomi_pipeline.duomi.client import GONE
 from duomi_pipeline.duomi.errors import (
     ConfigurationError,
     DuomiError,
@@ -23,7 +24,7 @@ from duomi_pipeline.duomi.errors import (
     RateLimited,
     TaskTimedOut,
 )
-from duomi_pipeline.duomi.policy import ErrorClass, Reaction
+from duomi_pipeline.duomi.policy import Billed, ErrorClass, Reaction
 from duomi_pipeline.engine.buy import Buyer, FailedBeforeError, NoRoomError, StoppedError
 from duomi_pipeline.engine.evidence import InARow, Suspect, Suspects, stop_of_all
 from duomi_pipeline.engine.job import End, Endings, Job
@@ -32,6 +33,7 @@ from duomi_pipeline.images import PictureLostError, StoreError
 from duomi_pipeline.ledger import Held, LedgerError, LimitReached, NotYet
 from duomi_pipeline.prompts import Prompt
 
+SAME_TIME = 3600.0  # seconds; what was sold so long before an answer speaks for the service at that time
 HELD_WAIT = 0.5  # seconds until another look at a request that another run is buying
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 60.0  # seconds
 _FINISHED = object()
@@ -122,6 +124,7 @@ class Batch:
     def close(self) -> None:
         """Send no further request, and wait for those in flight."""
         self._buyer.stopped.set()
+        self._buyer.hurried.set()
         self._buyer.throttle.wake()
         with self._changed:
             self._changed.notify_all()
@@ -134,6 +137,8 @@ class Batch:
         with self._changed:
             self.stop_reason = self.stop_reason or reason
             self._buyer.stopped.set()
+            if reason.by == "interrupted":
+                self._buyer.hurried.set()
             self._changed.notify_all()
         self._buyer.throttle.wake()
 
@@ -202,7 +207,7 @@ class Batch:
         except StoppedError:
             pass
         except FailedBeforeError as error:
-            self._done(job, job.failed(error.failure))
+            self._end_again(job, error.failure)
         except Held:
             self._push(job, HELD_WAIT)
         except NotYet as error:
@@ -278,11 +283,10 @@ class Batch:
 
     def _after(self, job: Job, error: DuomiError) -> None:
         """What an API error means for its own job, and for the run."""
-        policy = error.error_class.policy
         job.attempts += job.purchase is not None
         if stop := self._in_a_row.failed(job, error, self._buyer.throttle.width):
             self.stop(stop)
-        match policy.reaction:
+        match self._reaction(error):
             case Reaction.REFUSE:
                 self._buyer.throttle.answered()  # the service works: it is this prompt that it refuses
                 self._end(job, error, "refused", final=True)
@@ -300,8 +304,17 @@ class Batch:
                 self._end(job, error, "failed")
             case Reaction.LOOK_LATER:
                 self._look_later(job, error)
-            case _:
-                assert_never(policy.reaction)
+            case unforeseen:
+                assert_never(unforeseen)
+
+    def _reaction(self, error: DuomiError) -> Reaction:
+        """What the policy says; but where only words say whom it concerns, and asking is free, others are asked."""
+        reaction = error.error_class.policy.reaction
+        has_other = isinstance(error, ModelNotServed) and self._buyer.settings.fallback_models
+        if not error.by_words or error.billed is not Billed.NO or has_other:
+            return reaction
+        says_whom = (Reaction.REFUSE, Reaction.STOP, Reaction.OTHER_MODEL)
+        return Reaction.ASK_OTHERS if reaction in says_whom else reaction
 
     def _repeat(self, job: Job, error: DuomiError) -> None:
         """Ask again what may be lost, as long as that may cost no more than is allowed."""
@@ -330,12 +343,12 @@ class Batch:
     def _ask_others(self, job: Job, error: DuomiError) -> None:
         """Leave a job open whose answer does not say whom it concerns, until others have been asked.
 
-        It is its own matter where it met the same in an earlier run, and others had pictures since; or where others
-        have in this run, and nobody is left whom a stop would spare.
+        It is its own matter where it met the same in an earlier run, and others had pictures then or since; or where
+        others have in this run, and nobody is left whom a stop would spare.
         """
         first, chain = job.entries[0], job.entries[0].purchase
         met_before = first.met_trouble and chain is not None and chain.error_class == error.error_class
-        if chain is not None and met_before and self._buyer.ledger.has_sold_since(chain.updated_at):
+        if chain is not None and met_before and self._buyer.ledger.has_sold_since(chain.updated_at - SAME_TIME):
             self._end(job, error, "refused", final=True)
             return
         with self._changed:
@@ -350,12 +363,14 @@ class Batch:
     def _end_suspect(self, job: Job, error: DuomiError) -> None:
         """Others succeeded, or there are none: it is this prompt's own matter.
 
-        A 403 that nobody else was there to be compared with is not known to be: it stays a failure for now where the
-        key has bought something before, and stops the run where it never has.
+        What speaks of key, balance or model, or is a gateway's page, and nobody else was there to be compared with, is
+        not known to be: it stays a failure for now where the key has bought something before, and stops the run where
+        it never has.
         """
-        if error.error_class is not ErrorClass.FORBIDDEN or self._has_sold:
+        is_own = error.error_class in (ErrorClass.UNKNOWN, ErrorClass.REFUSED)
+        if self._has_sold or (is_own and error.is_own):
             self._end(job, error, "refused", final=True)
-        elif self._buyer.ledger.has_sold_at(self._buyer.settings.service_identity):
+        elif is_own or self._buyer.ledger.has_sold_at(self._buyer.settings.service_identity):
             self._end(job, error, "failed")
         else:
             self.stop(stop_of_all([Suspect(job, error)]))
@@ -372,7 +387,7 @@ class Batch:
     def _may_be_fetched(self, job: Job, error: NotDownloaded) -> bool:
         """Whether an address may still lead to its picture: not after a definite no in two runs."""
         before = job.planned_failure
-        denied_before = before is not None and before.error_class is ErrorClass.NOT_DOWNLOADED and before.code != ""
+        denied_before = before is not None and before.error_class is ErrorClass.NOT_DOWNLOADED and before.code in GONE
         return self._buyer.fetcher.address_lives(_chain(job).id) and not (error.definite and denied_before)
 
     def _end_or_rebuy(self, job: Job, error: TaskTimedOut) -> None:

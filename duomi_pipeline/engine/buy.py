@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from duomi_pipeline.duomi import DuomiClient, ErrorClass, ImageRequest
 from duomi_pipeline.duomi.answers import Pictures, Task
 from duomi_pipeline.duomi.errors import (
-    Ambiguous,
     ConfigurationError,
     DuomiError,
     NotDownloaded,
     NotSent,
-    NotUnderstood,
     TaskElsewhere,
 )
 from duomi_pipeline.duomi.pictures import Image
@@ -73,6 +71,7 @@ class Buyer:
     throttle: Throttle
     run_id: str
     stopped: threading.Event
+    hurried: threading.Event
 
     def fulfil(self, job: Job) -> list[Outcome]:
         """Bring one request to saved pictures for every prompt that wants it.
@@ -182,7 +181,15 @@ class Buyer:
         pictures = replace(pictures, images=pictures.images[:MOST_PICTURES])
         pngs, missing = self.fetcher.fetch(request, purchase, pictures, found)
         if missing and missing.error_class is ErrorClass.BAD_IMAGE and kept is None:
-            self.keeper.keep_pictures(entry, purchase, pictures, missing.message, good=pngs, downloaded=missing.data)
+            self.keeper.keep_pictures(
+                entry,
+                purchase,
+                pictures,
+                missing.message,
+                good=pngs,
+                downloaded=missing.data,
+                at=missing.position,
+            )
         if missing and not (pngs or found):
             raise missing
         task_id = pictures.task_id or purchase.task_id
@@ -230,7 +237,8 @@ class Buyer:
         try:
             post = self.ledger.send(purchase, self.run_id, request.pictures, limits, self.settings.service_identity)
         except RepeatsUsedUp as error:
-            raise Ambiguous(str(error)) from error
+            self.ledger.ended(purchase, "failed", ErrorClass.AMBIGUOUS, "", str(error))
+            raise FailedBeforeError(Failure(ErrorClass.AMBIGUOUS, "", str(error), final=True)) from error
         try:
             answer = self.client.submit(request, key)
         except DuomiError as error:
@@ -247,10 +255,10 @@ class Buyer:
         """Write what a POST without pictures cost, before anything else is done about it."""
         if isinstance(error, NotSent):
             insist(lambda: self.ledger.not_sent(purchase, post))
-        elif error.error_class.policy.billed is Billed.NO:
+        elif error.billed is Billed.NO:
             insist(lambda: self.ledger.not_taken(purchase, post))
         else:
-            if isinstance(error, NotUnderstood) and error.body:
+            if error.body:
                 self.keeper.keep_answer(entry, purchase, error.message, error.body)
             insist(lambda: self.ledger.answer_lost(purchase, post, error.error_class, error.message))
 

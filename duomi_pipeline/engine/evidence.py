@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from duomi_pipeline.duomi import DuomiError
+from duomi_pipeline.duomi import DuomiError, ErrorClass
+from duomi_pipeline.duomi.classify import without_prompt
 from duomi_pipeline.engine.job import Job
 from duomi_pipeline.engine.outcome import Stop
 from duomi_pipeline.text import one_line
 
 ENOUGH = 3  # different prompts
+ENOUGH_REFUSED = 10  # of which only words say that they were refused: many bad prompts may stand together
 _NAMED = 3  # prompts in a text
 _MAX_WORDS = 200  # characters of the service's words in a text
 
@@ -27,6 +29,12 @@ class Suspect:
 
     job: Job
     error: DuomiError
+
+    @property
+    def signature(self) -> tuple[str, str, str]:
+        """What makes two answers the very same; its own prompt, numbers of requests and times are left out."""
+        words = without_prompt(self.error.message, self.job.request.prompt)
+        return self.error.error_class, self.error.code, re.sub(r"\S*\d\S*", "#", words)
 
 
 class Suspects:
@@ -40,9 +48,10 @@ class Suspects:
 
     def add(self, job: Job, error: DuomiError) -> Stop | None:
         """One more. Returns why to stop, once there is evidence that it concerns all."""
-        self._found[job.request.key] = Suspect(job, error)
-        same = [one for one in self._found.values() if _signature(one.error) == _signature(error)]
-        return None if len(same) < ENOUGH else stop_of_all(same)
+        self._found[job.request.key] = new = Suspect(job, error)
+        same = [one for one in self._found.values() if one.signature == new.signature]
+        enough = ENOUGH_REFUSED if error.error_class is ErrorClass.REFUSED else ENOUGH
+        return None if len(same) < enough else stop_of_all(same)
 
     def pop_all(self) -> list[Suspect]:
         """All of them, who are none any more: a success, or no one left to ask, makes each its own case."""
@@ -68,11 +77,6 @@ def stop_of_all(same: Sequence[Suspect]) -> Stop:
     if len(same) == 1:
         evidence = f'{named} met "{said}" (code {error.code}), and no other prompt succeeded.'
     return Stop("service", f"{evidence} {error.error_class.policy.advice_to_all}", error.error_class, error.code)
-
-
-def _signature(error: DuomiError) -> tuple[str, str, str]:
-    """What makes two answers the very same; numbers of requests and times are left out."""
-    return error.error_class, error.code, re.sub(r"\S*\d\S*", "#", error.message)
 
 
 class InARow:

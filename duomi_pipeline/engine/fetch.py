@@ -46,13 +46,13 @@ class Fetcher:
     """Fetches the pictures of one run; called from many threads.
 
     Args:
-        stopped: set when nothing is to be waited for any more.
+        hurried: set when nothing is to be waited for any more.
         patience: seconds for which a host that is busy is asked again: the picture is paid.
     """
 
     client: DuomiClient
     ledger: Ledger
-    stopped: threading.Event
+    hurried: threading.Event
     patience: float
 
     def note(self, purchase: Purchase, post: int | None, answer: Pictures) -> None:
@@ -96,6 +96,7 @@ class Fetcher:
             try:
                 pngs[position] = self.png(image, request)
             except BadImage as error:  # what did not arrive may come later, what is broken stays so
+                error.position = position
                 missing = error if isinstance(error, NotDownloaded) else missing or error
         return pngs, missing
 
@@ -140,7 +141,7 @@ class Fetcher:
             except BadImage as error:
                 is_busy = isinstance(error, NotDownloaded) and not error.definite
                 tries += not is_busy
-                if tries > DOWNLOADS or time.monotonic() + wait > end or self.stopped.wait(wait):
+                if tries > DOWNLOADS or time.monotonic() + wait > end or self.hurried.wait(wait):
                     raise
                 wait = min(2 * wait, MAX_WAIT)
 

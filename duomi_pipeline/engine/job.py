@@ -69,7 +69,7 @@ class Job:
         was, or may have been, billed without a picture only where he chose to buy anew.
         """
         first, chain = self.entries[0], self.entries[0].purchase
-        if first.stands_in_for is None or chain is None or chain.error_class is None or self.anew:
+        if first.stands_in_for is None or chain is None or chain.error_class is None or self.asked_anew:
             return None
         if decide(first.prompt, self.request.key, None, chain, {}) is not State.FAILED_FOR_GOOD:
             return None

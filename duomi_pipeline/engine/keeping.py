@@ -69,6 +69,7 @@ class Keeper:
         *,
         good: Collection[int] = (),
         downloaded: bytes = b"",
+        at: int = 0,
     ) -> None:
         """Keep the bytes that came inside an answer, else those that were downloaded.
 
@@ -79,12 +80,15 @@ class Keeper:
             reason: why they are no pictures in the folder.
             good: positions of those that are whole, and will be.
             downloaded: bytes that came from an address.
+            at: position of these.
 
         Raises:
             StoreError: they cannot be kept.
         """
-        inside = [image.data or image.raw for image in pictures.images]
-        for position, data in enumerate(inside if any(inside) else [downloaded]):
+        inside = {position: image.data or image.raw for position, image in enumerate(pictures.images)}
+        if downloaded:
+            inside[at] = downloaded
+        for position, data in inside.items():
             if data and position not in good:
                 about = _about(entry, purchase, "picture", reason, position, pictures)
                 self._keep(data, about)

@@ -10,10 +10,12 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+
+from pydantic import TypeAdapter
 
 FOLDER = "out/kept_answers"
 MAX_BYTES = 1_000_000_000  # of all of them
@@ -61,6 +63,9 @@ class KeptAnswer(About):
     file: str
     bytes: int
     kept_at: float
+
+
+_RECORD = TypeAdapter(KeptAnswer)
 
 
 class KeptAnswers:
@@ -136,18 +141,16 @@ class KeptAnswers:
         )
 
     def _read(self, pattern: str) -> list[KeptAnswer]:
-        known = {field.name for field in fields(KeptAnswer)}
         found = []
         for folder in (self.folder, self._spare):
             if not _is_ours(folder):
                 continue
             for path in folder.glob(pattern):
                 try:
-                    record = json.loads(path.read_bytes())
-                    answer = KeptAnswer(**{name: value for name, value in record.items() if name in known})
-                except (OSError, ValueError, TypeError, AttributeError):
+                    answer = _RECORD.validate_json(path.read_bytes(), strict=True)
+                except (OSError, ValueError):
                     continue  # half written, or somebody else's
-                if (folder / Path(answer.file).name).exists():
+                if answer.file.rpartition(".")[0] == path.stem and (folder / answer.file).is_file():
                     found.append(answer)
         return sorted(found, key=lambda answer: answer.kept_at)
 

@@ -90,12 +90,12 @@ class Session:
         """
         below = (run_parameters or Parameters()).over(self.settings.parameters)
         fingerprint = settings_fingerprint(self.settings, below)
-        stopped = threading.Event()
+        stopped, hurried = threading.Event(), threading.Event()
         with self._alive(), open_client(self.settings) as client:
             jobs = _jobs(self._with_purchases(entries) if force else entries, force=force)
             to_send = sum(force or not job.entries[0].reusable for job in jobs)
             self.store.sweep()
-            fetcher = Fetcher(client, self.ledger, stopped, self.settings.download_patience)
+            fetcher = Fetcher(client, self.ledger, hurried, self.settings.download_patience)
             buyer = Buyer(
                 settings=self.settings,
                 client=client,
@@ -115,6 +115,7 @@ class Session:
                 ),
                 run_id=self.run_id,
                 stopped=stopped,
+                hurried=hurried,
             )
             batch = Batch(jobs, buyer, self.settings.max_concurrency)
             if to_send and (problem := self.store.problem() or self.kept.problem()):

@@ -26,6 +26,7 @@ from duomi_pipeline.settings import Settings
 MAX_POLL_INTERVAL = 30.0  # seconds
 LATE_POLLS = 3  # looks at a task that timed out in an earlier run, before its request may be bought again
 DENIED_POLLS = 3  # looks that the service does not allow, one after the other, before the next run looks again
+FRESH = 60.0  # seconds for which a task may not be found yet
 EMPTY_POLLS = 5  # looks at a task that is done and has no picture, before it is taken at its word
 
 
@@ -51,7 +52,8 @@ class Tasks:
         task_id, resumed = purchase.task_id or "", purchase.state == "submitted"
         if resumed and self.are_elsewhere(purchase):
             raise TaskElsewhere(f"task {task_id} is at {_where(purchase)}, not at the service of the settings")
-        deadline = self.ledger.sent_at(purchase.id) + self.settings.task_timeout
+        sent_at = self.ledger.sent_at(purchase.id)
+        deadline = sent_at + self.settings.task_timeout
         looks = _Looks(late=resumed and time.time() >= deadline)
         interval = self.settings.poll_interval
         while True:
@@ -62,10 +64,11 @@ class Tasks:
                 found: Pictures | Waiting | Empty = self.client.poll(request, task_id)
                 looks.answered += 1
                 looks.denied = 0
-            except TaskDenied:
+            except TaskDenied as error:
                 found = Waiting()
                 looks.failed += 1
-                looks.denied += 1
+                is_fresh = error.code == "404" and time.time() < sent_at + FRESH
+                looks.denied += not is_fresh
                 if looks.denied >= DENIED_POLLS:
                     raise
             except (ServiceBusy, RateLimited):  # says nothing about the task

@@ -180,10 +180,11 @@ class Ledger(LedgerReader):
             return lost_answers(connection, request_key)
 
     def answered_posts(self, request_key: str) -> int:
-        """POSTs of a request, by all runs, that the service answered, with whatever."""
+        """POSTs of a request, by all runs, that were billed and answered, or answered so that nobody understands it."""
         with self.database.read() as connection:
             of_it = posts.join(purchases, purchases.c.id == posts.c.purchase_id)
-            answered = (purchases.c.request_key == request_key) & posts.c.billing.in_(("free", "billed"))
+            no_use = (posts.c.billing == "ambiguous") & purchases.c.error_class.in_(("not_understood", "refused"))
+            answered = (purchases.c.request_key == request_key) & ((posts.c.billing == "billed") | no_use)
             return int(connection.execute(select(func.count()).select_from(of_it).where(answered)).scalar_one())
 
     def ended(

@@ -78,6 +78,11 @@ _LOST = (
         posts.c.billing != NOT_BILLED,
     )
 )
+_UNTIL_ANSWERED = 0.3  # seconds
+_OPEN_OF_RUN = select(
+    func.coalesce(func.sum(posts.c.pictures), 0).label("pictures"),
+    func.coalesce(func.sum(posts.c.price), 0).label("price"),
+).where(posts.c.billing == "sent", posts.c.run_id == bindparam("run_id"))
 _IMAGES_OF_RUN = _total(posts.c.pictures, posts.c.run_id == bindparam("run_id"))
 _SPEND_OF_RUN = _total(posts.c.price, posts.c.run_id == bindparam("run_id"))
 _SPEND_OF_DAY = _total(posts.c.price, posts.c.sent_at >= bindparam("day_start"))
@@ -96,6 +101,9 @@ def check_caps(connection: Connection, run_id: str, asked: int, price: float, li
             continue
         used = connection.execute(total, of).scalar_one()
         if used + more > cap + 1e-9:
+            open_ones = connection.execute(_OPEN_OF_RUN, of).one()
+            if used - (open_ones.pictures if unit == "images" else open_ones.price) + more <= cap + 1e-9:
+                raise NotYet(_UNTIL_ANSWERED)  # what is on the wire may come back free
             raise LimitReached(f"{setting}={cap:g} is reached ({used:g} {unit} used); raise it to go on")
 
 

@@ -23,6 +23,7 @@ from duomi_pipeline.duomi.errors import (
     TaskFailed,
 )
 from duomi_pipeline.duomi.pictures import Image
+from duomi_pipeline.duomi.policy import Billed
 
 URL = "https://files.example/a.png?sign=1"
 BYTES = b"\x89PNG bytes of a picture"
@@ -406,22 +407,25 @@ def test_a_success_that_is_no_json_object_is_not_understood(text: str) -> None:
     assert error.message
 
 
-@pytest.mark.parametrize("body", [{"message": "%s"}, {"success": False, "msg": "%s"}, "%s"])
 @pytest.mark.parametrize(
-    ("words", "kind"),
-    [("insufficient balance", BalanceUsedUp), ("余额不足", BalanceUsedUp), ("内容违规", PromptRefused)],
+    ("body", "words", "kind", "billed"),
+    [
+        ({"success": False, "msg": "%s"}, "insufficient balance", BalanceUsedUp, Billed.NO),
+        ({"success": False, "msg": "%s"}, "余额不足", BalanceUsedUp, Billed.NO),
+        ({"success": False, "msg": "%s"}, "内容违规", PromptRefused, Billed.NO),
+        ({"message": "%s"}, "内容违规", PromptRefused, Billed.MAYBE),
+        ({"images": [], "message": "%s"}, "rejected by content moderation", PromptRefused, Billed.MAYBE),
+        ("%s", "内容违规", PromptRefused, Billed.MAYBE),
+        ({"images": [], "message": "%s"}, "done, your balance is 12.5", NotUnderstood, Billed.MAYBE),
+        ({"output": ["https://a/x.png"], "message": "%s"}, "content safety check passed", NotUnderstood, Billed.MAYBE),
+        ({"code": 1, "msg": "%s", "data": "task-8812"}, "提交成功", NotUnderstood, Billed.MAYBE),
+        ({"code": 1, "msg": "%s", "result": [{"url": "https://a/x"}]}, "生成", NotUnderstood, Billed.MAYBE),
+    ],
 )
-def test_a_success_that_only_says_why_nothing_was_made_is_that_error(
-    body: Any, words: str, kind: type[DuomiError]
+def test_a_success_without_a_picture_is_what_it_says_and_may_be_billed_unless_it_says_that_it_is_an_error(
+    body: Any, words: str, kind: type[DuomiError], billed: Billed
 ) -> None:
     text = json.dumps(body, ensure_ascii=False) % words
     with pytest.raises(DuomiError) as caught:
         parse_submission(parse_json(200, text), has_tasks=True)
-    assert type(caught.value) is kind
-
-
-def test_a_firewalls_page_about_content_ends_no_task() -> None:
-    with pytest.raises(ServiceBusy):
-        parse_json(403, "<h1>Blocked: prohibited content</h1>", of_task=True)
-    with pytest.raises(PromptRefused):
-        parse_json(400, '{"error": {"code": "moderation_blocked"}}', of_task=True)
+    assert (type(caught.value), caught.value.billed) == (kind, billed)

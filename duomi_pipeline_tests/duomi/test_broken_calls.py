@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from duomi_pipeline.duomi.broken_calls import without_login
+from duomi_pipeline.duomi.broken_calls import without_secrets
 from duomi_pipeline.duomi.errors import Ambiguous, DuomiError, NotSent, ServiceBusy
 from duomi_pipeline.duomi.policy import Billed
 from duomi_pipeline.duomi.transport import proxies_in_force
@@ -82,7 +82,7 @@ def test_a_proxy_that_can_never_be_used_stops_the_run_and_is_named(monkeypatch: 
             patch.setenv(variable, value)
             error = failure(url)
         assert type(error) is NotSent
-        assert error.message.endswith(f"check {variable}={without_login(value)}")
+        assert error.message.endswith(f"check {variable}={without_secrets(value)}")
         assert "very-secret" not in str(error)
 
 
@@ -265,5 +265,5 @@ def test_an_answer_that_is_packed_wrongly_may_have_been_billed() -> None:
     ],
 )
 def test_a_login_in_an_address_is_not_shown(url: str, shown: str) -> None:
-    assert without_login(url) == shown
-    assert "secret" not in without_login(url)
+    assert without_secrets(url) == shown
+    assert "secret" not in without_secrets(url)

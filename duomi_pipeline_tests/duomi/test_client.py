@@ -23,9 +23,11 @@ from duomi_pipeline.duomi.errors import (
     DailyLimitReached,
     ModelNotServed,
     NotDownloaded,
+    NotSent,
     NotUnderstood,
     PromptRefused,
     RateLimited,
+    Redirected,
     ServiceBusy,
     TaskDenied,
     TaskFailed,
@@ -302,7 +304,7 @@ def test_a_redirected_submission_is_not_followed_and_the_key_goes_nowhere(status
         with ScriptedService(Answer("", status, {"Location": elsewhere.url + "/v1/images/generations"})) as service:
             error = error_of(service.url)
         assert elsewhere.asked == []
-    assert type(error) is ConfigurationError
+    assert type(error) is Redirected
     assert "DUOMI_BASE_URL" in error.message
 
 
@@ -318,7 +320,7 @@ def test_a_service_that_is_not_there_was_surely_not_asked() -> None:
 def test_a_key_that_cannot_be_sent_is_named_by_its_setting_and_not_shown(sandbox: SandboxServer, key: str) -> None:
     with client(sandbox.url, key=key) as opened:
         for call in (opened.check_key, lambda: opened.submit(request())):
-            with pytest.raises((ConfigurationError, AccountError), match="DUOMI_API_KEY") as caught:
+            with pytest.raises((NotSent, AccountError), match="DUOMI_API_KEY") as caught:
                 call()
             assert "secret-part" not in str(caught.value)
 
@@ -343,17 +345,33 @@ def test_a_task_ends_by_the_word_of_the_service(
             opened.poll(asked, task.id)
 
 
-@pytest.mark.parametrize("faults", [{"early_404_seconds": 60}, {"rate_poll_404": 1}, {"task_seconds": 60}])
 @pytest.mark.parametrize("protocol", ASYNCHRONOUS)
-def test_a_task_that_says_nothing_yet_is_waited_for(
-    sandbox: SandboxServer, protocol: str, faults: dict[str, float]
-) -> None:
-    sandbox.change_faults(**faults)
+def test_a_task_that_says_nothing_yet_is_waited_for(sandbox: SandboxServer, protocol: str) -> None:
+    sandbox.change_faults(task_seconds=60)
     asked = request(protocol)
     with client(sandbox.url) as opened:
         task = opened.submit(asked)
         assert isinstance(task, Task)
         assert isinstance(opened.poll(asked, task.id), Waiting)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("no such task", 404),
+        Answer('{"message": "Access prohibited"}', 403),
+        Answer('{"message": "rejected by content moderation"}', 400),
+        Answer('{"detail": "violates rate policy rules"}', 422),
+        Answer('{"code": 403, "message": "access prohibited"}'),
+    ],
+)
+def test_no_word_of_a_look_ends_a_task_but_its_own_state(answer: Answer) -> None:
+    with (
+        ScriptedService(answer) as service,
+        client(service.url) as opened,
+        pytest.raises((TaskDenied, ServiceBusy)),
+    ):
+        opened.poll(request("duomi_async"), "t")
 
 
 @pytest.mark.parametrize("protocol", ASYNCHRONOUS)

@@ -41,7 +41,7 @@ def test_every_class_of_answers_has_an_error_and_every_error_a_class() -> None:
 
 @pytest.mark.parametrize("known", OF_ANSWERS)
 def test_a_class_that_can_stop_a_run_says_what_to_do_then(known: ErrorClass) -> None:
-    stops = known.policy.reaction in (Reaction.STOP, Reaction.OTHER_MODEL, Reaction.ASK_OTHERS)
+    stops = known.policy.reaction in (Reaction.STOP, Reaction.OTHER_MODEL, Reaction.ASK_OTHERS, Reaction.REFUSE)
     assert bool(known.policy.advice_to_all) == stops
 
 

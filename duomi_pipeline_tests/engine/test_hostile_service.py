@@ -24,7 +24,7 @@ HOSTILE = {
     "an id that leads elsewhere": (ASYNC, Answer('{"id": ".."}'), "not_understood"),
     "half a character in the address": (SYNC, Answer('{"images": ["http://a/\\ud83d"]}'), "bad_image"),
     "an address that is a file": (SYNC, Answer('{"images": ["file:///etc/hostname"]}'), "bad_image"),
-    "an address that is a script": (SYNC, Answer('{"images": ["javascript:alert(1)"]}'), "bad_image"),
+    "an address that is a script": (SYNC, Answer('{"images": ["javascript:alert(1)"]}'), "not_understood"),
     "a seed out of range": (SYNC, Answer('{"images": ["data:,"], "seed": 1e999}'), "bad_image"),
     "deep": (SYNC, Answer('{"code":' + "[" * 900 + "]" * 900 + "}"), "not_understood"),
     "html": (SYNC, Answer("<script>alert(1)</script><h1>hello</h1>"), "not_understood"),
