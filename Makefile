@@ -9,7 +9,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 CHAOS ?= --prompts 200 --kills 30
 FUZZ_SECONDS ?= 300
 
-.PHONY: help install demo dev test chaos bench fuzz audit lint types imports lock clean
+.PHONY: help install demo dev test check fix chaos bench fuzz audit lint types imports lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -22,11 +22,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
-	@mkdir -p $(DAGSTER_HOME)
-	cp dagster.yaml $@
-
-demo: install $(DAGSTER_HOME)/dagster.yaml ## the sample prompts to pictures, on the built-in sandbox: free, no key
+demo: install ## the sample prompts to pictures, on the built-in sandbox: free, no key
 	@DUOMI_BASE_URL=sandbox $(BIN)/duomi generate
 	@echo
 	@echo "Next: make dev            look at it in Dagster's UI, http://127.0.0.1:3000"
@@ -34,7 +30,8 @@ demo: install $(DAGSTER_HOME)/dagster.yaml ## the sample prompts to pictures, on
 	@echo "      $(BIN)/duomi why db_1   the story of one picture"
 	@echo "      cp .env.example .env    then set DUOMI_API_KEY for real pictures"
 
-dev: install $(DAGSTER_HOME)/dagster.yaml ## Dagster's UI with all assets, on http://127.0.0.1:3000
+dev: install ## Dagster's UI with all assets, on http://127.0.0.1:3000
+	@mkdir -p "$(DAGSTER_HOME)" && cp -u dagster.yaml "$(DAGSTER_HOME)/dagster.yaml"
 	$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
 
 test: install ## the tests
@@ -63,6 +60,12 @@ types: install ## mypy, strict
 
 imports: install ## imports point one way
 	$(BIN)/lint-imports
+
+check: lint types imports test ## all that CI runs
+
+fix: install ## what ruff can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 lock: ## compile requirements.lock anew from pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lock

@@ -97,15 +97,15 @@ class Parameters(BaseModel):
     guidance_scale: Annotated[float, Field(ge=0, le=20)] | None = None
     seed: Seed | None = None
 
-    def said(self) -> dict[str, Any]:
+    def explicit(self) -> dict[str, Any]:
         """Only the fields that have a value."""
         return self.model_dump(exclude_none=True)
 
     def over(self, below: "Parameters") -> "Parameters":
         """These parameters, and `below` where these say nothing."""
-        if not (said := self.said()):
+        if not (said := self.explicit()):
             return below
-        return Parameters(**{**below.said(), **said})
+        return Parameters(**{**below.explicit(), **said})
 
 
 class Settings(BaseSettings):

@@ -22,7 +22,7 @@ _LONG = (
     "test_parity.py",
     "test_browser.py",
     "test_generate.py",
-    "test_notifications.py",
+    "test_alerts.py",
 )
 
 

@@ -20,12 +20,13 @@ from duomi_pipeline import definitions
 from duomi_pipeline.cli import cli
 from duomi_pipeline.engine import Session
 from duomi_pipeline.ledger import LedgerError
+from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings, SettingsError
 from duomi_pipeline_tests.cli import command, duomi, pictures, write_prompts
-from duomi_pipeline_tests.dagster_layer import Project
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
+from duomi_pipeline_tests.orchestration import Project
 
 KEY = "sk-Kq7ZfindmeKEYx93vTb"
 PASSWORD = "Pq7ZfindmePASSx93vTb"
@@ -196,10 +197,12 @@ def test_dagster_keeps_no_secret_of_runs_that_pass_fail_or_break(
 # --- files and servers --------------------------------------------------------------------------------
 
 
-def test_a_code_location_lets_nobody_else_change_its_files() -> None:
+def test_what_a_code_location_writes_nobody_else_may_change_and_loading_it_changes_nothing(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         importlib.reload(definitions)
+        assert not os.umask(0) & stat.S_IWOTH
+        DuomiResource(home=str(tmp_path)).settings()
         assert os.umask(0) & stat.S_IWOTH
     finally:
         os.umask(before)

@@ -260,7 +260,7 @@ def test_sizes_are_brought_to_one_form(tmp_path: Path, written: str) -> None:
 
 def test_the_parameters_of_the_settings_have_a_value_in_every_field(tmp_path: Path) -> None:
     settings = Settings.load(tmp_path, seed="per-prompt", negative_prompt="blur")
-    said = settings.parameters.said()
+    said = settings.parameters.explicit()
     assert set(said) == set(Parameters.model_fields)
     assert (said["seed"], said["negative_prompt"]) == ("per-prompt", "blur")
 

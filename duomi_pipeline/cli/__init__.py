@@ -5,9 +5,9 @@ from importlib import import_module
 
 import click
 
-from duomi_pipeline.engine.interrupt import EXIT_INTERRUPTED
+from duomi_pipeline.common.processes import protect_new_files
+from duomi_pipeline.engine.signals import EXIT_INTERRUPTED
 from duomi_pipeline.ledger.database import LedgerError
-from duomi_pipeline.processes import keep_files_from_others
 from duomi_pipeline.prompts.prompt import SourceError
 from duomi_pipeline.settings import SettingsError
 
@@ -63,7 +63,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: errors that a user can mend are shown as text, not as a traceback."""
-    keep_files_from_others()
+    protect_new_files()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Abort:

@@ -9,9 +9,9 @@ import click
 
 from duomi_pipeline.cli.terminal import safe
 from duomi_pipeline.engine import State
-from duomi_pipeline.engine.receipt import amount
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Problem
+from duomi_pipeline.reporting.receipt import amount
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 

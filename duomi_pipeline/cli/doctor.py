@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from duomi_pipeline.cli.console import warn_of
-from duomi_pipeline.cli.home import dagster_home
 from duomi_pipeline.cli.terminal import safe
 from duomi_pipeline.duomi import DuomiError
 from duomi_pipeline.duomi.broken_calls import without_secrets
@@ -19,9 +18,10 @@ from duomi_pipeline.duomi.profiles import known_profiles
 from duomi_pipeline.duomi.transport import certificates_in_force, proxies_in_force
 from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.kept_answers import KeptAnswers
-from duomi_pipeline.engine.mending import mend, survey
 from duomi_pipeline.engine.session import open_client
 from duomi_pipeline.ledger import LedgerError
+from duomi_pipeline.maintenance.reconcile import mend, survey
+from duomi_pipeline.orchestration.instance import dagster_home
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import SECRET_FIELDS, Settings
 

@@ -10,18 +10,18 @@ import click
 from pydantic import ValidationError
 
 from duomi_pipeline.cli.console import json_option, print_json, problems_json, warn_of
-from duomi_pipeline.cli.progress import told_if_slow
+from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.report import Report
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, PlannedPrompt, Session, State
-from duomi_pipeline.engine.mending import lost_ledger
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
-from duomi_pipeline.engine.receipt import amount
-from duomi_pipeline.engine.reroll import MarksError, Reroll, plan_reroll, read_rejects
+from duomi_pipeline.maintenance.reconcile import lost_ledger
+from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, read_rejects
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.prompts.overrides import record_seeds
-from duomi_pipeline.prompts.said import keep_said
+from duomi_pipeline.prompts.single_prompts import save_single_prompt
 from duomi_pipeline.prompts.sources import Sources
+from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.settings import Parameters, Settings
 
 CONFIRM_ABOVE = 20  # requests to a service that costs money, on a terminal
@@ -92,7 +92,7 @@ def generate(**flags: Any) -> None:
         ids, parameters = {_keep_single_prompt(settings, flags["text"], parameters)}, Parameters()
     elif flags["text"]:
         raise click.UsageError("--prompt goes with --source prompt")
-    with told_if_slow("Reading the prompts"):
+    with announce_if_slow("Reading the prompts"):
         sources = read_sources(settings)
     if flags["source"] == "sqlite" and "db_" in sources.unreadable:
         raise click.UsageError(sources.unreadable["db_"])
@@ -153,7 +153,7 @@ def _run(
     if not wanted:
         return Report.of(settings, plan, wanted)
     # Imported here: Dagster takes seconds to import, and a dry run or a second run needs none of it.
-    from duomi_pipeline.cli.runs import run_in_process  # noqa: PLC0415
+    from duomi_pipeline.cli.dagster_runs import run_in_process  # noqa: PLC0415
 
     return run_in_process(
         settings,
@@ -180,7 +180,7 @@ def _keep_single_prompt(settings: Settings, text: str | None, parameters: Parame
     if not text or not text.strip():
         raise click.UsageError('--source prompt needs --prompt "what to draw"')
     try:
-        return keep_said(settings, text, parameters).id
+        return save_single_prompt(settings, text, parameters).id
     except (ValueError, OSError) as error:
         raise click.UsageError(f"--prompt: {error}") from error
 

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from duomi_pipeline.cli.console import json_option
-from duomi_pipeline.engine.receipt import amount
 from duomi_pipeline.images import PictureInfo, read_info
-from duomi_pipeline.images.chunks import SIGNATURE, BrokenPngError, png_size, walk
-from duomi_pipeline.images.disclosure import XMP_KEY, Disclosure, read_disclosure
 from duomi_pipeline.images.metadata import A1111_KEY, OWN_KEY, read_texts
+from duomi_pipeline.images.png_chunks import SIGNATURE, BrokenPngError, png_size, walk
+from duomi_pipeline.images.xmp import XMP_KEY, Disclosure, read_disclosure
+from duomi_pipeline.reporting.receipt import amount
 
 EXIT_BAD_FILE = 2
 _MAX_SHOWN = 2000  # characters of a foreign text; `--json` has it whole

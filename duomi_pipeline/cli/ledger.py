@@ -3,7 +3,7 @@
 import click
 
 from duomi_pipeline.engine import Session
-from duomi_pipeline.engine.mending import mend, survey
+from duomi_pipeline.maintenance.reconcile import mend, survey
 from duomi_pipeline.settings import Settings
 
 

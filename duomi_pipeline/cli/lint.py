@@ -14,11 +14,11 @@ import click
 from duomi_pipeline.cli.console import json_option, problems_json, warn_of
 from duomi_pipeline.cli.terminal import safe, word_diff
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
-from duomi_pipeline.engine.care import findings_for
 from duomi_pipeline.engine.plan import make_plan, requests_to_buy, total_cost
-from duomi_pipeline.engine.receipt import amount
+from duomi_pipeline.engine.prompt_request import findings_for
+from duomi_pipeline.prompt_lint.findings import Finding
 from duomi_pipeline.prompts import Prompt, read_sources
-from duomi_pipeline.prompts.care import Finding
+from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.settings import Parameters, Settings
 
 EXIT_FINDINGS = 1

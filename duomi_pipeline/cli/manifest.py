@@ -3,7 +3,7 @@
 import click
 
 from duomi_pipeline.cli.console import warn_of
-from duomi_pipeline.cli.progress import told_if_slow
+from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.engine import Session
 from duomi_pipeline.manifest import check_readable, write_manifest
 from duomi_pipeline.manifest import manifest as build_manifest
@@ -25,11 +25,11 @@ def manifest() -> None:
       sqlite3 "$(duomi manifest | grep 'db$')" "SELECT prompt_id, path FROM generated_images"
     """
     settings = Settings.load()
-    with told_if_slow("Reading the prompts"):
+    with announce_if_slow("Reading the prompts"):
         sources = read_sources(settings)
     warn_of(sources.problems)
     try:
-        with told_if_slow("Writing the manifest"), Session(settings) as session:
+        with announce_if_slow("Writing the manifest"), Session(settings) as session:
             check_readable(sources, session)
             table = build_manifest(session, session.plan(sources.prompts))
             written = write_manifest(table, sources.problems, settings.path(settings.manifest_dir))

@@ -3,11 +3,11 @@
 import click
 
 from duomi_pipeline.cli.console import STATE_WORDS, json_option, print_json, problems_json, warn_of
-from duomi_pipeline.cli.progress import told_if_slow
+from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
-from duomi_pipeline.engine.receipt import amount
 from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.settings import Settings
 
 
@@ -22,7 +22,7 @@ def plan(as_json: bool) -> None:
       duomi plan --json | jq .states
     """
     settings = Settings.load()
-    with told_if_slow("Reading the prompts"), Session(settings) as session:
+    with announce_if_slow("Reading the prompts"), Session(settings) as session:
         sources = read_sources(settings)
         found = session.plan(sources.prompts)
     wanted = found.wanted(GENERATED_BY_ITSELF)

@@ -27,7 +27,7 @@ SLOW = 2.0  # seconds without a word that nobody wonders at
 
 
 @contextmanager
-def told_if_slow(what: str) -> Iterator[None]:
+def announce_if_slow(what: str) -> Iterator[None]:
     """Say what is going on inside the block, if it takes long: with 100,000 prompts nearly everything does."""
     timer = threading.Timer(SLOW, click.echo, [f"{what} …"], {"err": True})
     timer.daemon = True

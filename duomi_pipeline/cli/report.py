@@ -8,8 +8,8 @@ from typing import Any, Self
 
 from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.engine import FAILED, Outcome, Plan, PlannedPrompt, State
-from duomi_pipeline.engine.receipt import Receipt, left_prompts, named
-from duomi_pipeline.engine.runlog import RunLog
+from duomi_pipeline.reporting.receipt import Receipt, left_prompts, named
+from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline.settings import Settings
 
 EXIT_FAILED = 1

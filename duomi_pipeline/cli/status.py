@@ -12,7 +12,7 @@ from duomi_pipeline.cli.console import (
     today,
     warn_of,
 )
-from duomi_pipeline.cli.progress import told_if_slow
+from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
@@ -25,7 +25,7 @@ _MAX_NAMED = 20
 def status(as_json: bool) -> None:
     """How many prompts are in which state, what was spent, the last run, and who failed."""
     settings = Settings.load()
-    with told_if_slow("Reading the prompts"), Session(settings) as session:
+    with announce_if_slow("Reading the prompts"), Session(settings) as session:
         sources = read_sources(settings)
         found = session.plan(sources.prompts)
         total, day, last = session.ledger.money(), session.ledger.money(today()), session.ledger.last_run()

@@ -48,7 +48,7 @@ def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> dic
         "state": entry.state.value if entry else "retired",
         "origin": entry.prompt.origin if entry else None,
         "request": entry.request.content if entry else None,
-        "overrides": entry.prompt.overrides.said() if entry else {},
+        "overrides": entry.prompt.overrides.explicit() if entry else {},
         "values": _values(session.settings, entry) if entry else {},
         "made_with": _made_with(session, entry) if entry else {},
         "interrupted_purchase": entry.resumes if entry else False,
@@ -80,8 +80,9 @@ def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> dic
 
 def _values(settings: Settings, entry: PlannedPrompt) -> dict[str, dict[str, Any]]:
     """What is not as the settings say, and who says it: see "Which value wins" in `docs/operations.md`."""
-    recorded = read_overrides(settings.path(settings.overrides_file)).by_id.get(entry.prompt.id, Parameters()).said()
-    own, body, below = entry.prompt.overrides.said(), entry.request.body, settings.parameters.said()
+    overrides = read_overrides(settings.path(settings.overrides_file)).by_id
+    recorded = overrides.get(entry.prompt.id, Parameters()).explicit()
+    own, body, below = entry.prompt.overrides.explicit(), entry.request.body, settings.parameters.explicit()
     values = {
         name: {"value": value, "from": "recorded override" if name in recorded else "the prompt's JSON"}
         for name, value in own.items()

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from duomi_pipeline.common.text import one_line
 from duomi_pipeline.duomi.classify import classify, is_about_content
 from duomi_pipeline.duomi.errors import NotUnderstood, PromptRefused, TaskFailed
 from duomi_pipeline.duomi.framing import load_json
 from duomi_pipeline.duomi.pictures import Image, has_pictures, pictures_in, scalar
 from duomi_pipeline.duomi.policy import Billed
-from duomi_pipeline.text import one_line
 
 _DONE = {"succeeded", "success", "completed", "complete", "finished", "done", "succeed", "3"}
 _FAILED = {

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection
 from http import HTTPStatus
 
+from duomi_pipeline.common.text import one_line
 from duomi_pipeline.duomi.errors import (
     AccountError,
     Ambiguous,
@@ -22,7 +23,6 @@ from duomi_pipeline.duomi.errors import (
     RateLimited,
     ServiceBusy,
 )
-from duomi_pipeline.text import one_line
 
 RATE_WAIT = 60.0  # seconds; codes that ask for a minute, unless the answer says how long
 

@@ -1,6 +1,6 @@
 """Many requests at a time: workers, retries as the error policy says, stopping. Outcomes come as they finish.
 
-One request's own steps are `buy`'s. One prompt's failure never stops the others; an error that, by the evidence of
+One request's own steps are `purchase`'s. One prompt's failure never stops the others; an error that, by the evidence of
 `evidence`, every prompt would meet stops all of them before the next request is sent.
 """
 
@@ -25,10 +25,10 @@ from duomi_pipeline.duomi.errors import (
     TaskTimedOut,
 )
 from duomi_pipeline.duomi.policy import Billed, ErrorClass, Reaction
-from duomi_pipeline.engine.buy import Buyer, FailedBeforeError, NoRoomError, StoppedError
 from duomi_pipeline.engine.evidence import InARow, Suspect, Suspects, stop_of_all
 from duomi_pipeline.engine.job import End, Endings, Job
 from duomi_pipeline.engine.outcome import Failure, Outcome, Stop
+from duomi_pipeline.engine.purchase import Buyer, FailedBeforeError, NoRoomError, StoppedError
 from duomi_pipeline.images import PictureLostError, StoreError
 from duomi_pipeline.ledger import Held, LedgerError, LimitReached, NotYet
 from duomi_pipeline.prompts import Prompt
@@ -251,7 +251,7 @@ class Batch:
 
         Without any a prompt that chose the model (or value) itself fails; else all would fail so, and the run stops.
         """
-        moved, left = self._buyer.fallbacks.instead(job.entries, error)
+        moved, left = self._buyer.fallbacks.reroute(job.entries, error)
         groups: dict[str, Job] = {}
         for entry in moved:
             group = Job(entry.request, [], anew=job.anew, started_at=job.started_at)
@@ -265,7 +265,9 @@ class Batch:
             self._push(group, 0.0)
         job.entries = left
         own = [entry.prompt.overrides for entry in left]
-        if any(mine.model for mine in own) or (isinstance(error, ConfigurationError) and any(m.said() for m in own)):
+        if any(mine.model for mine in own) or (
+            isinstance(error, ConfigurationError) and any(m.explicit() for m in own)
+        ):
             advice = error.error_class.policy.advice_to_all
             told = (
                 ModelNotServed(f"{error.message} {advice}", error.code) if isinstance(error, ModelNotServed) else error
@@ -276,7 +278,7 @@ class Batch:
 
     def _stop_for_all(self, job: Job, error: DuomiError) -> None:
         """Stop, and have the next run try another prompt first: this one may be the only one, after all."""
-        words = self._buyer.fallbacks.told(error) if isinstance(error, ModelNotServed) else str(error)
+        words = self._buyer.fallbacks.describe(error) if isinstance(error, ModelNotServed) else str(error)
         advice = error.error_class.policy.advice_to_all
         self.stop(Stop("service", f"{words} {advice}", error.error_class, error.code))
         self._endings.note(job, error)
@@ -407,12 +409,12 @@ class Batch:
         failure = Failure.of(error, final=final)
         self._endings.record(job, end, error)
         if end in ("refused", "failed"):
-            self._endings.tell_asked(job, failure)
+            self._endings.record_on_original_request(job, failure)
         self._done(job, job.failed(failure))
 
     def _end_again(self, job: Job, failure: Failure) -> None:
         """The failure that the very same request met already; nothing is sent."""
-        self._endings.tell_asked(job, failure)
+        self._endings.record_on_original_request(job, failure)
         self._done(job, job.failed(failure))
 
 

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from duomi_pipeline.common.text import one_line
 from duomi_pipeline.duomi import DuomiError, ErrorClass
 from duomi_pipeline.duomi.classify import without_prompt
 from duomi_pipeline.engine.job import Job
 from duomi_pipeline.engine.outcome import Stop
-from duomi_pipeline.text import one_line
 
 ENOUGH = 3  # different prompts
 ENOUGH_REFUSED = 10  # of which only words say that they were refused: many bad prompts may stand together

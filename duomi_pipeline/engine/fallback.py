@@ -1,6 +1,6 @@
 """Other models in place of one that the service does not serve: the user's chain, `DUOMI_FALLBACK_MODELS`.
 
-Off without a chain. What a prompt is asked with otherwise is the plan's; sending it is `buy`'s and `batch`'s.
+Off without a chain. What a prompt is asked with otherwise is the plan's; sending it is `purchase`'s and `batch`'s.
 """
 
 import hashlib
@@ -10,8 +10,8 @@ from functools import cached_property
 
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.duomi.errors import DuomiError, ModelNotServed
-from duomi_pipeline.engine.care import request_for
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, whole_set
+from duomi_pipeline.engine.prompt_request import request_for
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import Ledger, Purchase
@@ -31,14 +31,14 @@ class Fallbacks:
         self._below = below
         self._ledger = ledger
         self._store = store
-        self._gone: dict[str, ModelNotServed] = {}
+        self._unserved: dict[str, ModelNotServed] = {}
 
     def check(self, request: ImageRequest) -> None:
         """Raise once more what the service said of this model in this run, if it does not serve it."""
-        if error := self._gone.get(request.model):
+        if error := self._unserved.get(request.model):
             raise ModelNotServed(error.message, error.code)
 
-    def instead(
+    def reroute(
         self, entries: Iterable[PlannedPrompt], error: DuomiError
     ) -> tuple[list[PlannedPrompt], list[PlannedPrompt]]:
         """What prompts are asked with after an error: those that another model is asked for, and those left with it.
@@ -50,12 +50,12 @@ class Fallbacks:
         entries = list(entries)
         if not isinstance(error, ModelNotServed) or not self._settings.fallback_models:
             return [], entries
-        self._gone.setdefault(entries[0].request.model, error)
+        self._unserved.setdefault(entries[0].request.model, error)
         others = {entry.prompt.id: self._other(entry) for entry in entries}
         moved = [other for other in others.values() if other is not None]
         return moved, [entry for entry in entries if others[entry.prompt.id] is None]
 
-    def told(self, error: ModelNotServed) -> str:
+    def describe(self, error: ModelNotServed) -> str:
         """What an error says that ends the run, with what became of the chain."""
         is_end_of_chain = bool(self._settings.fallback_models)
         return f"{error} DUOMI_FALLBACK_MODELS has no other model left for this." if is_end_of_chain else str(error)
@@ -63,7 +63,7 @@ class Fallbacks:
     def _other(self, entry: PlannedPrompt) -> PlannedPrompt | None:
         """The same prompt asked of the first model in the chain that is served and takes what it is asked with."""
         for model in self._settings.fallback_models:
-            if model in self._gone:
+            if model in self._unserved:
                 continue
             request = request_for(self._settings, entry.prompt, self._below, model)
             if request.problem:

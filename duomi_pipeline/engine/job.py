@@ -1,4 +1,4 @@
-"""A job: one request of a run, and how it ends without a picture. Bringing it to one is `buy`'s, retrying `batch`'s."""
+"""A job: one request of a run, and how it ends without a picture. Buying it is `purchase`'s, retrying `batch`'s."""
 
 import time
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ class Endings:
         if purchase := job.purchase:
             self.ledger.note(purchase, error.error_class, error.code, error.message)
 
-    def tell_asked(self, job: Job, failure: Failure) -> None:
+    def record_on_original_request(self, job: Job, failure: Failure) -> None:
         """Write a fallback's failure to the requests that it stood in for, too: those are what the plan looks at."""
         asked = {entry.stands_in_for.key: entry.stands_in_for for entry in job.entries if entry.stands_in_for}
         for request in asked.values():

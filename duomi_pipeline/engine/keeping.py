@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from duomi_pipeline.duomi import DuomiClient, DuomiError, ImageRequest
 from duomi_pipeline.duomi.answers import Pictures
 from duomi_pipeline.duomi.pictures import Image
-from duomi_pipeline.engine.fetch import Fetcher
+from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.kept_answers import About, KeptAnswer, KeptAnswers, KeptFullError, Kind
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.images import StoreError

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from duomi_pipeline.duomi import ImageRequest
-from duomi_pipeline.engine.care import request_for
+from duomi_pipeline.engine.prompt_request import request_for
 from duomi_pipeline.engine.states import State, decide, is_current
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, Selection

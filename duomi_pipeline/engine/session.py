@@ -14,21 +14,21 @@ from upath import UPath
 from duomi_pipeline.duomi import DuomiClient
 from duomi_pipeline.duomi.request import check_parameters, settings_fingerprint
 from duomi_pipeline.engine.batch import Batch
-from duomi_pipeline.engine.buy import Buyer
+from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.fallback import Fallbacks, with_interrupted
-from duomi_pipeline.engine.fetch import Fetcher
 from duomi_pipeline.engine.job import Job
 from duomi_pipeline.engine.keeping import Keeper
 from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.engine.outcome import Stop
-from duomi_pipeline.engine.pace import Pace
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
-from duomi_pipeline.engine.saving import Saver
+from duomi_pipeline.engine.purchase import Buyer
+from duomi_pipeline.engine.rate import Pace
+from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.engine.tasks import Tasks
-from duomi_pipeline.engine.throttle import TRUST, Throttle
+from duomi_pipeline.engine.width import TRUST, Throttle
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import Ledger, LedgerUnavailableError, Limits
-from duomi_pipeline.ledger.liveness import HEARTBEAT
+from duomi_pipeline.ledger.leases import HEARTBEAT
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import Parameters, Settings
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from duomi_pipeline.engine.quality import Flag
 from duomi_pipeline.ledger import PictureFile
+from duomi_pipeline.maintenance.quality import Flag
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
-from duomi_pipeline.engine.quality import Flag
 from duomi_pipeline.gallery.cards import Card, Step, Version
 from duomi_pipeline.ledger import PictureFile, Post, Purchase
+from duomi_pipeline.maintenance.quality import Flag
 
 T = TypeVar("T")
 RETIRED = "retired"
@@ -83,7 +83,7 @@ def _card(
         picture=current.files[0].file if current else None,
         versions=versions,
         wanted={"service": entry.request.host_kind, **_fields(entry.request.body)},
-        overrides={name: str(value) for name, value in prompt.overrides.said().items()},
+        overrides={name: str(value) for name, value in prompt.overrides.explicit().items()},
         failures=failures,
         flags=flags,
     )

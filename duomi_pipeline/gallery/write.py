@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from duomi_pipeline.engine import Plan, Session
-from duomi_pipeline.engine.quality import flags_of
 from duomi_pipeline.gallery.records import read_cards
 from duomi_pipeline.gallery.shards import write_data
 from duomi_pipeline.gallery.thumbnails import make_thumbnails
+from duomi_pipeline.maintenance.quality import flags_of
 
 
 class GalleryError(Exception):

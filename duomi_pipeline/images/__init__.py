@@ -1,7 +1,7 @@
 """Pictures as bytes and files: checking, converting, metadata, the store. No Dagster, no HTTP."""
 
 from duomi_pipeline.images.errors import NotAPictureError
-from duomi_pipeline.images.look import Look
+from duomi_pipeline.images.fingerprint import Look
 from duomi_pipeline.images.metadata import PictureInfo, read_info, with_info
 from duomi_pipeline.images.png import Png, check_whole, stored_look, thumbnail_of, to_png
 from duomi_pipeline.images.store import ImageStore, PictureLostError, StoreError

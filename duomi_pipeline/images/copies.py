@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from upath import UPath
 
-from duomi_pipeline.images.chunks import with_texts
 from duomi_pipeline.images.metadata import OWN_KEY, read_texts
+from duomi_pipeline.images.png_chunks import with_texts
 from duomi_pipeline.images.store import ImageStore
 
 

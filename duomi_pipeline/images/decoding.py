@@ -11,8 +11,8 @@ from typing import NamedTuple
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError, features
 
 from duomi_pipeline.images.bounds import BoundedFile, check_pixels, check_scans
-from duomi_pipeline.images.chunks import SIGNATURE, BrokenPngError, png_size
 from duomi_pipeline.images.errors import NotAPictureError
+from duomi_pipeline.images.png_chunks import SIGNATURE, BrokenPngError, png_size
 from duomi_pipeline.images.salvage import salvage
 from duomi_pipeline.settings import Size
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from duomi_pipeline.images.chunks import (
+from duomi_pipeline.images.png_chunks import (
     MAX_TEXTS,
     MAX_UNPACKED,
     BrokenPngError,
@@ -24,7 +24,7 @@ from duomi_pipeline.images.chunks import (
     walk,
     with_texts,
 )
-from duomi_pipeline.images.disclosure import CREATOR, SANDBOX_SOFTWARE, XMP_KEY, Making, packet
+from duomi_pipeline.images.xmp import CREATOR, SANDBOX_SOFTWARE, XMP_KEY, Making, packet
 
 OWN_KEY = "duomi_generation"
 A1111_KEY = "parameters"

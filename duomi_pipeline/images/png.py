@@ -14,14 +14,14 @@ from typing import Self
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from duomi_pipeline.images.chunks import BrokenPngError, text_chunk, walk
 from duomi_pipeline.images.decoding import Decoded, decode
-from duomi_pipeline.images.disclosure import XMP_KEY
 from duomi_pipeline.images.errors import NotAPictureError
+from duomi_pipeline.images.fingerprint import Look, look_of
 from duomi_pipeline.images.fitting import fit
-from duomi_pipeline.images.look import Look, look_of
 from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images.png_chunks import BrokenPngError, text_chunk, walk
 from duomi_pipeline.images.tones import in_plain_colours
+from duomi_pipeline.images.xmp import XMP_KEY
 from duomi_pipeline.settings import Size
 
 THUMBNAIL_SIDES = (144, 128, 112, 96, 64)  # the longer side, in pixels

@@ -15,7 +15,8 @@ all there is not known here: that belongs to `decoding`.
 import zlib
 from typing import NamedTuple
 
-from duomi_pipeline.images.chunks import (
+from duomi_pipeline.images.errors import NotAPictureError
+from duomi_pipeline.images.png_chunks import (
     MAX_TEXTS,
     MAX_UNPACKED,
     SIGNATURE,
@@ -24,7 +25,6 @@ from duomi_pipeline.images.chunks import (
     encode,
     scan,
 )
-from duomi_pipeline.images.errors import NotAPictureError
 
 MAX_CHUNKS = 100_000  # of a file; one of 64 MB with the smallest parts that encoders write has 8,000
 _MAX_EXIF = 1_000_000  # bytes; a JPEG has 65,533 at most

@@ -20,7 +20,7 @@ from pathlib import Path
 from upath import UPath
 from upath.implementations.local import FilePath, PosixUPath, WindowsUPath
 
-from duomi_pipeline.processes import process_exists
+from duomi_pipeline.common.processes import process_exists
 
 _LOCAL = (FilePath, PosixUPath, WindowsUPath)
 _TEMPORARY = ".duomi-"

@@ -1,4 +1,4 @@
-"""The ledger: each step towards a picture is written here before it happens. Bulk reading is `reading`'s.
+"""The ledger: each step towards a picture is written here before it happens. Read queries are in `queries`.
 
 planned ── submitting ─┬─ submitted (task id) ─┬─ ready (addresses) ── saved
    └──────<── free ────┤                       └─ refused | failed
@@ -13,10 +13,12 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from duomi_pipeline.ledger import liveness, reading, statements
+from duomi_pipeline.ledger import leases as liveness
+from duomi_pipeline.ledger import queries as reading
+from duomi_pipeline.ledger import statements
 from duomi_pipeline.ledger.database import Database, LedgerError
 from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace, check_repeats, lost_answers
-from duomi_pipeline.ledger.reading import LedgerReader
+from duomi_pipeline.ledger.queries import LedgerReader
 from duomi_pipeline.ledger.records import Purchase, Selection, record_values
 from duomi_pipeline.ledger.schema import OPEN_STATES, posts, purchases, runs
 

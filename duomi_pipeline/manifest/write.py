@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from duomi_pipeline.manifest.columns import SCHEMA, Type
-from duomi_pipeline.manifest.database import write_database
+from duomi_pipeline.manifest.csv_file import write_csv
 from duomi_pipeline.manifest.left_out import write_left_out
-from duomi_pipeline.manifest.spreadsheet import write_csv
+from duomi_pipeline.manifest.sqlite import write_database
 from duomi_pipeline.prompts import Problem
 
 Rows = Sequence[Sequence[Any]]

@@ -4,8 +4,8 @@ import reprlib
 
 from pydantic import ValidationError
 
+from duomi_pipeline.common.text import one_line
 from duomi_pipeline.settings import Parameters
-from duomi_pipeline.text import one_line
 
 _MAX_NAME = 40  # characters
 _brief = reprlib.Repr()  # a value as it is told: never long, never deep

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from duomi_pipeline.common.text import one_line
 from duomi_pipeline.settings import Parameters
-from duomi_pipeline.text import one_line
 
 SourceKind = Literal["database", "json", "single_prompt"]
 MAX_ID_LENGTH = 100
@@ -63,7 +63,7 @@ class Prompt:
     @cached_property
     def version(self) -> str:
         """Fingerprint of what is drawn: text and overrides, nothing else of the row or file."""
-        content = json.dumps([self.text, self.overrides.said()], sort_keys=True, ensure_ascii=False)
+        content = json.dumps([self.text, self.overrides.explicit()], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

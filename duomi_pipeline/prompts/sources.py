@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from duomi_pipeline.prompts.files import read_folder
+from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import Overrides, read_overrides
 from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError, file_prompt_id
 from duomi_pipeline.prompts.table import Row, fetch_rows, table_prompts
@@ -103,7 +103,7 @@ def write_single_prompt(folder: Path, text: str, overrides: Parameters, now: dat
         ValueError: the text holds something that is no text.
     """
     content: dict[str, Any] = {"image_prompt": text}
-    if said := overrides.said():
+    if said := overrides.explicit():
         content["generation"] = said
     data = json.dumps(content, ensure_ascii=False, indent=2).encode()
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
+from duomi_pipeline.common.text import one_line
 from duomi_pipeline.prompts.prompt import (
     MAX_ID_LENGTH,
     Problem,
@@ -16,7 +17,6 @@ from duomi_pipeline.prompts.prompt import (
     safe_prefix,
     text_problem,
 )
-from duomi_pipeline.text import one_line
 
 COLUMNS = ("id", "image_id", "image_prompt", "original_filename", "descriptive_name")
 LOCK_WAIT = 30.0  # seconds to wait for a writer that holds the database

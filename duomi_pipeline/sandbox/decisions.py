@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from duomi_pipeline.sandbox.books import Purchase
+from duomi_pipeline.sandbox.journal import Purchase
 from duomi_pipeline.sandbox.plays import Play
 from duomi_pipeline.sandbox.protocols import Protocol, ServiceError, parse_fields
 

@@ -3,8 +3,8 @@
 Knows no HTTP. The bytes of a picture that is handed out are in `pictures`.
 """
 
-from duomi_pipeline.sandbox.books import Purchase
 from duomi_pipeline.sandbox.faults import Faults, has_word
+from duomi_pipeline.sandbox.journal import Purchase
 
 
 def denial(purchase: Purchase, index: int, attempt: int, now: float, faults: Faults) -> tuple[str, int] | None:

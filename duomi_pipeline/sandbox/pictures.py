@@ -14,9 +14,9 @@ from typing import Literal
 
 from PIL import Image, ImageDraw
 
-from duomi_pipeline.sandbox.books import Purchase
 from duomi_pipeline.sandbox.faults import Faults, ImageFormat, PictureForm
 from duomi_pipeline.sandbox.forms import in_form
+from duomi_pipeline.sandbox.journal import Purchase
 from duomi_pipeline.sandbox.protocols import Size
 
 KEPT_DRAWINGS = 16
@@ -125,7 +125,7 @@ def render(drawing: Drawing) -> bytes:
     """Draw a picture and encode it."""
     if drawing.kind == "card":
         # Imported where it is needed: the service starts faster without it, and many never draw a card.
-        from duomi_pipeline.sandbox.card import card_png  # noqa: PLC0415
+        from duomi_pipeline.sandbox.cards.card import card_png  # noqa: PLC0415
 
         d = drawing
         content = card_png(d.prompt, seed=d.seed, size=d.size, model=d.model, index=d.index)

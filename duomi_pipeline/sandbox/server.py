@@ -15,9 +15,9 @@ from typing import Self
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from duomi_pipeline.sandbox.books import Books
-from duomi_pipeline.sandbox.connection import BreakableProtocol
+from duomi_pipeline.sandbox.broken_connections import BreakableProtocol
 from duomi_pipeline.sandbox.faults import Faults
+from duomi_pipeline.sandbox.journal import Books
 from duomi_pipeline.sandbox.service import SandboxService
 
 BACKLOG = 1024

@@ -19,18 +19,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from duomi_pipeline.sandbox import answers
-from duomi_pipeline.sandbox.books import Books, Purchase
-from duomi_pipeline.sandbox.connection import CutAnswer, ResetAnswer, send_interim
+from duomi_pipeline.sandbox import responses as answers
+from duomi_pipeline.sandbox.broken_connections import CutAnswer, ResetAnswer, send_interim
 from duomi_pipeline.sandbox.decisions import Decision, Submission
-from duomi_pipeline.sandbox.desk import Desk, check_key
 from duomi_pipeline.sandbox.downloads import denial
 from duomi_pipeline.sandbox.echo import with_key
 from duomi_pipeline.sandbox.faults import Faults, has_word
 from duomi_pipeline.sandbox.framing import framed
 from duomi_pipeline.sandbox.hostile import hostile_answer
+from duomi_pipeline.sandbox.journal import Books, Purchase
 from duomi_pipeline.sandbox.pictures import HTML_PAGE, Picture, Pictures
 from duomi_pipeline.sandbox.protocols import Protocol, ServiceError, parse_fields, sync_protocol
+from duomi_pipeline.sandbox.submissions import Desk, check_key
 from duomi_pipeline.sandbox.tasks import task_state
 
 INLINE_STYLES = ("b64", "b64_data_uri", "b64_urlsafe", "both")

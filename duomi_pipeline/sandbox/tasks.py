@@ -5,9 +5,9 @@ Knows the faults and the books, and no HTTP. The shapes of the answers are in `a
 
 from typing import Any
 
-from duomi_pipeline.sandbox import answers
-from duomi_pipeline.sandbox.books import Books, Purchase
+from duomi_pipeline.sandbox import responses as answers
 from duomi_pipeline.sandbox.faults import Faults, has_word
+from duomi_pipeline.sandbox.journal import Books, Purchase
 from duomi_pipeline.sandbox.protocols import ServiceError
 
 EMPTY_POLLS = 2

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from duomi_pipeline.assets.generated_images import MORE_RUNS_FOLLOW
-from duomi_pipeline.definitions import build_defs
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session
-from duomi_pipeline.partition_runs import RUN_SIZE, partition_ranges
-from duomi_pipeline.partitions import PARTITIONS_NAME
+from duomi_pipeline.orchestration.assets.generated_images import MORE_RUNS_FOLLOW
+from duomi_pipeline.orchestration.build import build_defs
+from duomi_pipeline.orchestration.partition_ranges import RUN_SIZE, partition_ranges
+from duomi_pipeline.orchestration.partition_sync import track
+from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
-from duomi_pipeline.tracking import track
 from duomi_pipeline_tests.bench.engine import make_home, write
 from duomi_pipeline_tests.bench.measure import Cost, measured
 

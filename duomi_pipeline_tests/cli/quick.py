@@ -22,7 +22,7 @@ from typing import Any
 
 from duomi_pipeline_tests.cli import command
 
-_PRELOADED = ("duomi_pipeline.cli.runs", "duomi_pipeline.generator", "duomi_pipeline.sandbox.server")
+_PRELOADED = ("duomi_pipeline.cli.dagster_runs", "duomi_pipeline.api.generator", "duomi_pipeline.sandbox.server")
 _SHIM = """#!{python} -SE
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:

@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from duomi_pipeline.cli import cli
-from duomi_pipeline.definitions import build_defs
+from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli import duomi, pictures
 from duomi_pipeline_tests.manifest import query
-from duomi_pipeline_tests.prompts.test_files import REAL_PROMPTS, UNREADABLE, UNUSABLE
+from duomi_pipeline_tests.prompts.test_json_files import REAL_PROMPTS, UNREADABLE, UNUSABLE
 
 SYNTHETIC = 40  # good files where there are no real ones
 BAD = 30

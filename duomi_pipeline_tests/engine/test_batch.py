@@ -12,7 +12,7 @@ import pytest
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, State
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, Home, wait_until
-from duomi_pipeline_tests.engine.test_buying import ANSWER
+from duomi_pipeline_tests.engine.test_purchase import ANSWER
 
 Wait = Callable[[float], str]
 WORKERS = 8  # as in home.QUICK

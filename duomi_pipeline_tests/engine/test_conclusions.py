@@ -510,7 +510,7 @@ def test_some_push_backs_do_not_narrow_a_run_and_many_do() -> None:
     import random  # noqa: PLC0415
     import threading  # noqa: PLC0415
 
-    from duomi_pipeline.engine.throttle import Throttle  # noqa: PLC0415
+    from duomi_pipeline.engine.width import Throttle  # noqa: PLC0415
 
     def widths(share: float, seed: int) -> list[int]:
         dice, throttle, seen = random.Random(seed), Throttle(32, 1000, threading.Event(), trusted=False), []

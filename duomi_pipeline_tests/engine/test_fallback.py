@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Outcome, State
-from duomi_pipeline.engine.runlog import RunLog
 from duomi_pipeline.ledger import Selection
 from duomi_pipeline.manifest import manifest
 from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline_tests.engine.home import BEFORE_THE_RENAME, Home, Run, wait_until
 
 CHAIN: dict[str, Any] = {"model": "m", "fallback_models": "f, g"}
@@ -280,7 +280,7 @@ def test_each_record_names_the_model_that_drew_and_calls_the_picture_outdated(ho
         log = RunLog(session, plan.entries)
         with log.written(), session.generating(plan.entries) as batch:
             for outcome in batch:
-                log.heard(outcome)
+                log.record(outcome)
         after = session.plan(read_sources(session.settings).prompts)
         row = manifest(session, after).iloc[0]
     assert log.results_file is not None

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from duomi_pipeline.engine import State
-from duomi_pipeline.engine.mending import mend, survey
 from duomi_pipeline.gallery import write_gallery
 from duomi_pipeline.images import read_info
+from duomi_pipeline.maintenance.reconcile import mend, survey
 from duomi_pipeline.manifest import manifest
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService

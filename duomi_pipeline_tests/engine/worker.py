@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from duomi_pipeline.engine import NOT_CURRENT, Session
-from duomi_pipeline.engine.interrupt import EXIT_INTERRUPTED, stopped_by_signals
 from duomi_pipeline.engine.outcome import Stop
+from duomi_pipeline.engine.signals import EXIT_INTERRUPTED, stopped_by_signals
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from duomi_pipeline.engine.mending import mend, survey
 from duomi_pipeline.images import (
     NotAPictureError,
     PictureInfo,
@@ -24,8 +23,9 @@ from duomi_pipeline.images import (
     to_png,
     with_info,
 )
-from duomi_pipeline.images.chunks import BrokenPngError, with_texts
 from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images.png_chunks import BrokenPngError, with_texts
+from duomi_pipeline.maintenance.reconcile import mend, survey
 from duomi_pipeline.manifest import manifest, write_manifest
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.server import SandboxServer

@@ -14,7 +14,7 @@ from upath import UPath
 
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.prompts import Prompt, Reading, SourceError
-from duomi_pipeline.prompts.files import read_folder
+from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.prompts.prompt import safe_prefix
 from duomi_pipeline.prompts.table import fetch_rows, table_prompts
@@ -43,7 +43,7 @@ def check(reading: Reading) -> None:
 def check_prompt(prompt: Prompt) -> None:
     assert re.fullmatch(r"(db|json)_[A-Za-z0-9_-]{0,97}", prompt.id)
     assert prompt.text.strip()
-    assert f"{prompt.text}{prompt.origin}{prompt.name}{prompt.overrides.said()}".encode()
+    assert f"{prompt.text}{prompt.origin}{prompt.name}{prompt.overrides.explicit()}".encode()
     assert prompt.file_prefix
     assert not re.search(r"[/\\\x00-\x1f\x7f-\x9f]|^\.", prompt.file_prefix)
     assert len(prompt.file_prefix.encode()) <= 200

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from duomi_pipeline.engine import State
-from duomi_pipeline.engine.quality import Flag
 from duomi_pipeline.gallery import GalleryReport, write_gallery
 from duomi_pipeline.gallery.cards import Card
 from duomi_pipeline.gallery.shards import write_data
 from duomi_pipeline.gallery.write import copy_page
+from duomi_pipeline.maintenance.quality import Flag
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer

@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from duomi_pipeline.assets.gallery import gallery as gallery_asset
 from duomi_pipeline.cli.gallery import gallery as gallery_command
 from duomi_pipeline.gallery import GalleryError
 from duomi_pipeline.gallery.records import title_of
 from duomi_pipeline.gallery.shards import SHARD, script
 from duomi_pipeline.gallery.write import relative_address
-from duomi_pipeline.resources import DuomiResource
+from duomi_pipeline.orchestration.assets.gallery import gallery as gallery_asset
+from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline_tests.engine.home import Home
 from duomi_pipeline_tests.gallery.conftest import HOSTILE, OTHER_MODEL, fill, write
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageChops, ImageStat, features
 
 from duomi_pipeline.images import NotAPictureError, check_whole, to_png
-from duomi_pipeline.images.disclosure import XMP_KEY
 from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images.xmp import XMP_KEY
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images import SIZE, encoded, gradient, opened
 

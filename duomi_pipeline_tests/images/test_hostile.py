@@ -13,8 +13,8 @@ import pytest
 from upath import UPath
 
 from duomi_pipeline.images import ImageStore, NotAPictureError, read_info, to_png, with_info
-from duomi_pipeline.images.chunks import with_texts
 from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images.png_chunks import with_texts
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images import SIZE, chunk, encoded, gradient, opened, with_chunk
 from duomi_pipeline_tests.images.test_metadata import info

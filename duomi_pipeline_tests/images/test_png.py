@@ -12,8 +12,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from duomi_pipeline.images import NotAPictureError, PictureInfo, check_whole, to_png, with_info
-from duomi_pipeline.images.disclosure import XMP_KEY, read_disclosure
 from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images.xmp import XMP_KEY, read_disclosure
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images import SIZE, chunk, encoded, gradient, opened, pixels, with_chunk
 

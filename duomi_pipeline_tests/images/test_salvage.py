@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from duomi_pipeline.images import NotAPictureError, check_whole, stored_look, thumbnail_of, to_png, with_info
-from duomi_pipeline.images.chunks import png_size
 from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images.png_chunks import png_size
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images import SIZE, chunk, chunks, encoded, gradient, opened, pixels, with_chunk
 from duomi_pipeline_tests.images.test_metadata import info

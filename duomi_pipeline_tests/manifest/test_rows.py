@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase
-from duomi_pipeline.ledger.mending import FoundPurchase, restore
+from duomi_pipeline.ledger.repair import FoundPurchase, restore
 from duomi_pipeline.manifest import COLUMNS, manifest
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline_tests.engine.home import Home

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.prompts import Problem, Reading, SourceError
-from duomi_pipeline.prompts.files import read_folder
+from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.prompts.prompt import MAX_TEXT, safe_prefix
 from duomi_pipeline.prompts.table import fetch_rows, table_prompts

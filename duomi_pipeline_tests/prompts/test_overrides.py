@@ -30,7 +30,7 @@ def test_a_recorded_seed_wins_over_the_prompts_own_and_leaves_its_other_values(h
     before = {prompt.id: prompt.version for prompt in look(home).prompts}
     record_seeds(home / FILE, {"json_a": 42})
     a, b = look(home).prompts
-    assert a.overrides.said() == {"seed": 42, "guidance_scale": 9.0}
+    assert a.overrides.explicit() == {"seed": 42, "guidance_scale": 9.0}
     assert (a.version != before["json_a"], b.version) == (True, before["json_b"])
 
 

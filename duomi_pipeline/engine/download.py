@@ -1,0 +1,168 @@
+"""From an answer's addresses and bytes to whole pictures: downloads, and fresh addresses for those that died.
+
+Buying the answer belongs to `purchase`, writing its pictures to `save`.
+"""
+
+import io
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import IO
+
+from duomi_pipeline.duomi import DuomiClient, ImageRequest
+from duomi_pipeline.duomi.answers import Pictures
+from duomi_pipeline.duomi.errors import BadImage, DuomiError, NotDownloaded
+from duomi_pipeline.duomi.pictures import Image
+from duomi_pipeline.engine.ledger_retry import retry_ledger_write
+from duomi_pipeline.images import NotAPictureError, Png, StoreError, to_png
+from duomi_pipeline.ledger import Ledger, Purchase
+from duomi_pipeline.settings import Size
+
+DOWNLOADS = 4  # tries at an address that says no, or gives no whole picture, before that is believed
+FIRST_WAIT, MAX_WAIT = 0.5, 15.0  # seconds between two tries, doubling
+URL_LIFETIME = 3600.0  # seconds; after that an address is taken for dead
+
+
+@cache
+def _decoders() -> ThreadPoolExecutor:
+    """The few threads that decode, for the life of the process. Pictures wait for them on disk.
+
+    Whole and decoded pictures take megabytes, and what a thread has once used the C library keeps for it.
+    """
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="duomi-decoder")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_decoders.cache_clear)  # threads do not come along
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Fetches the pictures of one run; called from many threads.
+
+    Args:
+        hurried: set when nothing is to be waited for any more.
+        patience: seconds for which a host that is busy is asked again: the picture is paid.
+    """
+
+    client: DuomiClient
+    ledger: Ledger
+    hurried: threading.Event
+    patience: float
+
+    def note(self, purchase: Purchase, post: int | None, answer: Pictures) -> None:
+        """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is."""
+        urls = [image.url for image in answer.images if image.url]
+        if len(urls) == len(answer.images):
+            retry_ledger_write(lambda: self.ledger.answered(purchase, post, urls, answer.seed))
+
+    def fetch(
+        self, request: ImageRequest, purchase: Purchase, answer: Pictures, had: Collection[int]
+    ) -> tuple[dict[int, Png], BadImage | None]:
+        """Whole pictures of the delivery size by their position in the answer, and why one is missing.
+
+        Args:
+            had: positions of those that are there already.
+
+        Raises:
+            DuomiError: none is there, and the service has an error for who asks for fresh addresses.
+        """
+        pngs, missing = self._got(request, answer, had)
+        if isinstance(missing, NotDownloaded):
+            renewed = self._renewed(request, purchase.id, spare=bool(pngs))
+            if renewed is not None:
+                more, missing = self._got(request, renewed, {*had, *pngs})
+                pngs |= more
+        return pngs, missing
+
+    def address_lives(self, purchase_id: int) -> bool:
+        """Whether the pictures of a purchase may still be downloaded."""
+        chain = self.ledger.purchase(purchase_id)
+        return chain.state == "ready" and time.time() - (chain.answered_at or 0.0) < URL_LIFETIME
+
+    def _got(
+        self, request: ImageRequest, answer: Pictures, had: Collection[int]
+    ) -> tuple[dict[int, Png], BadImage | None]:
+        pngs: dict[int, Png] = {}
+        missing: BadImage | None = None
+        for position, image in enumerate(answer.images):
+            if position in had:
+                continue
+            try:
+                pngs[position] = self.png(image, request)
+            except BadImage as error:  # what did not arrive may come later, what is broken stays so
+                error.position = position
+                missing = error if isinstance(error, NotDownloaded) else missing or error
+        return pngs, missing
+
+    def _renewed(self, request: ImageRequest, purchase_id: int, *, spare: bool) -> Pictures | None:
+        """A task's pictures at fresh addresses, free of charge.
+
+        Args:
+            spare: some pictures are in hand: an error is no reason to lose them.
+        """
+        purchase = self.ledger.purchase(purchase_id)
+        if purchase.task_id is None:
+            return None
+        try:
+            renewed = self.client.poll(request, purchase.task_id)
+        except DuomiError:
+            if spare:
+                return None
+            raise
+        if not isinstance(renewed, Pictures):
+            return None
+        self.note(purchase, None, renewed)
+        return renewed
+
+    def png(self, image: Image, request: ImageRequest) -> Png:
+        """A whole picture of the delivery size: from the answer's bytes, else from its address, tried for a while.
+
+        Raises:
+            BadImage: there is none.
+        """
+        if image.problem:
+            raise BadImage(image.problem, data=image.raw)
+        if image.data is not None:
+            try:
+                return self._decoded(io.BytesIO(image.data), request)
+            except BadImage:
+                if image.url is None:
+                    raise
+        wait, tries, end = min(FIRST_WAIT, self.patience / 8), 1, time.monotonic() + self.patience
+        while True:
+            try:
+                return self._downloaded(image.url or "", request)
+            except BadImage as error:
+                is_busy = isinstance(error, NotDownloaded) and not error.definite
+                tries += not is_busy
+                if tries > DOWNLOADS or time.monotonic() + wait > end or self.hurried.wait(wait):
+                    raise
+                wait = min(2 * wait, MAX_WAIT)
+
+    def _downloaded(self, url: str, request: ImageRequest) -> Png:
+        try:
+            with tempfile.TemporaryFile() as file:
+                self.client.download(url, file)
+                return self._decoded(file, request)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            message = f"No picture can be downloaded: {reason}; make room in the temporary folder (TMPDIR)"
+            raise StoreError(message) from error
+
+    def _decoded(self, file: IO[bytes], request: ImageRequest) -> Png:
+        try:
+            return _decoders().submit(_read, file, request.delivery_size).result()
+        except NotAPictureError as error:
+            file.seek(0)
+            raise BadImage(str(error), data=file.read()) from error
+
+
+def _read(file: IO[bytes], delivery: Size) -> Png:
+    file.seek(0)
+    return to_png(file.read(), delivery)

@@ -1,0 +1,305 @@
+"""Buying one request: claim, send, wait, download, save. Each step is in the ledger before it happens.
+
+What to do about an error (try again, fail the prompt, stop the run) is `batch`'s.
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from duomi_pipeline.duomi import DuomiClient, ErrorClass, ImageRequest
+from duomi_pipeline.duomi.answers import Pictures, Task
+from duomi_pipeline.duomi.errors import (
+    ConfigurationError,
+    DuomiError,
+    NotDownloaded,
+    NotSent,
+    TaskElsewhere,
+)
+from duomi_pipeline.duomi.pictures import Image
+from duomi_pipeline.duomi.policy import Billed
+from duomi_pipeline.engine.download import Fetcher
+from duomi_pipeline.engine.fallback import Fallbacks, fallback_fingerprint
+from duomi_pipeline.engine.job import Job, failure_of
+from duomi_pipeline.engine.keeping import Keeper
+from duomi_pipeline.engine.kept_answers import KeptAnswer
+from duomi_pipeline.engine.ledger_retry import retry_ledger_write
+from duomi_pipeline.engine.outcome import Failure, Outcome
+from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
+from duomi_pipeline.engine.rate import Pace
+from duomi_pipeline.engine.save import Saver
+from duomi_pipeline.engine.tasks import Tasks
+from duomi_pipeline.engine.width import Throttle
+from duomi_pipeline.images import StoreError
+from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase, RepeatsUsedUp, Selection
+from duomi_pipeline.settings import Settings
+
+MOST_PICTURES = 16  # of one answer: four can be asked for, and a service gone wild must not fill the disk
+
+
+class StoppedError(Exception):
+    """The run was stopped before this request was sent: nothing happened."""
+
+
+class NoRoomError(Exception):
+    """There is no room for what would be bought: nothing was sent."""
+
+
+class FailedBeforeError(Exception):
+    """The request failed in another run, or earlier, and nobody chose to ask again: nothing was sent."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """Buys requests for one run; called from many threads."""
+
+    settings: Settings
+    client: DuomiClient
+    ledger: Ledger
+    saver: Saver
+    fetcher: Fetcher
+    tasks: Tasks
+    keeper: Keeper
+    limits: Limits
+    fallbacks: Fallbacks
+    pace: Pace
+    throttle: Throttle
+    run_id: str
+    stopped: threading.Event
+    hurried: threading.Event
+
+    def fulfil(self, job: Job) -> list[Outcome]:
+        """Bring one request to saved pictures for every prompt that wants it.
+
+        Raises:
+            StoppedError: the run was stopped before this request was sent.
+            FailedBeforeError: it is not to be sent again.
+            NoRoomError: its picture could not be saved.
+            Held, NotYet, LimitReached: the ledger says not now.
+            DuomiError: the API says no; the ledger holds how far it came.
+            StoreError: the pictures cannot be written; what is paid stays recorded.
+        """
+        job.started_at = job.started_at or time.monotonic()
+        first, *others = job.entries
+        if first.reusable and not job.anew and not first.resumes:
+            return [self._reuse(job, entry, entry.reusable) for entry in job.entries]
+        if not first.resumes:
+            self._check(job.request)
+        kept, answer = ([], None) if job.anew else self.keeper.second_look(job.request)
+        if answer is None and job.looks_only:
+            raise FailedBeforeError(job.planned_failure or _looked_in_vain(kept))
+        purchase = self._claim(job)
+        if purchase.state == "saved":  # another run was faster
+            return [self._reuse(job, entry, self._files_on_disk(job, entry)) for entry in job.entries]
+        found = self._found(first, purchase)
+        if found and len(found) >= len(purchase.image_urls):
+            bought, seed, thumbnail = self._record(first, purchase, found), purchase.seed, None
+        else:
+            bought, seed, thumbnail = self._buy(first, purchase, found, answer)
+        if answer is not None:
+            self.keeper.became_pictures(kept)
+        outcome = self._outcome(job, first, bought, seed, thumbnail)
+        generated = replace(outcome, status="generated", attempts=job.attempts + 1, cost=job.request.cost)
+        return [generated, *(self._copy(job, entry, bought.files) for entry in others)]
+
+    def _check(self, request: ImageRequest) -> None:
+        """Raise what is known to be wrong with a request, before one is sent to hear it."""
+        if request.problem:
+            raise ConfigurationError(request.problem)
+        self.fallbacks.check(request)
+
+    def _copy(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile]) -> Outcome:
+        """One more prompt's own files; if they cannot be written, that is no matter to those that are."""
+        try:
+            return self._reuse(job, entry, files)
+        except StoreError as error:
+            failure = Failure(ErrorClass.STORE, "", str(error), final=False)
+            return Outcome(entry.prompt, entry.request, "failed", failure=failure)
+
+    def _claim(self, job: Job) -> Purchase:
+        if self.stopped.is_set():
+            raise StoppedError
+        planned = job.entries[0].purchase
+        replaces = planned.id if planned and planned.state in ("saved", "failed") else job.given_up
+        purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, replaces, anew=job.asked_anew)
+        if job.asked_anew and self._leads_nowhere(purchase):
+            words = purchase.error_message or "given up for a new request, as the user wished"
+            self.ledger.ended(purchase, "failed", ErrorClass.AMBIGUOUS, "", words)
+            purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, purchase.id, anew=True)
+        job.purchase = purchase
+        if purchase.state == "failed" and (failure := failure_of(purchase)):  # by another run, while this one waited
+            raise FailedBeforeError(failure)
+        return purchase
+
+    def _leads_nowhere(self, purchase: Purchase) -> bool:
+        """Whether what was begun cannot come to pictures here, so that asking anew must not wait for it."""
+        if purchase.state == "ambiguous":
+            return self.ledger.lost_answers(purchase.request_key) >= self.limits.lost_answers
+        is_denied = purchase.error_class == ErrorClass.TASK_DENIED
+        return purchase.state in ("submitted", "ready") and (self.tasks.are_elsewhere(purchase) or is_denied)
+
+    def _found(self, entry: PlannedPrompt, purchase: Purchase) -> dict[int, PictureFile]:
+        """Files that a run saved and died before it could record them, by position."""
+        if purchase.state not in ("ambiguous", "ready"):
+            return {}
+        return self.saver.found(entry.prompt, entry.request, purchase)
+
+    def _record(self, entry: PlannedPrompt, purchase: Purchase, files: Mapping[int, PictureFile]) -> Selection:
+        in_order = [files[position] for position in sorted(files)]
+        return self._saver(entry, len(files)).record(entry.prompt, entry.request, purchase, in_order)
+
+    def _saver(self, entry: PlannedPrompt, pictures: int) -> Saver:
+        """The run's saver for one prompt's pictures, who together cost what their request was billed."""
+        cost, fingerprint = entry.request.cost, self.saver.settings_fingerprint
+        if entry.stands_in_for is not None:
+            fingerprint = fallback_fingerprint(fingerprint, entry.request.model)
+        price = None if cost is None else cost / pictures
+        return replace(self.saver, settings_fingerprint=fingerprint, price=price)
+
+    def _buy(
+        self, entry: PlannedPrompt, purchase: Purchase, found: Mapping[int, PictureFile], kept: Pictures | None
+    ) -> tuple[Selection, int | None, bytes | None]:
+        """What was bought, the seed that the service reported, and a thumbnail.
+
+        Fewer or more pictures than were asked for are taken as they come. One that is broken is left out; one whose
+        address does not answer is left to the next run as long as it may live, and the others wait for it on disk.
+        """
+        request = entry.request
+        if kept is not None:
+            pictures = kept
+        elif purchase.state == "submitted":
+            pictures = self._wait(request, purchase)
+        elif purchase.state == "ready" and purchase.image_urls:
+            pictures = self._told(purchase)
+        else:
+            pictures = self._send(entry, purchase)
+        pictures = replace(pictures, images=pictures.images[:MOST_PICTURES])
+        pngs, missing = self.fetcher.fetch(request, purchase, pictures, found)
+        if missing and missing.error_class is ErrorClass.BAD_IMAGE and kept is None:
+            self.keeper.keep_pictures(
+                entry,
+                purchase,
+                pictures,
+                missing.message,
+                good=pngs,
+                downloaded=missing.data,
+                at=missing.position,
+            )
+        if missing and not (pngs or found):
+            raise missing
+        task_id = pictures.task_id or purchase.task_id
+        bought = replace(purchase, state="ready", seed=pictures.seed, task_id=task_id, run_id=self.run_id)
+        count = max([len(pictures.images), *(position + 1 for position in (*found, *pngs))])
+        saver = self._saver(entry, count)
+        try:
+            files = {**found, **saver.write(entry.prompt, request, bought, pngs, count, "generated")}
+        except StoreError as error:
+            if kept is None:
+                self.keeper.keep_pictures(entry, purchase, pictures, str(error))
+            raise
+        if isinstance(missing, NotDownloaded) and self.fetcher.address_lives(purchase.id):
+            raise missing
+        return self._record(entry, bought, files), pictures.seed, pngs[0].thumbnail if 0 in pngs else None
+
+    def _told(self, purchase: Purchase) -> Pictures:
+        """The pictures whose addresses an earlier run was told.
+
+        Raises:
+            TaskElsewhere: they are relative to another service.
+        """
+        if self.tasks.are_elsewhere(purchase) and not all("://" in url for url in purchase.image_urls):
+            raise TaskElsewhere("the picture is at another service than that of the settings")
+        return Pictures(tuple(Image(url=url) for url in purchase.image_urls), purchase.seed, purchase.task_id)
+
+    def _wait(self, request: ImageRequest, purchase: Purchase) -> Pictures:
+        pictures = self.tasks.wait(request, purchase)
+        self.fetcher.note(purchase, None, pictures)
+        return replace(pictures, task_id=purchase.task_id)
+
+    def _send(self, entry: PlannedPrompt, purchase: Purchase) -> Pictures:
+        """POST the request, under all limits; an accepted task is waited for."""
+        with self.throttle.slot() as may_send:
+            if not may_send or not self.pace.wait_turn():
+                raise StoppedError
+            self._check(entry.request)  # again: while it waited, the service may have said that it does not serve it
+            if problem := self.saver.store.room(self.throttle.width):
+                raise NoRoomError(problem)
+            return self._post(entry, purchase)
+
+    def _post(self, entry: PlannedPrompt, purchase: Purchase) -> Pictures:
+        request, limits = entry.request, replace(self.limits, price=entry.request.price)
+        key = self._idempotency_key(request)
+        try:
+            post = self.ledger.send(purchase, self.run_id, request.pictures, limits, self.settings.service_identity)
+        except RepeatsUsedUp as error:
+            self.ledger.ended(purchase, "failed", ErrorClass.AMBIGUOUS, "", str(error))
+            raise FailedBeforeError(Failure(ErrorClass.AMBIGUOUS, "", str(error), final=True)) from error
+        try:
+            answer = self.client.submit(request, key)
+        except DuomiError as error:
+            self._not_answered(entry, purchase, post, error)
+            raise
+        self.throttle.answered()
+        if isinstance(answer, Task):
+            retry_ledger_write(lambda: self.ledger.accepted(purchase, post, answer.id))
+            return self._wait(request, replace(purchase, task_id=answer.id, state="planned"))
+        self.fetcher.note(purchase, post, answer)
+        return answer
+
+    def _not_answered(self, entry: PlannedPrompt, purchase: Purchase, post: int, error: DuomiError) -> None:
+        """Write what a POST without pictures cost, before anything else is done about it."""
+        if isinstance(error, NotSent):
+            retry_ledger_write(lambda: self.ledger.not_sent(purchase, post))
+        elif error.billed is Billed.NO:
+            retry_ledger_write(lambda: self.ledger.not_taken(purchase, post))
+        else:
+            if error.body:
+                self.keeper.keep_answer(entry, purchase, error.message, error.body)
+            retry_ledger_write(lambda: self.ledger.answer_lost(purchase, post, error.error_class, error.message))
+
+    def _idempotency_key(self, request: ImageRequest) -> str:
+        """The request's key and its try: the same as long as no answer came, so that a lost one is told again."""
+        if not self.settings.idempotency_header:
+            return ""
+        return f"{request.key}-{self.ledger.answered_posts(request.key)}"
+
+    def _files_on_disk(self, job: Job, entry: PlannedPrompt) -> tuple[PictureFile, ...]:
+        files = self.ledger.saved_files_of(job.request.key)
+        return whole_set(files, self.saver.store.sizes(), entry.prompt.id)
+
+    def _reuse(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile]) -> Outcome:
+        """Let a prompt have pictures that are paid: its own files, or copies of another prompt's."""
+        purchase = self.ledger.purchase(files[0].purchase_id)
+        saver = self._saver(entry, len(files))
+        if files[0].prompt_id == entry.prompt.id:
+            return self._outcome(job, entry, saver.select(entry.prompt, entry.request, files), purchase.seed)
+        return self._outcome(job, entry, saver.copy(entry.prompt, entry.request, purchase, files), purchase.seed)
+
+    def _outcome(
+        self,
+        job: Job,
+        entry: PlannedPrompt,
+        selection: Selection,
+        seed: int | None,
+        thumbnail: bytes | None = None,
+    ) -> Outcome:
+        return Outcome(
+            prompt=entry.prompt,
+            request=entry.request,
+            status="reused",
+            files=selection.files,
+            selection=selection,
+            seed=entry.request.seed if seed is None else seed,
+            latency=time.monotonic() - job.started_at,
+            thumbnail=thumbnail or self.saver.thumbnail(selection.files[0]),
+        )
+
+
+def _looked_in_vain(kept: Sequence[KeptAnswer]) -> Failure:
+    reason = kept[-1].reason if kept else "nothing was sent"
+    return Failure(ErrorClass.NOT_UNDERSTOOD, "", reason, final=True)

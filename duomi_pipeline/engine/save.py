@@ -1,0 +1,217 @@
+"""From answers to files: check, inscribe, store, record. The last steps of a purchase, safe to die in."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from duomi_pipeline.duomi import ImageRequest
+from duomi_pipeline.engine.ledger_retry import retry_ledger_write
+from duomi_pipeline.images import (
+    ImageStore,
+    Look,
+    NotAPictureError,
+    PictureInfo,
+    PictureLostError,
+    Png,
+    check_whole,
+    read_info,
+    thumbnail_of,
+    with_info,
+)
+from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, Selection
+from duomi_pipeline.ledger.records import Origin
+from duomi_pipeline.prompts import Prompt
+
+
+@dataclass(frozen=True)
+class Saver:
+    """Writes pictures of one run.
+
+    Args:
+        settings_fingerprint: of the settings the run generates under.
+        price, currency: of each picture that is saved; together they are what their purchase was billed.
+    """
+
+    ledger: Ledger
+    store: ImageStore
+    settings_fingerprint: str
+    price: float | None
+    currency: str
+
+    def save(
+        self, prompt: Prompt, request: ImageRequest, purchase: Purchase, pngs: Sequence[Png], origin: Origin
+    ) -> Selection:
+        """Write a prompt's pictures and make them its current ones.
+
+        Raises:
+            StoreError: they cannot be written; the purchase stays as it is, so nothing paid is forgotten.
+        """
+        files = self.write(prompt, request, purchase, dict(enumerate(pngs)), len(pngs), origin)
+        return self.record(prompt, request, purchase, list(files.values()))
+
+    def write(
+        self,
+        prompt: Prompt,
+        request: ImageRequest,
+        purchase: Purchase,
+        pngs: Mapping[int, Png],
+        count: int,
+        origin: Origin,
+    ) -> dict[int, PictureFile]:
+        """Write pictures without recording them: a file says whose it is, and which of its purchase's pictures.
+
+        Args:
+            pngs: by their position in the answer.
+            count: how many the answer has.
+
+        Raises:
+            StoreError: one cannot be written.
+        """
+        now = datetime.now(UTC)
+        names = self.store.names(prompt.file_prefix, now, count)
+        files = {}
+        for position, png in pngs.items():
+            data = with_info(png.data, self._info(prompt, request, purchase, png, position, origin, now))
+            self.store.save(names[position], data)
+            files[position] = PictureFile(
+                prompt_id=prompt.id,
+                purchase_id=purchase.id,
+                position=position,
+                file=names[position],
+                bytes=len(data),
+                size=str(png.size),
+                received_size=str(png.received_size),
+                origin=origin,
+                saved_at=now.timestamp(),
+                perceptual_hash=png.look.perceptual_hash if png.look else None,
+                contrast=png.look.contrast if png.look else None,
+            )
+        return files
+
+    def record(
+        self, prompt: Prompt, request: ImageRequest, purchase: Purchase, files: Sequence[PictureFile]
+    ) -> Selection:
+        """Write into the ledger that these new files are the prompt's pictures."""
+        selection = self._selection(prompt, request, purchase.id, files)
+        retry_ledger_write(lambda: self.ledger.saved(purchase, selection))
+        return selection
+
+    def select(self, prompt: Prompt, request: ImageRequest, files: Sequence[PictureFile]) -> Selection:
+        """Make files that are recorded already the prompt's current ones again."""
+        selection = self._selection(prompt, request, files[0].purchase_id, files)
+        self.ledger.select(selection)
+        return selection
+
+    def copy(
+        self, prompt: Prompt, request: ImageRequest, purchase: Purchase, source: Sequence[PictureFile]
+    ) -> Selection:
+        """Give a prompt its own files of pictures that another prompt's identical request paid.
+
+        Raises:
+            StoreError: the other files are gone or damaged, or these cannot be written.
+        """
+        return self.save(prompt, request, purchase, [self._reread(file) for file in source], "reused")
+
+    def found(self, prompt: Prompt, request: ImageRequest, purchase: Purchase) -> dict[int, PictureFile]:
+        """Files by position that a dying run saved of this request for this prompt, and could not record."""
+        known = {file.file for file in self.ledger.saved_files_of(request.key)}
+        sent_at = self.ledger.sent_at(purchase.id)  # what is older is of an earlier purchase of the same request
+        found: dict[int, PictureFile] = {}
+        for name, size in self.store.sizes().items():
+            if not name.startswith(prompt.file_prefix) or name in known:
+                continue
+            data = self.store.read(name)
+            info = read_info(data)
+            if info is None or info.origin == "reused" or info.created_at.timestamp() < sent_at:
+                continue
+            if info.prompt_id == prompt.id and info.request_key == request.key and _is_whole(data):
+                found[info.index] = PictureFile(
+                    prompt.id,
+                    purchase.id,
+                    info.index,
+                    name,
+                    size,
+                    info.size,
+                    info.received_size,
+                    "adopted",
+                    time.time(),
+                    info.perceptual_hash,
+                    info.contrast,
+                )
+        return found
+
+    def thumbnail(self, file: PictureFile) -> bytes:
+        """A small WebP of a stored picture.
+
+        Raises:
+            StoreError: it is gone or damaged.
+        """
+        try:
+            return thumbnail_of(self.store.read(file.file))
+        except NotAPictureError as error:
+            raise PictureLostError(f"{file.file}: {error}; delete it, and it is made again") from error
+
+    def _reread(self, file: PictureFile) -> Png:
+        data = self.store.read(file.file)
+        try:
+            check_whole(data)
+        except NotAPictureError as error:
+            raise PictureLostError(f"{file.file}: {error}; delete it, and it is made again") from error
+        known = file.perceptual_hash is not None and file.contrast is not None
+        look = Look(file.perceptual_hash or "", file.contrast or 0.0) if known else None
+        return Png.stored(data, file.size, file.received_size, look)
+
+    def _selection(
+        self, prompt: Prompt, request: ImageRequest, purchase_id: int, files: Iterable[PictureFile]
+    ) -> Selection:
+        return Selection(
+            prompt_id=prompt.id,
+            purchase_id=purchase_id,
+            request_key=request.key,
+            prompt_version=prompt.version,
+            settings_fingerprint=self.settings_fingerprint,
+            selected_at=time.time(),
+            files=tuple(files),
+        )
+
+    def _info(
+        self,
+        prompt: Prompt,
+        request: ImageRequest,
+        purchase: Purchase,
+        png: Png,
+        index: int,
+        origin: Origin,
+        now: datetime,
+    ) -> PictureInfo:
+        return PictureInfo(
+            prompt_id=prompt.id,
+            prompt_version=prompt.version,
+            prompt=request.prompt,
+            request_key=request.key,
+            request=request.content,
+            settings_fingerprint=self.settings_fingerprint,
+            host_kind=request.host_kind,
+            model=request.model,
+            task_id=purchase.task_id,
+            index=index,
+            requested_size=str(request.asked_size),
+            received_size=str(png.received_size),
+            size=str(png.size),
+            seed=purchase.seed if purchase.seed is not None else request.seed,
+            origin=origin,
+            price=self.price,
+            currency=self.currency,
+            perceptual_hash=png.look.perceptual_hash if png.look else None,
+            contrast=png.look.contrast if png.look else None,
+            created_at=now,
+        )
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        check_whole(data)
+    except NotAPictureError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Looking after what is there: folder and ledger compared, pictures checked, rerolled, models probed."""

@@ -1,0 +1,1 @@
+"""Failed image runs told to people, one message per backfill or command."""

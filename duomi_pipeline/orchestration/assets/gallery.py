@@ -1,0 +1,46 @@
+"""The asset `gallery`."""
+
+import dagster as dg
+
+from duomi_pipeline.gallery import write_gallery
+from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
+from duomi_pipeline.orchestration.resources import DuomiResource
+
+_SCHEMA = column_schema(
+    id="prompt id",
+    title="for people",
+    text="the prompt",
+    state="of the prompt, or `retired`",
+    source="database, json or single_prompt",
+    model="of the picture",
+    flags=("list", "reasons to look at it"),
+    made=("timestamp", "when the picture was saved"),
+    versions=("int", "how many pictures it has in all, those of other requests included"),
+)
+
+
+@dg.asset(
+    name="gallery",
+    deps=["results_manifest", "generated_images"],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"html"},
+    metadata={"dagster/column_schema": _SCHEMA},
+)
+def gallery(duomi: DuomiResource) -> dg.MaterializeResult[None]:
+    """A page to look at all pictures: `index.html` in `DUOMI_GALLERY_DIR` opens from disk, without a server.
+
+    Search, filters, versions side by side, picks and rejects; failed and missing prompts with their reason.
+    Thumbnails are made once per picture. Costs nothing.
+    """
+    with duomi.session() as session:
+        settings = session.settings
+        report = write_gallery(session, session.plan(duomi.sources().prompts), settings.path(settings.gallery_dir))
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(str(report.index)),
+            "prompts": dg.MetadataValue.int(report.prompts),
+            "pictures": dg.MetadataValue.int(report.pictures),
+            "thumbnails_made": dg.MetadataValue.int(report.thumbnails_made),
+        }
+    )

@@ -1,0 +1,138 @@
+"""The external asset `prompts`, and the two assets that read its sources."""
+
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+import pandas as pd
+
+from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
+from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY, PartitionChanges, track
+from duomi_pipeline.orchestration.partitions import prompt_partitions
+from duomi_pipeline.orchestration.resources import DuomiResource
+from duomi_pipeline.prompts import Problem, Prompt, Reading
+from duomi_pipeline.prompts.prompt import SourceError
+from duomi_pipeline.prompts.sources import Sources, read_files, read_table
+from duomi_pipeline.prompts.table import COLUMNS, fetch_rows
+
+_PREVIEW_ROWS = 10
+_CELL = 120  # characters
+_MAX_NAMED = 200  # problems; all are in the manifest's left_out.json
+
+prompts = dg.AssetSpec(
+    PROMPTS_KEY,
+    deps=["prompt_table", "prompt_files"],
+    partitions_def=prompt_partitions,
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"sqlite", "json"},
+    metadata={
+        "dagster/column_schema": column_schema(
+            prompt="the text",
+            source="database, json or single_prompt",
+            origin="where it stands: `prompts.id=12` or a file name",
+        )
+    },
+    description=(
+        "One prompt: a row of the prompt table or a JSON file. A partition's data version is the fingerprint of "
+        "what is drawn (text, negative prompt, overrides), so a touched file or an edited `video_prompt` changes "
+        "nothing. Observed by the sensor `new_prompts`, or by materializing `prompt_table` or `prompt_files`."
+    ),
+)
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"sqlite", "pandas"},
+    metadata={
+        "dagster/column_schema": column_schema(
+            id=("int", "`prompts.id`"),
+            image_id=("int", "`images.id`"),
+            image_prompt="the prompt",
+            original_filename="of the image that the prompt describes",
+            descriptive_name="a name for people",
+        )
+    },
+)
+def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
+    """The prompts of the SQLite table, one row each (`DUOMI_DATABASE`, read-only).
+
+    Materializing it also brings the partitions of its prompts up to date. Costs nothing.
+    """
+    settings = duomi.settings()
+    try:
+        rows = fetch_rows(settings.path(settings.database))
+        reading = read_table(settings, rows)
+    except SourceError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    changes = track(context.instance, Sources(reading, Reading(), {"json_": "not looked at"}))
+    usable = {prompt.origin for prompt in reading.prompts}
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).infer_objects()
+    table = table[[f"prompts.id={row_id}" in usable for row_id in table["id"]]].reset_index(drop=True)
+    context.add_output_metadata(_reading_metadata(reading, changes))
+    return table
+
+
+@dg.asset(
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"json", "pandas"},
+    metadata={
+        "dagster/column_schema": column_schema(
+            prompt_id="partition key",
+            file="name of the file",
+            image_prompt="the prompt",
+            overrides=("object", "parameters for this prompt alone"),
+        )
+    },
+)
+def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
+    """The prompts of the JSON files, one row each (`DUOMI_PROMPT_DIR`); bad files are named, and stop nothing.
+
+    Materializing it also brings the partitions of its prompts up to date. Costs nothing.
+    """
+    settings = duomi.settings()
+    try:
+        reading = read_files(settings)
+    except SourceError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    changes = track(context.instance, Sources(Reading(), reading, {"db_": "not looked at"}))
+    for problem in reading.problems[:_MAX_NAMED]:
+        context.log.warning("Left out: %s", problem)
+    context.add_output_metadata(_reading_metadata(reading, changes))
+    rows = [(prompt.id, prompt.origin, prompt.text, prompt.overrides.explicit()) for prompt in reading.prompts]
+    return pd.DataFrame(rows, columns=["prompt_id", "file", "image_prompt", "overrides"])
+
+
+def _reading_metadata(reading: Reading, changes: PartitionChanges) -> dict[str, dg.MetadataValue]:
+    return {
+        "dagster/row_count": dg.MetadataValue.int(len(reading.prompts)),
+        "left_out": dg.MetadataValue.int(len(reading.problems)),
+        "left_out_because": dg.MetadataValue.md(_problems(reading.problems)),
+        "new_or_changed": dg.MetadataValue.int(len(changes.observe)),
+        "retired": dg.MetadataValue.int(len(changes.retire)),
+        "preview": dg.MetadataValue.md(_preview(reading.prompts[:_PREVIEW_ROWS])),
+    }
+
+
+def _preview(some: Iterable[Prompt]) -> str:
+    rows = [f"| {p.id} | {_cell(p.origin)} | {_cell(p.text)} |" for p in some]
+    return "\n".join(["| prompt id | from | prompt |", "|---|---|---|", *rows])
+
+
+def _problems(problems: Sequence[Problem]) -> str:
+    rows = [f"| {_cell(p.origin)} | {_cell(p.reason)} |" for p in problems[:_MAX_NAMED]]
+    more = [f"| … and {len(problems) - _MAX_NAMED} more | |"] if len(problems) > _MAX_NAMED else []
+    return "\n".join(["| where | why |", "|---|---|", *rows, *more]) if rows else "nothing was left out"
+
+
+def _cell(text: str) -> str:
+    """Outside text as one Markdown table cell: shown, not interpreted."""
+    short = " ".join(text.split())
+    short = short if len(short) <= _CELL else f"{short[: _CELL - 1]}…"
+    for character in "\\|`*_[]<>#!":
+        short = short.replace(
+            character,
+            f"\\{character}" if character not in "<>" else f"&{'lt' if character == '<' else 'gt'};",
+        )
+    return short

@@ -1,0 +1,53 @@
+"""Puts all that Dagster loads together: one factory for `dagster dev`, the command line and the tests."""
+
+import warnings
+from pathlib import Path
+
+import dagster as dg
+
+from duomi_pipeline.duomi.request import settings_fingerprint
+from duomi_pipeline.orchestration.alerts.sensor import build_run_failures
+from duomi_pipeline.orchestration.assets.gallery import gallery
+from duomi_pipeline.orchestration.assets.generated_images import build_generated_images
+from duomi_pipeline.orchestration.assets.prompts import prompt_files, prompt_table, prompts
+from duomi_pipeline.orchestration.assets.results_manifest import results_manifest
+from duomi_pipeline.orchestration.checks import manifest_complete, picture_checks, prompts_healthy
+from duomi_pipeline.orchestration.io_manager import PngIOManager
+from duomi_pipeline.orchestration.jobs import check_results, generate_missing_images, regenerate_images
+from duomi_pipeline.orchestration.resources import DuomiResource, ImageStoreResource
+from duomi_pipeline.orchestration.sensors import catch_up, new_prompts
+from duomi_pipeline.settings import Settings
+
+
+def build_defs(home: Path | None = None) -> dg.Definitions:
+    """All definitions, for the settings of a home folder.
+
+    Raises:
+        SettingsError: a setting cannot be used; the code location then shows the text.
+    """
+    settings = Settings.load(home)
+    root = str(settings.home)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # backfill_policy: pinned, and held by tests
+        generated_images = build_generated_images(settings_fingerprint(settings, settings.parameters))
+    return dg.Definitions(
+        assets=[
+            prompt_table,
+            prompt_files,
+            prompts,
+            generated_images,
+            results_manifest,
+            gallery,
+        ],
+        asset_checks=[prompts_healthy, picture_checks, manifest_complete],
+        jobs=[generate_missing_images, regenerate_images, check_results],
+        sensors=[new_prompts, build_run_failures(settings)],
+        schedules=[catch_up],
+        resources={
+            "duomi": DuomiResource(home=root),
+            "image_store": ImageStoreResource(home=root),
+            "png_io_manager": PngIOManager(home=root),
+        },
+        # The default executor starts a process per step: 5 to 12 s for nothing. Parallel work is inside the step.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,1 @@
+"""Dagster's event log with many events in one transaction, on SQLite and PostgreSQL."""

@@ -1,0 +1,87 @@
+"""`png_io_manager`: gives downstream assets a prompt's current picture, and stores images that assets return."""
+
+import io
+from typing import Any
+
+import dagster as dg
+from PIL import Image
+from pydantic import Field
+from upath import UPath
+
+from duomi_pipeline.common.processes import protect_new_files
+from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.session import open_store
+from duomi_pipeline.images import StoreError
+from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
+from duomi_pipeline.prompts.prompt import safe_name
+from duomi_pipeline.settings import Settings
+
+
+class PngIOManager(dg.ConfigurableIOManager):
+    """Pictures as PNG files.
+
+    Loading `generated_images` gives a `PIL.Image.Image` in a run of one partition, else a dict of them by prompt id.
+    Images that other assets return lie in a folder of the asset's name beside the generated ones.
+    """
+
+    home: str = Field(description="Folder with .env and duomi.toml, and root of all relative paths.")
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Store an image, or a dict of images by partition key."""
+        images = obj if isinstance(obj, dict) else {_only_key(context): obj}
+        for key, image in images.items():
+            if not isinstance(image, Image.Image):
+                raise TypeError(f"png_io_manager stores PIL images, not {type(image).__name__}")
+            path = self._path(context.asset_key, key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = io.BytesIO()
+            image.save(file, "PNG")
+            path.write_bytes(file.getvalue())
+        context.add_output_metadata({"path": str(self._folder(context.asset_key)), "images": len(images)})
+
+    def load_input(self, context: dg.InputContext) -> Image.Image | dict[str, Image.Image]:
+        """Load one partition's image, or several by partition key.
+
+        Raises:
+            FileNotFoundError: a prompt has no picture; names it.
+        """
+        keys = list(context.asset_partition_keys) if context.has_asset_partitions else ["image"]
+        load = self._current_pictures if context.asset_key == IMAGES_KEY else self._stored_images
+        images = load(context.asset_key, keys)
+        one_partition = not context.has_asset_partitions or context.has_partition_key
+        return images[keys[0]] if one_partition else images
+
+    def _current_pictures(self, _key: dg.AssetKey, prompt_ids: list[str]) -> dict[str, Image.Image]:
+        with Session(Settings.load(self.home)) as session:
+            selections = session.ledger.selections()
+            missing = [key for key in prompt_ids if key not in selections]
+            if missing:
+                raise FileNotFoundError(f"No picture yet of {', '.join(missing[:10])}; materialize generated_images")
+            return {key: _current(session, key, selections[key].files[0].file) for key in prompt_ids}
+
+    def _stored_images(self, key: dg.AssetKey, partitions: list[str]) -> dict[str, Image.Image]:
+        return {partition: _image(self._path(key, partition).read_bytes()) for partition in partitions}
+
+    def _path(self, key: dg.AssetKey, partition: str) -> UPath:
+        return self._folder(key) / f"{safe_name(partition)}.png"
+
+    def _folder(self, key: dg.AssetKey) -> UPath:
+        protect_new_files()
+        return open_store(Settings.load(self.home)).base / safe_name("_".join(key.path))
+
+
+def _only_key(context: dg.OutputContext) -> str:
+    return context.partition_key if context.has_partition_key else "image"
+
+
+def _current(session: Session, prompt_id: str, file: str) -> Image.Image:
+    try:
+        return _image(session.store.read(file))
+    except StoreError as error:
+        raise FileNotFoundError(f"The picture of {prompt_id} is gone: {error}") from error
+
+
+def _image(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image

@@ -1,0 +1,92 @@
+"""How Dagster's partitions follow the sources: what to add, to retire, and to report as a new version.
+
+Pure first: `partition_changes` decides, the others ask and tell Dagster. Whether pictures are made is the plan's.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+
+from duomi_pipeline.orchestration.event_log.batches import report_observations
+from duomi_pipeline.orchestration.partition_ranges import keys_in_flight
+from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
+from duomi_pipeline.prompts import Prompt
+from duomi_pipeline.prompts.sources import Sources
+
+PROMPTS_KEY = dg.AssetKey("prompts")
+DATA_VERSION_TAG = "dagster/data_version"
+USER_PROVIDED_TAG = "dagster/data_version_is_user_provided"
+_MAX_TEXT = 2_000  # characters of a prompt that an event carries
+FEW = 1_000  # prompts whose versions are asked for by name; of more all are
+
+
+@dataclass(frozen=True)
+class PartitionChanges:
+    """What Dagster has to learn about the prompts.
+
+    Attributes:
+        add: ids without a partition yet, in the order of the sources.
+        retire: partitions whose row or file is gone.
+        observe: prompts that are new or have another version than the last one reported.
+    """
+
+    add: tuple[str, ...]
+    retire: tuple[str, ...]
+    observe: tuple[Prompt, ...]
+
+
+def partition_changes(
+    sources: Sources, existing: Collection[str], observed: Mapping[str, str], in_flight: Collection[str] = ()
+) -> PartitionChanges:
+    """Compare the sources with what Dagster knows.
+
+    Args:
+        sources: one look at them; a source that could not be read retires nothing.
+        existing: partition keys.
+        observed: the last version reported, by partition key.
+        in_flight: keys that a run works on: retiring them now would lose their event.
+    """
+    wanted = {prompt.id for prompt in sources.prompts}
+    known = set(existing)
+    gone = (key for key in existing if key not in wanted and key not in in_flight and sources.may_retire(key))
+    return PartitionChanges(
+        add=tuple(prompt.id for prompt in sources.prompts if prompt.id not in known),
+        retire=tuple(gone),
+        observe=tuple(prompt for prompt in sources.prompts if observed.get(prompt.id) != prompt.version),
+    )
+
+
+def observed_versions(instance: dg.DagsterInstance, keys: Collection[str] | None = None) -> dict[str, str]:
+    """The last version that was reported of some prompts, or of all, in one query."""
+    tags = instance.event_log_storage.get_latest_tags_by_partition(
+        PROMPTS_KEY, dg.DagsterEventType.ASSET_OBSERVATION, [DATA_VERSION_TAG], list(keys) if keys else None
+    )
+    return {key: found[DATA_VERSION_TAG] for key, found in tags.items() if DATA_VERSION_TAG in found}
+
+
+def observation(prompt: Prompt) -> dg.AssetObservation:
+    """The event that tells of a prompt's version."""
+    return dg.AssetObservation(
+        PROMPTS_KEY,
+        partition=prompt.id,
+        metadata={"prompt": prompt.text[:_MAX_TEXT], "source": prompt.source, "origin": prompt.origin},
+        tags={DATA_VERSION_TAG: prompt.version, USER_PROVIDED_TAG: "true"},
+    )
+
+
+def track(instance: dg.DagsterInstance, sources: Sources, prompts: Iterable[Prompt] | None = None) -> PartitionChanges:
+    """Bring partitions and observations up to date; `prompts` limits it to some of them, and retires none."""
+    existing = instance.get_dynamic_partitions(PARTITIONS_NAME)
+    only = None if prompts is None else {prompt.id for prompt in prompts}
+    observed = observed_versions(instance, only if only and len(only) <= FEW else None)
+    changes = partition_changes(sources, existing, observed, keys_in_flight(instance, existing))
+    add = [key for key in changes.add if only is None or key in only]
+    if add:
+        instance.add_dynamic_partitions(PARTITIONS_NAME, add)
+    retire = changes.retire if prompts is None else ()
+    for key in retire:
+        instance.delete_dynamic_partition(PARTITIONS_NAME, key)
+    observe = tuple(prompt for prompt in changes.observe if only is None or prompt.id in only)
+    report_observations(instance, [observation(prompt) for prompt in observe])
+    return PartitionChanges(tuple(add), retire, observe)

@@ -1,0 +1,132 @@
+"""The sensor `new_prompts` and the schedule `catch_up`. Both are off until the user switches them on: they spend."""
+
+import time
+from collections.abc import Sequence
+
+import dagster as dg
+
+from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
+from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
+from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY
+from duomi_pipeline.orchestration.checks import picture_checks, prompts_healthy
+from duomi_pipeline.orchestration.jobs import MISSING_AND_FAILED_FOR_NOW, generate_missing_images, images_config
+from duomi_pipeline.orchestration.partition_ranges import (
+    IMAGES_KEY,
+    active_runs,
+    end_dead_runs,
+    keys_in_flight,
+    partition_ranges,
+)
+from duomi_pipeline.orchestration.partition_sync import observation, observed_versions, partition_changes, track
+from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
+from duomi_pipeline.orchestration.resources import DuomiResource
+
+INTERVAL = 30  # seconds between two looks
+STOPPED_PAUSE = 900.0  # seconds to leave what stopped the last run alone: the service, a cap, the user
+MAX_NEW = 2_000  # prompts that one look tells Dagster of; the next look goes on, so a tick always ends in time
+MAX_RUNS = 5  # runs that one look asks for: where the service stops one, those behind it send a request each
+_MAX_NAMED = 50
+
+
+@dg.sensor(
+    job=generate_missing_images,
+    minimum_interval_seconds=INTERVAL,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Looks for new, changed and retired prompts in both sources, and generates what is missing.",
+)
+def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
+    """One look at both sources: from a new file to a running generation in a single tick."""
+    instance, sources = context.instance, duomi.sources()
+    for problem in sources.problems[:_MAX_NAMED]:
+        context.log.warning("Left out: %s", problem)
+    if len(sources.problems) > _MAX_NAMED:
+        context.log.warning("… and %d more; the manifest's left_out.json has all", len(sources.problems) - _MAX_NAMED)
+    existing = list(instance.get_dynamic_partitions(PARTITIONS_NAME))
+    with duomi.session() as session:
+        end_dead_runs(instance, session.ledger)
+        in_flight = keys_in_flight(instance, existing)
+        changes = partition_changes(sources, existing, observed_versions(instance), in_flight)
+        retired = set(changes.retire)
+        order = [key for key in existing if key not in retired] + list(changes.add[:MAX_NEW])
+        requests, waiting = _requests(session, session.plan(sources.prompts), order, bool(active_runs(instance)))
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else dg.SkipReason(waiting),
+        dynamic_partitions_requests=_partition_requests(changes.add[:MAX_NEW], changes.retire),
+        asset_events=[observation(prompt) for prompt in changes.observe[:MAX_NEW]],
+    )
+
+
+@dg.schedule(
+    cron_schedule="0 6 * * *",
+    target=dg.AssetSelection.assets(IMAGES_KEY, MANIFEST_KEY) | dg.AssetSelection.all_asset_checks(),
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Once a day: what failed for now or is missing is tried again, manifest and checks made anew.",
+)
+def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> list[dg.RunRequest] | dg.SkipReason:
+    """Image runs over what failed for now, and one that rewrites the manifest and checks all pictures."""
+    if active_runs(context.instance):
+        return dg.SkipReason("An image run is going on.")
+    sources = duomi.sources()
+    track(context.instance, sources)
+    order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
+    with duomi.session() as session:
+        plan = session.plan(sources.prompts)
+    when = context.scheduled_execution_time.isoformat()
+    runs = _image_runs(plan, order, _ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]), when)
+    looks = dg.RunRequest(
+        run_key=f"{when} manifest and checks",
+        asset_selection=[MANIFEST_KEY],
+        asset_check_keys=[*prompts_healthy.check_keys, *picture_checks.check_keys],
+    )
+    return [*runs, looks]
+
+
+def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool) -> tuple[list[dg.RunRequest], str]:
+    """The runs to start now, and why there are none."""
+    now = time.time()
+    wanted = {e.prompt.id for e in plan.wanted([*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]) if e.is_due(now)}
+    if not wanted:
+        return [], f"Nothing to generate: {_summary(plan)}."
+    if running:
+        return [], f"{len(wanted)} prompts wait for the image run that is going on."
+    last = session.ledger.last_run()
+    if last and last.stopped_by and now - (last.ended_at or 0) < STOPPED_PAUSE:
+        return [], f"{len(wanted)} prompts wait: the last run was stopped. {last.message}"
+    return _image_runs(plan, order, wanted), ""
+
+
+def _image_runs(plan: Plan, order: Sequence[str], wanted: set[str], when: str | None = None) -> list[dg.RunRequest]:
+    """Runs over the wanted prompts; a schedule's need the time of its tick in their keys."""
+    config = images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW))
+    in_trouble = {entry.prompt.id for entry in plan.entries if entry.met_trouble}
+    ranges = partition_ranges(order, wanted, passable=_ids(plan, [State.CURRENT]), last=in_trouble)
+    return [
+        dg.RunRequest(
+            run_key=when and f"{when} {found.first}",
+            asset_selection=[IMAGES_KEY],
+            asset_check_keys=[],
+            run_config=config,
+            tags=dict(found.tags),
+        )
+        for found in ranges[:MAX_RUNS]
+    ]
+
+
+def _ids(plan: Plan, states: Sequence[State] | frozenset[State]) -> set[str]:
+    return {entry.prompt.id for entry in plan.wanted(states)}
+
+
+def _summary(plan: Plan) -> str:
+    return ", ".join(f"{count} {state.value}" for state, count in plan.counts.items() if count) or "no prompts"
+
+
+def _partition_requests(
+    add: Sequence[str], retire: Sequence[str]
+) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
+    requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
+    if add:
+        requests.append(prompt_partitions.build_add_request(list(add)))
+    if retire:
+        requests.append(prompt_partitions.build_delete_request(list(retire)))
+    return requests

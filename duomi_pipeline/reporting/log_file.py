@@ -1,0 +1,103 @@
+"""The log of all runs: one line per record, appended by any number of processes. What is said is `run_log`'s."""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from duomi_pipeline.common.text import one_line
+
+LOG_FILE = "duomi_image_generation.log"
+_LOGGER = logging.getLogger("duomi_pipeline")
+_MAX_LINE = 2_000  # characters
+
+
+class LogFile:
+    """The log as one run writes it: open only inside its `with` block.
+
+    Args:
+        folder: where it lies; made if it is not there.
+        run_id: of the run; other runs' records do not pass here.
+    """
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        self.folder = folder
+        self._run_id = run_id
+        self._handler: _Appender | None = None
+        self._warned = False
+
+    def __enter__(self) -> Self:
+        try:
+            self._handler = _Appender(self.folder / LOG_FILE, self._run_id, self._lost)
+        except OSError as error:
+            self.warn_once(error)
+            return self
+        if _LOGGER.level == logging.NOTSET:
+            _LOGGER.setLevel(logging.INFO)
+        _LOGGER.addHandler(self._handler)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._handler is not None:
+            self._drop(self._handler)
+
+    def info(self, line: str) -> None:
+        """Write that something went as it should."""
+        self.say(logging.INFO, line)
+
+    def say(self, level: int, line: str) -> None:
+        """Write a line."""
+        if self._handler is not None:
+            _LOGGER.log(level, "%s", line, extra={"run_id": self._run_id})
+
+    def warn_once(self, error: BaseException) -> None:
+        """Say on stderr (or wherever the user's logging goes) that this run is not kept in the logs."""
+        if not self._warned:
+            self._warned = True
+            reason = (isinstance(error, OSError) and error.strerror) or error
+            _LOGGER.warning("This run is not kept in %s: %s; see DUOMI_LOG_DIR", self.folder, reason)
+
+    def _lost(self, error: OSError) -> None:
+        if self._handler is not None:
+            self._drop(self._handler)
+        self.warn_once(error)
+
+    def _drop(self, handler: "_Appender") -> None:
+        self._handler = None
+        _LOGGER.removeHandler(handler)
+        handler.close()
+
+
+class _Appender(logging.Handler):
+    """Writes each record of one run as one line in one call, so that the lines of several processes never mix."""
+
+    def __init__(self, path: Path, run_id: str, lost: Callable[[OSError], None]) -> None:
+        super().__init__()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._run_id = run_id
+        self._lost = lost
+        self.addFilter(lambda record: getattr(record, "run_id", None) == run_id)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """UTC time, level, how the run's id begins, and the message, which is never more than one line."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return f"{at} {record.levelname} {self._run_id[:8]} {one_line(record.getMessage(), _MAX_LINE)}"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append a line; the first that cannot be written is the last that is tried."""
+        try:
+            self._append(f"{self.format(record)}\n".encode())
+        except OSError as error:
+            self._lost(error)
+
+    def _append(self, line: bytes) -> None:
+        # Opened for each line: a file held open would be closed under us by any `logging.config` of a library.
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            os.write(file, line)
+        finally:
+            os.close(file)

@@ -1,0 +1,187 @@
+"""The receipt of a run: what was made, what failed and why, what it cost, what to do next.
+
+Writing it down is `run_log`'s; what only a terminal shows is the command line's.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from pydantic import TypeAdapter
+
+from duomi_pipeline.common.text import one_line
+from duomi_pipeline.duomi import ErrorClass
+from duomi_pipeline.duomi.policy import policy_of
+from duomi_pipeline.engine.outcome import Outcome
+from duomi_pipeline.engine.plan import PlannedPrompt
+from duomi_pipeline.reporting.advice import after_stop
+from duomi_pipeline.settings import SANDBOX
+
+MAX_REASON = 400  # characters of one reason in a text
+_NAMED = 20  # failures in a text; the results file has all
+
+
+@dataclass(frozen=True)
+class FailedPrompt:
+    """A prompt without a new picture, and why: as `outcome.Failure`.
+
+    Two classes are of the run, not of the service: `left` (not to be tried by this run) and `absent` (no prompt).
+    """
+
+    prompt_id: str
+    error_class: str
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        code = f" {self.code}" if self.code else ""
+        return f"{self.prompt_id}: {one_line(self.message, MAX_REASON)} ({one_line(self.error_class + code)})"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What one run did.
+
+    Attributes:
+        service: `sandbox`, `local` or `service`.
+        started_at, ended_at: in seconds since 1970.
+        failed: how many prompts failed, by error class.
+        failures: which; the first of them where it was shortened.
+        not_reached: prompts that wait since the run was stopped.
+        stopped_by, message: as in `outcome.Stop`, `None` of a run that came to its end.
+        spent: in `currency`, `None` where no price is known.
+        maybe_billed, maybe_spent: pictures of requests whose answer was lost, and their price.
+        left_out: rows and files that give no prompt.
+    """
+
+    run_id: str
+    door: str
+    service: str
+    started_at: float
+    ended_at: float
+    generated: int
+    reused: int
+    failed: Mapping[str, int]
+    failures: tuple[FailedPrompt, ...]
+    not_reached: int
+    stopped_by: str | None
+    message: str | None
+    spent: float | None
+    maybe_billed: int
+    maybe_spent: float | None
+    currency: str
+    left_out: int = 0
+
+    @classmethod
+    def from_json(cls, content: Any) -> Self:
+        """Read what `as_json` wrote.
+
+        Raises:
+            pydantic.ValidationError: it is none.
+        """
+        return TypeAdapter(cls).validate_python(content)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took."""
+        return max(0.0, self.ended_at - self.started_at)
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Pictures that were made anew, over the whole time."""
+        return self.generated / self.seconds if self.seconds else 0.0
+
+    @property
+    def next_steps(self) -> list[str]:
+        """What to do next, a sentence each; empty if nothing is left to do."""
+        steps = [after_stop(self.stopped_by, self.message or "")] if self.stopped_by else []
+        steps += [row.advice.format(id=self._example(name)) for name in sorted(self.failed) if (row := policy_of(name))]
+        if self.left_out:
+            steps.append(f"Rows or files that gave no prompt: {self.left_out}; `duomi doctor` names them.")
+        return [step for step in dict.fromkeys(steps) if step]
+
+    def shortened(self, named: int = _NAMED) -> Self:
+        """The same with at most so many failures by name; their number stays."""
+        return replace(self, failures=self.failures[:named])
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        worked_out = {
+            "seconds": round(self.seconds, 3),
+            "pictures_per_second": round(self.pictures_per_second, 3),
+            "next": self.next_steps,
+        }
+        return {**asdict(self), "failures": [asdict(failure) for failure in self.failures], **worked_out}
+
+    def as_text(self) -> str:
+        """Some lines for people."""
+        counts = {
+            "generated": self.generated,
+            "reused": self.reused,
+            "failed": sum(self.failed.values()),
+            "not reached": self.not_reached,
+        }
+        said = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
+        return "\n".join([f"{said} {self.pace}", *self.details()])
+
+    @property
+    def pace(self) -> str:
+        """How long it took, in words."""
+        rate = f" ({self.pictures_per_second:.2g} pictures/s)" if self.generated else ""
+        return f"in {self.seconds:.1f} s{rate}"
+
+    def details(self) -> list[str]:
+        """The lines after the counts: money, stop, failures, what to do next."""
+        lines = self.money_lines()
+        if self.message:
+            lines.append(f"Stopped: {one_line(self.message, MAX_REASON)}")
+        if self.failed:
+            lines.append("Failed: " + ", ".join(f"{count} {name}" for name, count in sorted(self.failed.items())))
+            lines += named(self.failures, sum(self.failed.values()))
+        return [*lines, *(f"Next: {step}" for step in self.next_steps)]
+
+    def money_lines(self) -> list[str]:
+        """What the run cost; nothing of a sandbox, which is free."""
+        if self.service == SANDBOX:
+            return []
+        lines = [f"Cost: {amount(self.spent, self.currency)}"]
+        if self.maybe_billed:
+            most = amount(self.maybe_spent, self.currency)
+            lines.append(f"May have been billed twice: {self.maybe_billed} (at most {most})")
+        return lines
+
+    def _example(self, error_class: str) -> str:
+        return next((f.prompt_id for f in self.failures if f.error_class == error_class), "ID")
+
+
+def named(failures: Sequence[FailedPrompt], count: int) -> list[str]:
+    """Lines that name the first of some failures, of which there are so many."""
+    lines = [f"  failed: {failure}" for failure in failures[:_NAMED]]
+    more = count - len(lines)
+    return [*lines, f"  … and {more} more: duomi status --json"] if more > 0 else lines
+
+
+def failed_prompts(outcomes: Sequence[Outcome]) -> list[FailedPrompt]:
+    """The failures among some outcomes."""
+    return [FailedPrompt(o.prompt.id, f.error_class.value, f.code, f.message) for o in outcomes if (f := o.failure)]
+
+
+def left_prompts(entries: Iterable[PlannedPrompt]) -> list[FailedPrompt]:
+    """Prompts that a run leaves as they are although they have no picture of what is wanted now, and why."""
+    return [FailedPrompt(entry.prompt.id, ErrorClass.LEFT.value, "", _why_left(entry)) for entry in entries]
+
+
+def _why_left(entry: PlannedPrompt) -> str:
+    words = entry.purchase.error_message if entry.purchase else None
+    return f"{entry.state.value}: {words}" if words else entry.state.value
+
+
+def by_class(failures: Sequence[FailedPrompt]) -> dict[str, int]:
+    """How many there are of each error class."""
+    return dict(Counter(failure.error_class for failure in failures))
+
+
+def amount(price: float | None, currency: str) -> str:
+    """Money in words; an unknown price is unknown, never 0."""
+    return "unknown (set DUOMI_PRICE_PER_IMAGE)" if price is None else f"{price:.2f} {currency}"

@@ -1,0 +1,102 @@
+"""The results of a run, one per prompt, in the guide's structure, and the file that keeps them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from duomi_pipeline.engine.outcome import Outcome
+from duomi_pipeline.engine.plan import PlannedPrompt
+from duomi_pipeline.engine.session import Session
+from duomi_pipeline.engine.states import State, decide
+from duomi_pipeline.images import ImageStore, StoreError
+from duomi_pipeline.reporting.receipt import Receipt
+
+_PREFIX = "duomi_generation_results"
+
+
+def states_after(
+    session: Session, entries: Mapping[str, PlannedPrompt], outcomes: Sequence[Outcome]
+) -> dict[str, State]:
+    """The state of each prompt that a run reached, as the next plan will say it.
+
+    Args:
+        session: of the run.
+        entries: the prompts as they were before, by id.
+        outcomes: what became of them.
+    """
+    asked = {prompt_id: (entry.stands_in_for or entry.request).key for prompt_id, entry in entries.items()}
+    states = {
+        outcome.prompt.id: State.CURRENT if outcome.request.key == asked[outcome.prompt.id] else State.OUTDATED
+        for outcome in outcomes
+    }
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    if failed:
+        purchases, sizes = session.ledger.latest_purchases(), session.store.sizes()
+        for outcome in failed:
+            key, selection = asked[outcome.prompt.id], entries[outcome.prompt.id].selection
+            states[outcome.prompt.id] = decide(outcome.prompt, key, selection, purchases.get(key), sizes)
+    return states
+
+
+def result_of(outcome: Outcome, state: State, at: float, store: ImageStore) -> dict[str, Any]:
+    """One prompt's result: `success, data, prompt, timestamp, source`, `saved_path` or `error`, and a few more.
+
+    Args:
+        outcome: of the prompt.
+        state: of the prompt now.
+        at: when it was there, in seconds since 1970.
+        store: says where files lie.
+    """
+    paths = [store.location(file.file) for file in outcome.files]
+    result: dict[str, Any] = {
+        "success": outcome.failure is None,
+        "data": _data(outcome, paths) if outcome.failure is None else None,
+        "prompt": outcome.prompt.text,
+        "timestamp": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"),
+        "source": outcome.prompt.source,
+    }
+    result |= {"saved_path": paths[0]} if outcome.failure is None else {"error": str(outcome.failure)}
+    return {**result, "prompt_id": outcome.prompt.id, "state": state.value}
+
+
+def write_results(folder: Path, receipt: Receipt, results: Sequence[Mapping[str, Any]], now: datetime) -> Path:
+    """Write `duomi_generation_results_{timestamp}.json`, whole or not at all; an earlier one is never replaced.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    content = {"receipt": receipt.as_json(), "results": list(results)}
+    # A lone surrogate of a prompt becomes what JSON writes for it.
+    data = json.dumps(content, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace")
+    files = ImageStore(UPath(folder))  # it knows how a file is written whole; what the file holds is no matter to it
+    files.sweep()
+    while True:
+        utc = now.astimezone(UTC)
+        name = f"{_PREFIX}_{utc:%Y%m%d_%H%M%S}_{utc.microsecond // 1000:03d}.json"
+        try:
+            files.save(name, data)
+            return folder / name
+        except StoreError:
+            if not (folder / name).exists():
+                raise
+            now += timedelta(milliseconds=1)
+
+
+def _data(outcome: Outcome, paths: Sequence[str]) -> dict[str, Any]:
+    """What the service gave, as far as it lasts: its picture addresses die within the hour."""
+    first = outcome.files[0]
+    return {
+        "images": [{"path": path} for path in paths],
+        "model": outcome.request.model,
+        "seed": outcome.seed,
+        "size": first.size,
+        "received_size": first.received_size,
+        "how": outcome.status,
+        "attempts": outcome.attempts,
+        "seconds": round(outcome.latency, 3),
+        "cost": outcome.cost,
+    }

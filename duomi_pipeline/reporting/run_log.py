@@ -1,0 +1,171 @@
+"""What a run leaves in the folder of logs: its lines in the log of all runs, its receipt, its results file.
+
+Every door keeps its runs here; a log that cannot be written is said once and stops nothing.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from duomi_pipeline.engine.outcome import Outcome, Stop
+from duomi_pipeline.engine.plan import PlannedPrompt
+from duomi_pipeline.engine.session import Session
+from duomi_pipeline.engine.states import State
+from duomi_pipeline.images import StoreError
+from duomi_pipeline.prompts.sources import Sources
+from duomi_pipeline.reporting.log_file import LogFile
+from duomi_pipeline.reporting.receipt import FailedPrompt, Receipt, by_class, failed_prompts
+from duomi_pipeline.reporting.results import result_of, states_after, write_results
+from duomi_pipeline.settings import Parameters
+
+_INTERRUPTED = "Interrupted. Start again to go on; nothing that was paid is bought twice."
+
+
+class RunLog:
+    """One run's story: told every outcome, it makes the receipt, and while it is `written` it writes all down.
+
+    Args:
+        session: of the run.
+        wanted: what the run is to bring to pictures.
+        left: failures that no outcome tells of.
+        left_out: rows and files that give no prompt.
+
+    Attributes:
+        outcomes: so far, without their thumbnails.
+        stop: why the run ended early, where the ledger does not know.
+        results_file: where the results are, once they are written.
+    """
+
+    def __init__(
+        self, session: Session, wanted: Sequence[PlannedPrompt], *, left: Sequence[FailedPrompt] = (), left_out: int = 0
+    ) -> None:
+        self._session = session
+        self._wanted = {entry.prompt.id: entry for entry in wanted}
+        self._left = tuple(left)
+        self._left_out = left_out
+        self._times: list[float] = []
+        self._started_at = time.time()
+        self._ended_at: float | None = None
+        self._log: LogFile | None = None
+        self.outcomes: list[Outcome] = []
+        self.stop: Stop | None = None
+        self.results_file: Path | None = None
+
+    @contextmanager
+    def written(self) -> Iterator[None]:
+        """Write lines inside the block, and receipt and results at its end, however it is left."""
+        settings = self._session.settings
+        with LogFile(settings.path(settings.log_dir), self._session.run_id) as self._log:
+            self._log.info(self._start())
+            try:
+                yield
+            except Exception as error:
+                self.stop = self.stop or Stop("error", f"An unforeseen error: {error!r}")
+                raise
+            except BaseException:
+                self.stop = self.stop or Stop("interrupted", _INTERRUPTED)
+                raise
+            finally:
+                self._ended_at = time.time()
+                self._write_end(self._log)
+
+    def record(self, outcome: Outcome) -> None:
+        """Take an outcome in."""
+        self.outcomes.append(replace(outcome, thumbnail=None))
+        self._times.append(time.time())
+        if self._log is not None:
+            self._log.say(logging.WARNING if outcome.failure else logging.INFO, self._line(outcome))
+
+    def receipt(self) -> Receipt:
+        """The receipt of what was heard so far, with what the ledger knows."""
+        session, run_id = self._session, self._session.run_id
+        run, money = session.ledger.run(run_id), session.ledger.money(run_id=run_id)
+        failures = failed_prompts(self.outcomes) + list(self._left)
+        told = (run.stopped_by, run.message) if run and run.stopped_by else None
+        stopped_by, message = told or ((self.stop.by, self.stop.message) if self.stop else (None, None))
+        reached = {outcome.prompt.id for outcome in self.outcomes}
+        return Receipt(
+            run_id=run_id,
+            door=session.door,
+            service=session.settings.host_kind,
+            started_at=self._started_at,
+            ended_at=self._ended_at or time.time(),
+            generated=sum(outcome.status == "generated" for outcome in self.outcomes),
+            reused=sum(outcome.status == "reused" for outcome in self.outcomes),
+            failed=by_class(failures),
+            failures=tuple(failures),
+            not_reached=len(self._wanted.keys() - reached),
+            stopped_by=stopped_by,
+            message=message,
+            spent=money.spent,
+            maybe_billed=money.maybe_billed,
+            maybe_spent=money.maybe_spent,
+            currency=session.settings.currency,
+            left_out=self._left_out,
+        )
+
+    def states(self) -> dict[str, State]:
+        """The state of each prompt that was reached, now."""
+        return states_after(self._session, self._wanted, self.outcomes)
+
+    def _start(self) -> str:
+        session, models = self._session, sorted({entry.request.model for entry in self._wanted.values()})
+        host = "" if session.settings.uses_sandbox else f" ({urlsplit(session.settings.service_url).hostname})"
+        return (
+            f"run {session.run_id} started: door {session.door}, service {session.settings.host_kind}{host}, "
+            f"model {', '.join(models) or 'none'}, {len(self._wanted)} prompts"
+        )
+
+    def _line(self, outcome: Outcome) -> str:
+        how = f"in {outcome.latency:.2f} s"
+        if outcome.attempts:
+            how += f", attempts: {outcome.attempts}"
+        if outcome.failure is not None:
+            return f"{outcome.prompt.id}: failed {how}: {outcome.failure}"
+        return f"{outcome.prompt.id}: {outcome.status} {how}: {self._session.store.location(outcome.files[0].file)}"
+
+    def _write_end(self, log: LogFile) -> None:
+        receipt, states = self.receipt(), self.states()
+        results = [
+            result_of(outcome, states[outcome.prompt.id], at, self._session.store)
+            for outcome, at in zip(self.outcomes, self._times, strict=True)
+        ]
+        try:
+            self.results_file = write_results(
+                log.folder, receipt, results, datetime.fromtimestamp(receipt.ended_at, UTC)
+            )
+        except StoreError as error:
+            log.warn_once(error.__cause__ or error)
+        if receipt.message:
+            log.say(logging.WARNING, f"stopped by {receipt.stopped_by}: {receipt.message}")
+        for line in receipt.as_text().splitlines():
+            log.info(f"receipt: {line}")
+        log.info(f"run {self._session.run_id} ended; results: {self.results_file or 'not kept'}")
+
+
+def rows_and_files_left_out(sources: Sources) -> int:
+    """How many rows and files give no prompt; a source that is not there at all is none."""
+    return len(sources.table.problems) + len(sources.files.problems)
+
+
+def run_batch(
+    session: Session, entries: Sequence[PlannedPrompt], parameters: Parameters, log: RunLog, *, force: bool = False
+) -> Stop | None:
+    """Bring prompts to pictures, writing every outcome into the log. Returns why it stopped early, if it did.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed; what was in flight has been finished and recorded.
+    """
+    with session.generating(entries, parameters, force=force) as batch:
+        try:
+            for outcome in batch:
+                log.record(outcome)
+        except KeyboardInterrupt:
+            batch.stop(Stop("interrupted", _INTERRUPTED))
+            raise
+    return batch.stop_reason

@@ -1,0 +1,1 @@
+"""What cards are drawn from: animals, buildings, land, machines, people, places, sky, things."""

@@ -1,0 +1,165 @@
+"""Events written in batches: the same facts in the event log, in a few transactions.
+
+On SQLite always, on PostgreSQL where `TEST_POSTGRES_URL` names a server.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster import DagsterEventType
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from duomi_pipeline.orchestration.event_log.batches import report_observations
+from duomi_pipeline.orchestration.event_log.postgres import BatchingPostgresEventLogStorage
+from duomi_pipeline.orchestration.event_log.sqlite import BatchingEventLogStorage, EventBatches
+from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionRange
+from duomi_pipeline.orchestration.partition_sync import DATA_VERSION_TAG, PROMPTS_KEY, observed_versions
+from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.orchestration import Project
+from duomi_pipeline_tests.postgres import postgres_database
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """The URL of a PostgreSQL database of its own for each test."""
+    with postgres_database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def batching(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """An instance as the project's `dagster.yaml` makes one, or with the storages of `docs/operations.md` in it."""
+    config = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
+    if request.param == "postgresql":
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", request.getfixturevalue("database"))
+        guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+        storages = next(block for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL) if "postgres" in block)
+        config = re.sub(r"^event_log_storage:\n(?: .*\n)+", storages, config, flags=re.MULTILINE)
+    home = tmp_path / "batching"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(config, encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "")  # what the storage sets goes with the test
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        yield instance
+
+
+@contextmanager
+def transactions() -> Iterator[list[str]]:
+    """Collects each commit, and each statement that is a transaction of its own."""
+    found: list[str] = []
+
+    def committed(_connection: object) -> None:
+        found.append("commit")
+
+    def executed(_connection: object, cursor: Any, statement: str, *_more: object) -> None:
+        if getattr(cursor.connection, "autocommit", None) is True:
+            found.append(statement)
+
+    event.listen(Engine, "commit", committed)
+    event.listen(Engine, "before_cursor_execute", executed)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "commit", committed)
+        event.remove(Engine, "before_cursor_execute", executed)
+
+
+def test_the_storage_is_the_one_that_dagster_yaml_names_and_sqlite_lies_where_dagsters_own_would(
+    batching: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    storage = batching.event_log_storage
+    assert isinstance(storage, EventBatches)
+    batching.report_runless_asset_event(dg.AssetObservation("x"))
+    on_sqlite = (tmp_path / "batching/history/runs/index.db").is_file()
+    assert isinstance(storage, BatchingEventLogStorage if on_sqlite else BatchingPostgresEventLogStorage)
+
+
+def test_without_a_home_the_processes_of_dagster_dev_share_a_folder_that_goes_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "100")
+    monkeypatch.setenv("DUOMI_TEMPORARY_EVENTS", "")
+    monkeypatch.chdir(tmp_path)
+    first = BatchingEventLogStorage.from_config_value(None, {})
+    again = BatchingEventLogStorage.from_config_value(None, {})  # as a process that was started by the first one
+    assert Path(first.path_for_shard("index")).is_file()
+    assert first.path_for_shard("index") == again.path_for_shard("index")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_in_batches_leaves_the_same_facts_as_one_event_at_a_time(
+    tmp_path: Path, instance: dg.DagsterInstance, service: SandboxServer, batching: dg.DagsterInstance
+) -> None:
+    facts = []
+    for number, storage in enumerate((instance, batching)):
+        service.books.reset()
+        project = Project(tmp_path / f"home{number}", storage, service)
+        keys = project.write_many(5)
+        project.look()
+        service.change_faults(refuse=("p03",))
+        run = project.run(keys[0], keys[-1])
+        service.change_faults(refuse=())
+        materialized = project.events(run)
+        facts.append(
+            (
+                project.materialized_and_failed(),
+                project.staleness(keys),
+                {key: sorted(event.tags) for key, event in materialized.items()},
+                {key: sorted(event.metadata) for key, event in materialized.items()},
+                storage.event_log_storage.get_materialized_partitions(IMAGES_KEY) & set(keys),
+                sorted(observed_versions(storage)),
+            )
+        )
+        latest = storage.get_latest_materialization_event(IMAGES_KEY)
+        assert latest is not None
+        assert latest.asset_materialization is not None
+        assert latest.asset_materialization.partition in materialized
+    assert facts[0] == facts[1]
+    assert facts[0][0] == ({key for key in keys if key != "json_p03"}, {"json_p03"})
+
+
+def test_a_hundred_observations_are_few_transactions(batching: dg.DagsterInstance) -> None:
+    versions = {f"p{number}": f"version {number}" for number in range(100)}
+    with transactions() as found:
+        report_observations(
+            batching,
+            [
+                dg.AssetObservation(PROMPTS_KEY, partition=key, tags={DATA_VERSION_TAG: v})
+                for key, v in versions.items()
+            ],
+        )
+    assert 1 <= len(found) <= 4, "the run's database and the index, and making or asking for them"
+    assert observed_versions(batching) == versions
+
+
+def test_the_plan_of_a_backfill_with_its_checks_is_few_transactions(
+    tmp_path: Path, batching: dg.DagsterInstance, service: SandboxServer
+) -> None:
+    project = Project(tmp_path / "home", batching, service)
+    project.write_many(96)
+    project.look()
+    keys = project.partitions()
+    job = project.defs().resolve_implicit_global_asset_job_def().get_subset(asset_selection={IMAGES_KEY})
+    with transactions() as found:
+        run = batching.create_run_for_job(job, tags=PartitionRange(keys[0], keys[-1]).tags)
+    planned = batching.event_log_storage.get_latest_storage_id_by_partition(
+        IMAGES_KEY, DagsterEventType.ASSET_MATERIALIZATION_PLANNED, None
+    )
+    assert sorted(planned) == keys
+    assert len(set(planned.values())) == len(keys)
+    checks = batching.all_logs(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+    assert len(checks) == 4
+    assert len(found) <= 50, "the run, four checks, and the plan of 96 pictures"

@@ -1,0 +1,238 @@
+"""How partitions and observations follow the sources; the assets `prompt_table` and `prompt_files`."""
+
+import sqlite3
+from contextlib import closing
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from duomi_pipeline.orchestration.partition_ranges import PartitionRange
+from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY, observed_versions, partition_changes
+from duomi_pipeline.prompts import Prompt, Reading
+from duomi_pipeline.prompts.sources import Sources
+from duomi_pipeline_tests.orchestration import Project, failure_text
+
+
+def prompt(prompt_id: str, text: str = "a text") -> Prompt:
+    return Prompt(prompt_id, text, "json", f"{prompt_id}.json", prompt_id)
+
+
+def files(*prompts: Prompt, present: frozenset[str] = frozenset(), unreadable: str | None = None) -> Sources:
+    reading = Reading(prompts, present=present)
+    return Sources(Reading(), reading, {"json_": unreadable} if unreadable else {})
+
+
+class TestChanges:
+    def test_new_prompts_are_added_and_observed_in_the_order_of_their_sources(self) -> None:
+        new = [prompt("json_b"), prompt("json_a")]
+
+        changes = partition_changes(files(*new), existing=[], observed={})
+
+        assert changes.add == ("json_b", "json_a")
+        assert changes.observe == tuple(new)
+        assert changes.retire == ()
+
+    def test_only_a_prompt_with_another_version_is_observed(self) -> None:
+        same, edited = prompt("json_a"), prompt("json_b", "new")
+        observed = {"json_a": same.version, "json_b": prompt("json_b", "old").version}
+
+        changes = partition_changes(files(same, edited), ["json_a", "json_b"], observed)
+
+        assert (changes.add, changes.observe, changes.retire) == ((), (edited,), ())
+
+    def test_a_prompt_that_is_gone_is_retired(self) -> None:
+        assert partition_changes(files(), ["json_a"], {}).retire == ("json_a",)
+
+    def test_a_partition_with_a_run_in_flight_is_not_retired(self) -> None:
+        assert partition_changes(files(), ["json_a", "json_b"], {}, in_flight={"json_a"}).retire == ("json_b",)
+
+    def test_a_source_that_could_not_be_read_retires_nothing(self) -> None:
+        assert partition_changes(files(unreadable="no permission"), ["json_a", "db_1"], {}).retire == ("db_1",)
+
+    def test_a_file_that_is_there_but_cannot_be_read_now_is_not_retired(self) -> None:
+        assert partition_changes(files(present=frozenset({"json_a"})), ["json_a"], {}).retire == ()
+
+    def test_a_prompt_that_comes_back_is_added_and_its_known_version_is_not_observed_again(self) -> None:
+        back = prompt("json_a")
+
+        changes = partition_changes(files(back), [], {"json_a": back.version})
+
+        assert (changes.add, changes.observe) == (("json_a",), ())
+
+
+class TestTrack:
+    def test_a_second_look_at_the_same_prompts_tells_nothing(self, project: Project) -> None:
+        project.write_many(3)
+        project.look()
+        before = len(observations(project))
+
+        project.look()
+
+        assert before == 3
+        assert len(observations(project)) == 3
+
+    def test_an_observation_says_which_prompt_it_is_about(self, project: Project) -> None:
+        project.write("kite", "a red kite over the dunes")
+        project.look()
+
+        (event,) = observations(project)
+
+        assert event.partition == "json_kite"
+        assert event.metadata["prompt"].value == "a red kite over the dunes"
+        assert event.metadata["origin"].value == "kite.json"
+        assert observed_versions(project.instance) == {"json_kite": (event.tags or {})["dagster/data_version"]}
+
+    def test_a_run_that_generates_retires_no_partition(self, project: Project) -> None:
+        keys = project.write_many(4)
+        project.look()
+        project.remove(keys[1])
+        project.remove(keys[3])
+
+        project.run(keys[0], keys[2])
+
+        assert project.partitions() == keys
+
+    def test_a_retired_prompt_keeps_its_picture_and_is_current_when_it_comes_back(self, project: Project) -> None:
+        (key,) = project.write_many(1)
+        project.look()
+        project.run(key)
+        project.remove(key)
+        assert project.look() == []
+        assert len(list((project.home / "out/generated_images").iterdir())) == 1
+        project.write_many(1)
+        project.look()
+
+        project.run(key)
+
+        assert len(project.posts()) == 1
+        assert project.staleness([key]) == {key: "FRESH"}
+
+
+class TestPromptTable:
+    def test_it_gives_the_rows_and_says_what_was_left_out_and_why(self, project: Project) -> None:
+        project.write_table("a fox", None, "  ", "a | *bold* crow")
+
+        run = project.materialize("prompt_table")
+
+        table = run.output_for_node("prompt_table")
+        assert isinstance(table, pd.DataFrame)
+        assert list(table["id"]) == [1, 4]
+        assert list(table["image_prompt"]) == ["a fox", "a | *bold* crow"]
+        metadata = project.events(run, "prompt_table")[None].metadata
+        assert metadata["dagster/row_count"] == 2
+        assert metadata["left_out"] == 2
+        assert "| prompts.id=2 | image\\_prompt is NULL |" in str(metadata["left_out_because"])
+        assert "| prompts.id=3 | image\\_prompt is empty |" in str(metadata["left_out_because"])
+        assert "| db_1 | prompts.id=1 | a fox |" in str(metadata["preview"])
+        assert "a \\| \\*bold\\* crow" in str(metadata["preview"])
+
+    def test_it_brings_the_partitions_of_its_own_source_up_to_date_and_no_others(self, project: Project) -> None:
+        project.write_table("a fox", "a crow")
+        project.write_many(1)
+        project.instance.add_dynamic_partitions("prompt_id", ["db_9", "json_gone"])
+
+        run = project.materialize("prompt_table")
+
+        assert project.partitions() == ["json_gone", "db_1", "db_2"]
+        assert sorted(observed_versions(project.instance)) == ["db_1", "db_2"]
+        metadata = project.events(run, "prompt_table")[None].metadata
+        assert (metadata["new_or_changed"], metadata["retired"]) == (2, 1)
+
+    def test_a_changed_row_is_observed_and_an_edited_video_prompt_is_not(self, project: Project) -> None:
+        project.write_table("a fox", "a crow")
+        project.materialize("prompt_table")
+        with closing(sqlite3.connect(project.home / "data/llm_video_batch.db")) as db, db:
+            db.execute("UPDATE prompts SET image_prompt = 'a wolf' WHERE id = 1")
+            db.execute("UPDATE prompts SET video_prompt = 'zoom' WHERE id = 2")
+
+        project.materialize("prompt_table")
+
+        assert [event.partition for event in observations(project)] == ["db_1", "db_2", "db_1"]
+
+    def test_a_missing_database_says_what_to_do_and_retires_nothing(self, project: Project) -> None:
+        project.instance.add_dynamic_partitions("prompt_id", ["db_1", "json_a"])
+
+        run = project.materialize("prompt_table")
+
+        assert not run.success
+        assert "Put the file there, or set DUOMI_DATABASE to where it is." in failure_text(run)
+        assert str(project.home / "data/llm_video_batch.db") in failure_text(run)
+        assert project.partitions() == ["db_1", "json_a"]
+
+
+class TestPromptFiles:
+    def test_it_gives_the_prompts_and_names_bad_files(self, project: Project, caplog: pytest.LogCaptureFixture) -> None:
+        project.write("fox", "a fox", negative_prompt="snow")
+        project.write("broken", b"{not json")
+        project.write("empty", b"{}")
+
+        run = project.materialize("prompt_files")
+
+        table = run.output_for_node("prompt_files")
+        assert table.to_dict("records") == [
+            {
+                "prompt_id": "json_fox",
+                "file": "fox.json",
+                "image_prompt": "a fox",
+                "overrides": {"negative_prompt": "snow"},
+            }
+        ]
+        metadata = project.events(run, "prompt_files")[None].metadata
+        assert (metadata["dagster/row_count"], metadata["left_out"]) == (1, 2)
+        assert "| broken.json | not valid JSON: " in str(metadata["left_out_because"])
+        assert "| empty.json | no " in str(metadata["left_out_because"])
+        assert "json_fox" in str(metadata["preview"])
+        logged = [entry.user_message for entry in project.instance.all_logs(run.run_id)]
+        assert any(line.startswith("Left out: broken.json: not valid JSON") for line in logged)
+
+    def test_it_brings_the_partitions_of_its_own_source_up_to_date_and_no_others(self, project: Project) -> None:
+        project.write_table("a fox")
+        project.write_many(2)
+        project.write("being_written", b'{"image_pr', age=0)
+        project.instance.add_dynamic_partitions("prompt_id", ["db_9", "json_gone", "json_being_written"])
+
+        project.materialize("prompt_files")
+
+        assert project.partitions() == ["db_9", "json_being_written", "json_p00", "json_p01"]
+        assert sorted(observed_versions(project.instance)) == ["json_p00", "json_p01"]
+
+    def test_an_empty_folder_is_no_error_and_retires_its_prompts(self, project: Project) -> None:
+        project.write_many(2)
+        project.look()
+        for path in project.folder.iterdir():
+            path.unlink()
+        project.folder.rmdir()
+
+        run = project.materialize("prompt_files")
+
+        assert run.success
+        assert project.partitions() == []
+
+    def test_a_folder_that_cannot_be_listed_says_what_to_do_and_retires_nothing(self, project: Project) -> None:
+        project.instance.add_dynamic_partitions("prompt_id", ["json_a"])
+        project.folder.rmdir()
+        project.folder.write_text("a file, not a folder")
+
+        run = project.materialize("prompt_files")
+
+        assert not run.success
+        assert "Set DUOMI_PROMPT_DIR to a readable folder." in failure_text(run)
+        assert project.partitions() == ["json_a"]
+
+    def test_a_partition_that_a_run_works_on_is_retired_only_afterwards(self, project: Project) -> None:
+        keys = project.write_many(2)
+        project.look()
+        project.start_run(dg.DagsterRunStatus.STARTED, PartitionRange(keys[0], keys[0]).tags)
+        for key in keys:
+            project.remove(key)
+
+        project.materialize("prompt_files")
+
+        assert project.partitions() == [keys[0]]
+
+
+def observations(project: Project) -> list[dg.AssetObservation]:
+    """All observations of prompts, oldest first."""
+    records = project.instance.fetch_observations(PROMPTS_KEY, limit=1_000, ascending=True).records
+    return [record.asset_observation for record in records if record.asset_observation]
