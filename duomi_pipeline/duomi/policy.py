@@ -149,7 +149,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         again_by_itself=True,
         verdict="field refused",
         advice=(
-            "The service takes this request so not: read its words; `duomi why {id}` shows what was asked. "
+            "The service does not take this request as it is: read its words; `duomi why {id}` shows what was asked. "
             "`duomi generate --failed` asks the same again, free of charge."
         ),
         advice_to_all="Check DUOMI_MODEL, DUOMI_BASE_URL, DUOMI_PROTOCOL and what `duomi why ID` shows as asked.",
@@ -160,7 +160,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Reaction.ASK_OTHERS,
         again_by_itself=True,
         verdict="account",
-        advice="The service or a firewall in front of it lets this prompt not through: edit it, then start again.",
+        advice="The service, or a firewall before it, does not let this prompt through: edit it, then start again.",
         advice_to_all="Check that DUOMI_API_KEY is right and has credits. Some relays want DUOMI_AUTH_SCHEME=bearer.",
     ),
     ErrorClass.MODEL: Policy(
