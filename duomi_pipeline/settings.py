@@ -11,7 +11,7 @@ import sys
 import tomllib
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -80,36 +80,56 @@ Seed = Annotated[int, Field(ge=0, le=9_999_999_999)] | Literal["per-prompt"]
 ModelNames = Annotated[tuple[ModelName, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 
-class Parameters(BaseModel):
-    """What a picture is asked with. `None` means "not said here": the next layer below decides.
+class ImageParameters(BaseModel):
+    """What a picture is asked with, complete: the one list of these fields.
 
-    One model for all layers (settings, launchpad, command line, a prompt's own JSON), joined with `over`.
-    Ranges: SiliconFlow's image API, whose contract the default model has.
+    Environment variables, flags, launchpad fields and documentation are made from it. Ranges: SiliconFlow's image API,
+    whose contract the default model has; what another model takes is its profile's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
-    model: ModelName | None = None
-    image_size: ImageSize | None = None
-    negative_prompt: NegativePrompt | None = None
-    batch_size: Annotated[int, Field(ge=1, le=4)] | None = None
-    num_inference_steps: Annotated[int, Field(ge=1, le=100)] | None = None
-    guidance_scale: Annotated[float, Field(ge=0, le=20)] | None = None
-    seed: Seed | None = None
+    model: ModelName = Field("stabilityai/stable-diffusion-xl-base-1.0", description="Model that draws.")
+    image_size: ImageSize = Field("1080x1920", description="What is delivered, as WIDTHxHEIGHT in pixels.")
+    negative_prompt: NegativePrompt = Field("", description="What not to draw.")
+    batch_size: int = Field(1, ge=1, le=4, description="Pictures per prompt, 1 to 4.")
+    num_inference_steps: int = Field(20, ge=1, le=100, description="Inference steps, 1 to 100.")
+    guidance_scale: float = Field(7.5, ge=0, le=20, description="How closely the prompt is followed, 0 to 20.")
+    seed: Seed = Field(51515151, description="0 to 9999999999, or per-prompt: derived from the prompt id.")
+
+
+def _unset(name: str) -> Any:
+    return Field(None, description=ImageParameters.model_fields[name].description)
+
+
+_Layer = TypeVar("_Layer", ImageParameters, "ParameterOverrides")
+
+
+class ParameterOverrides(BaseModel):
+    """The parameters that one layer (a run, a prompt's own JSON) sets; `None`: the layer below decides."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    model: ModelName | None = _unset("model")
+    image_size: ImageSize | None = _unset("image_size")
+    negative_prompt: NegativePrompt | None = _unset("negative_prompt")
+    batch_size: Annotated[int, Field(ge=1, le=4)] | None = _unset("batch_size")
+    num_inference_steps: Annotated[int, Field(ge=1, le=100)] | None = _unset("num_inference_steps")
+    guidance_scale: Annotated[float, Field(ge=0, le=20)] | None = _unset("guidance_scale")
+    seed: Seed | None = _unset("seed")
 
     def explicit(self) -> dict[str, Any]:
-        """Only the fields that have a value."""
+        """Only the fields that are set."""
         return self.model_dump(exclude_none=True)
 
-    def over(self, below: "Parameters") -> "Parameters":
-        """These parameters, and `below` where these say nothing."""
-        if not (said := self.explicit()):
-            return below
-        return Parameters(**{**below.explicit(), **said})
+    def over(self, below: _Layer) -> _Layer:
+        """The layer below, with the fields that are set here in place of its own."""
+        explicit = self.explicit()
+        return type(below)(**{**below.model_dump(exclude_none=True), **explicit}) if explicit else below
 
 
-class Settings(BaseSettings):
-    """The settings of `interface.md`; load them with `Settings.load`."""
+class Settings(BaseSettings, ImageParameters):
+    """Every setting, by its environment variable without `DUOMI_`; load them with `Settings.load`."""
 
     model_config = SettingsConfigDict(
         env_prefix="DUOMI_", frozen=True, extra="ignore", env_ignore_empty=True, str_strip_whitespace=True
@@ -120,14 +140,6 @@ class Settings(BaseSettings):
     base_url: str = ""
     auth_scheme: Literal["raw", "bearer"] = "raw"
     protocol: Literal["auto", "siliconflow", "openai", "duomi_async", "nano_banana"] = "auto"
-
-    model: ModelName = "stabilityai/stable-diffusion-xl-base-1.0"
-    image_size: ImageSize = "1080x1920"
-    negative_prompt: NegativePrompt = ""
-    batch_size: int = Field(1, ge=1, le=4)
-    num_inference_steps: int = Field(20, ge=1, le=100)
-    guidance_scale: float = Field(7.5, ge=0, le=20)
-    seed: Seed = 51515151
 
     models_file: Path = Path("models.toml")
     fallback_models: ModelNames = ()
@@ -236,9 +248,9 @@ class Settings(BaseSettings):
         )
 
     @property
-    def parameters(self) -> Parameters:
-        """What a picture is asked with where nothing else is said: every field has a value."""
-        return Parameters(**{name: getattr(self, name) for name in Parameters.model_fields})
+    def parameters(self) -> ImageParameters:
+        """What a picture is asked with where neither run nor prompt says otherwise."""
+        return ImageParameters(**{name: getattr(self, name) for name in ImageParameters.model_fields})
 
     @property
     def price(self) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from duomi_pipeline.settings import Parameters, Settings, SettingsError, Size
+from duomi_pipeline.settings import ParameterOverrides, Settings, SettingsError, Size
 
 SECRET = "sk-very-secret"
 
@@ -260,12 +260,12 @@ def test_sizes_are_brought_to_one_form(tmp_path: Path, written: str) -> None:
 
 def test_the_parameters_of_the_settings_have_a_value_in_every_field(tmp_path: Path) -> None:
     settings = Settings.load(tmp_path, seed="per-prompt", negative_prompt="blur")
-    said = settings.parameters.explicit()
-    assert set(said) == set(Parameters.model_fields)
+    said = settings.parameters.model_dump()
+    assert set(said) == set(ParameterOverrides.model_fields)
     assert (said["seed"], said["negative_prompt"]) == ("per-prompt", "blur")
 
 
 def test_parameters_win_over_those_below_only_where_they_say_something() -> None:
-    below = Parameters(model="below", seed=1, negative_prompt="blur")
-    above = Parameters(model="above", negative_prompt="")
-    assert above.over(below) == Parameters(model="above", seed=1, negative_prompt="")
+    below = ParameterOverrides(model="below", seed=1, negative_prompt="blur")
+    above = ParameterOverrides(model="above", negative_prompt="")
+    assert above.over(below) == ParameterOverrides(model="above", seed=1, negative_prompt="")

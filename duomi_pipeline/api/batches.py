@@ -15,7 +15,7 @@ from typing import Any
 
 from upath import UPath
 
-from duomi_pipeline.engine.outcome import Outcome
+from duomi_pipeline.engine.outcome import Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import State
@@ -26,7 +26,7 @@ from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.prompts.prompt import SourceKind
 from duomi_pipeline.reporting.results import result_of
 from duomi_pipeline.reporting.run_log import RunLog, run_batch
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def choose(session: Session, entries: Sequence[PlannedPrompt]) -> Choice:
 
 
 def run_prompts(
-    session: Session, prompts: Sequence[Prompt], parameters: Parameters, left_out: int
+    session: Session, prompts: Sequence[Prompt], parameters: ParameterOverrides, left_out: int
 ) -> list[dict[str, Any]]:
     """One result per prompt, in their order; a picture that is there costs nothing.
 
@@ -131,7 +131,7 @@ def _write_new(folder: Path, data: bytes) -> Path:
 
 def _kept(session: Session, entry: PlannedPrompt) -> dict[str, Any]:
     files = entry.selection.files if entry.selection else ()
-    there = Outcome(entry.prompt, entry.request, "reused", files, entry.selection, entry.request.seed)
+    there = Outcome(entry.prompt, entry.request, Status.REUSED, files, entry.selection, entry.request.seed)
     return result_of(there, State.CURRENT, time.time(), session.store)
 
 

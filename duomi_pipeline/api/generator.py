@@ -24,7 +24,7 @@ from duomi_pipeline.prompts.prompt import safe_prefix
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
 from duomi_pipeline.prompts.sources import read_files, read_table
 from duomi_pipeline.prompts.table import Row, fetch_rows
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 
 _LOGGER = logging.getLogger("duomi_pipeline")
 
@@ -49,7 +49,7 @@ class DuomiImageGenerator:
     def __init__(self, api_key: str | None = None) -> None:
         self._api_key = SecretStr(api_key) if api_key else None
         self._settings = Settings.load(api_key=self._api_key)
-        self.default_params: dict[str, Any] = self._settings.parameters.explicit()
+        self.default_params: dict[str, Any] = self._settings.parameters.model_dump()
 
     def generate_image(self, prompt: str, **params: Any) -> dict[str, Any]:
         """The picture of a text. It is kept as a JSON prompt file; the same call again is the same prompt.
@@ -69,7 +69,7 @@ class DuomiImageGenerator:
         except (ValueError, OSError, SourceError) as error:
             reason = f"The prompt cannot be kept in {settings.prompt_dir}: {error}"
             return not_a_prompt(prompt, "single_prompt", reason)
-        return self._bring(settings, [kept], Parameters())[0]
+        return self._bring(settings, [kept], ParameterOverrides())[0]
 
     def save_generated_image(self, result: Mapping[str, Any], filename_prefix: str) -> str | None:
         """A copy of a result's picture under another name, `{filename_prefix}_{timestamp}.png`; never overwrites.
@@ -169,14 +169,14 @@ class DuomiImageGenerator:
         """The settings as they are now, with this object's key."""
         return Settings.load(self._settings.home, api_key=self._api_key, **changes)
 
-    def _parameters(self, params: Mapping[str, Any]) -> Parameters:
+    def _parameters(self, params: Mapping[str, Any]) -> ParameterOverrides:
         """What is said here: a call's parameters, and the defaults that are no longer the settings'."""
-        before = self._settings.parameters.explicit()
+        before = self._settings.parameters.model_dump()
         changed = {name: value for name, value in self.default_params.items() if value != before.get(name)}
         return checked_parameters(dict(params)).over(checked_parameters(changed))
 
     def _bring(
-        self, settings: Settings, prompts: Sequence[Prompt], parameters: Parameters, left_out: int = 0
+        self, settings: Settings, prompts: Sequence[Prompt], parameters: ParameterOverrides, left_out: int = 0
     ) -> list[dict[str, Any]]:
         try:
             session = Session(settings, "python")

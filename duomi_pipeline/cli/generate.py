@@ -1,17 +1,17 @@
 """`duomi generate`: flags to a selection of prompts, the selection to Dagster runs in this process."""
 
-import os
 import sys
-from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import click
-from pydantic import ValidationError
 
 from duomi_pipeline.cli.console import json_option, print_json, problems_json, warn_of
+from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.report import Report
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
@@ -22,18 +22,60 @@ from duomi_pipeline.prompts.overrides import record_seeds
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.reporting.receipt import amount
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ImageParameters, ParameterOverrides, Settings
 
 CONFIRM_ABOVE = 20  # requests to a service that costs money, on a terminal
-_PARAMETER_FLAGS = ("model", "image_size", "num_inference_steps", "guidance_scale", "seed", "negative_prompt")
+Source = Literal["sqlite", "json", "prompt"]
 # Flags that are settings for this one command.
 _SETTING_FLAGS = {
-    "input_dir": "DUOMI_PROMPT_DIR",
-    "delay": "DUOMI_DELAY",
-    "api_key": "DUOMI_API_KEY",
-    "concurrency": "DUOMI_MAX_CONCURRENCY",
-    "max_spend": "DUOMI_MAX_SPEND_PER_RUN",
+    "input_dir": "prompt_dir",
+    "delay": "delay",
+    "api_key": "api_key",
+    "concurrency": "max_concurrency",
+    "max_spend": "max_spend_per_run",
 }
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be generated, and how.
+
+    Attributes:
+        source: the only source that counts, `None`: both.
+        text: with the source `prompt`, what to draw.
+        limit: only the first prompts of the source.
+        ids: only these prompts, where there are any.
+        parameters: of this run, over the settings'.
+        reroll: a file of marks from the gallery.
+        outdated, failed, force: prompts in which states, too.
+        max_images: pictures that may be bought.
+        dry_run: only say what would be done.
+        yes: do not ask before many paid requests.
+    """
+
+    source: Source | None
+    text: str | None
+    limit: int | None
+    ids: tuple[str, ...]
+    parameters: ParameterOverrides
+    reroll: Path | None
+    outdated: bool
+    failed: bool
+    force: bool
+    max_images: int | None
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+    @property
+    def states(self) -> frozenset[State]:
+        """Prompts in which states are generated."""
+        states = set(GENERATED_BY_ITSELF)
+        if self.outdated:
+            states.add(State.OUTDATED)
+        if self.failed:
+            states |= {State.FAILED_FOR_NOW, State.FAILED_FOR_GOOD}
+        return frozenset(State) if self.force else frozenset(states)
 
 
 @click.command()
@@ -43,12 +85,7 @@ _SETTING_FLAGS = {
 @click.option("--limit", type=click.IntRange(min=0), help="Only the first N prompts of the source.")
 @click.option("--delay", type=float, metavar="S", help="Seconds between two starts of requests.")
 @click.option("--api-key", metavar="KEY", help="Better: DUOMI_API_KEY, which others on this machine cannot see.")
-@click.option("--model", metavar="M")
-@click.option("--image-size", metavar="WxH", help="What is delivered, such as 1080x1920.")
-@click.option("--num-inference-steps", type=int, metavar="N")
-@click.option("--guidance-scale", type=float, metavar="X")
-@click.option("--seed", type=int)
-@click.option("--negative-prompt", metavar="T")
+@parameter_flags
 @click.option("--prompt-id", "ids", multiple=True, metavar="ID", help="Only this prompt; several may be given.")
 @click.option(
     "--reroll",
@@ -66,7 +103,7 @@ _SETTING_FLAGS = {
 @click.option("--yes", is_flag=True, help="Do not ask before many paid requests.")
 @json_option
 def generate(**flags: Any) -> None:
-    """Bring prompts to pictures: missing and changed ones; --outdated, --failed and --force widen that.
+    """Generate pictures for missing and changed prompts; --outdated, --failed and --force widen that.
 
     \b
     Examples:
@@ -79,48 +116,52 @@ def generate(**flags: Any) -> None:
     Exit codes: 0 all wanted pictures are there, 1 some failed, 2 wrong usage, 3 stopped by the service,
     4 stopped by a cap, 130 interrupted (Ctrl-C finishes what is in flight; a second one leaves at once).
     """
-    for flag, variable in _SETTING_FLAGS.items():
-        if flags[flag] is not None:
-            os.environ[variable] = str(flags[flag])
-    settings = Settings.load()
-    parameters = _parameters(flags)
-    ids = set(flags["ids"]) or None
-    if flags["source"] == "prompt" and flags["dry_run"]:
-        click.echo("1 prompt to bring to a picture; nothing was kept or sent", err=True)
-        return
-    if flags["source"] == "prompt":
-        ids, parameters = {_keep_single_prompt(settings, flags["text"], parameters)}, Parameters()
-    elif flags["text"]:
+    settings = Settings.load(**{setting: flags.pop(flag) for flag, setting in _SETTING_FLAGS.items()})
+    parameters = given_parameters(flags)
+    own = {name: value for name, value in flags.items() if name not in ImageParameters.model_fields}
+    options = Options(**own, parameters=parameters)
+    if options.source == "prompt":
+        if options.dry_run:
+            click.echo("1 prompt to generate; nothing was kept or sent", err=True)
+            return
+        prompt_id = _save_single_prompt(settings, options.text, parameters)
+        options = replace(options, ids=(prompt_id,), parameters=ParameterOverrides())
+    elif options.text:
         raise click.UsageError("--prompt goes with --source prompt")
+    _generate(settings, options)
+
+
+def _generate(settings: Settings, options: Options) -> None:
     with announce_if_slow("Reading the prompts"):
         sources = read_sources(settings)
-    if flags["source"] == "sqlite" and "db_" in sources.unreadable:
+    if options.source == "sqlite" and "db_" in sources.unreadable:
         raise click.UsageError(sources.unreadable["db_"])
     warn_of(sources.problems)
-    selected = _selected(sources, flags["source"], ids, flags["limit"])
+    selected = _selected(sources, options)
     with Session(settings) as session:
         _check_ledger(session)
-        plan, reroll = session.plan(selected, parameters), None
-        if flags["reroll"]:
-            reroll = _reroll(plan, flags["reroll"])
-            flags |= {"failed": True, "force": flags["force"] or bool(reroll.seedless)}
-            plan = session.plan(reroll.applied_to(selected), parameters)
-    wanted = plan.wanted(_states(flags))
-    _announce(settings, wanted, force=flags["force"])
-    if flags["dry_run"]:
-        if flags["as_json"]:
-            print_json({**Report.of(settings, plan, wanted).as_json(), "left_out": problems_json(sources.problems)})
+        plan, reroll = session.plan(selected, options.parameters), None
+        if options.reroll:
+            reroll = _reroll(plan, options.reroll)
+            options = replace(options, failed=True, force=options.force or bool(reroll.seedless))
+            plan = session.plan(reroll.applied_to(selected), options.parameters)
+    wanted = plan.wanted(options.states)
+    _announce(settings, wanted, force=options.force)
+    if not options.dry_run:
+        _confirm(settings, wanted, options)
+        if reroll and reroll.seeds:
+            record_seeds(settings.path(settings.overrides_file), reroll.seeds)
+            sources = read_sources(settings)
+        report = _run(settings, sources, plan, wanted, options)
+    elif options.as_json:
+        report = Report.of(settings, plan, wanted)
+    else:
         return
-    _confirm(settings, wanted, force=flags["force"], yes=flags["yes"])
-    if reroll and reroll.seeds:
-        record_seeds(settings.path(settings.overrides_file), reroll.seeds)
-        sources = read_sources(settings)
-    report = _run(settings, sources, plan, wanted, parameters, flags)
-    if flags["as_json"]:
+    if options.as_json:
         print_json({**report.as_json(), "left_out": problems_json(sources.problems)})
     else:
         click.echo(report.as_text())
-    sys.exit(report.exit_code)
+    sys.exit(0 if options.dry_run else report.exit_code)
 
 
 def _reroll(plan: Plan, path: Path) -> Reroll:
@@ -142,14 +183,7 @@ def _check_ledger(session: Session) -> None:
         raise click.UsageError(problem)
 
 
-def _run(
-    settings: Settings,
-    sources: Sources,
-    plan: Plan,
-    wanted: list[PlannedPrompt],
-    parameters: Parameters,
-    flags: dict[str, Any],
-) -> Report:
+def _run(settings: Settings, sources: Sources, plan: Plan, wanted: list[PlannedPrompt], options: Options) -> Report:
     if not wanted:
         return Report.of(settings, plan, wanted)
     # Imported here: Dagster takes seconds to import, and a dry run or a second run needs none of it.
@@ -160,23 +194,14 @@ def _run(
         sources,
         plan,
         wanted,
-        parameters,
-        states=_states(flags),
-        force=flags["force"],
-        max_images=flags["max_images"],
+        options.parameters,
+        states=options.states,
+        force=options.force,
+        max_images=options.max_images,
     )
 
 
-def _parameters(flags: dict[str, Any]) -> Parameters:
-    try:
-        return Parameters(**{name: flags[name] for name in _PARAMETER_FLAGS})
-    except ValidationError as error:
-        first = error.errors()[0]
-        flag = str(first["loc"][0]).replace("_", "-")
-        raise click.UsageError(f"--{flag} {first['input']}: {first['msg'].removeprefix('Value error, ')}") from error
-
-
-def _keep_single_prompt(settings: Settings, text: str | None, parameters: Parameters) -> str:
+def _save_single_prompt(settings: Settings, text: str | None, parameters: ParameterOverrides) -> str:
     if not text or not text.strip():
         raise click.UsageError('--source prompt needs --prompt "what to draw"')
     try:
@@ -185,30 +210,17 @@ def _keep_single_prompt(settings: Settings, text: str | None, parameters: Parame
         raise click.UsageError(f"--prompt: {error}") from error
 
 
-def _selected(
-    sources: Sources,
-    source: Literal["sqlite", "json", "prompt"] | None,
-    ids: Collection[str] | None,
-    limit: int | None,
-) -> list[Prompt]:
+def _selected(sources: Sources, options: Options) -> list[Prompt]:
     readings = {
         "sqlite": sources.table.prompts,
         "json": sources.files.prompts,
         "prompt": sources.files.prompts,
     }
-    prompts = readings[source] if source else sources.prompts
-    if ids is not None and (unknown := sorted(set(ids) - {prompt.id for prompt in prompts})):
+    prompts = readings[options.source] if options.source else sources.prompts
+    ids = set(options.ids)
+    if unknown := sorted(ids - {prompt.id for prompt in prompts}):
         raise click.UsageError(f"There is no prompt {', '.join(unknown)}. `duomi plan --json` lists ids.")
-    return [prompt for prompt in prompts if ids is None or prompt.id in ids][:limit]
-
-
-def _states(flags: dict[str, Any]) -> frozenset[State]:
-    states = set(GENERATED_BY_ITSELF)
-    if flags["outdated"]:
-        states.add(State.OUTDATED)
-    if flags["failed"]:
-        states |= {State.FAILED_FOR_NOW, State.FAILED_FOR_GOOD}
-    return frozenset(State) if flags["force"] else frozenset(states)
+    return [prompt for prompt in prompts if not ids or prompt.id in ids][: options.limit]
 
 
 def _requests(wanted: list[PlannedPrompt], *, force: bool) -> list[ImageRequest]:
@@ -220,10 +232,12 @@ def _announce(settings: Settings, wanted: list[PlannedPrompt], *, force: bool) -
     requests = _requests(wanted, force=force)
     where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
     cost = "" if settings.uses_sandbox or not requests else f", cost: {amount(total_cost(requests), settings.currency)}"
-    click.echo(f"{len(wanted)} prompts to bring to pictures, {len(requests)} requests to {where}{cost}", err=True)
+    click.echo(
+        f"{counted(len(wanted), 'prompt')} to generate, {counted(len(requests), 'request')} to {where}{cost}", err=True
+    )
 
 
-def _confirm(settings: Settings, wanted: list[PlannedPrompt], *, force: bool, yes: bool) -> None:
-    many = len(_requests(wanted, force=force)) > CONFIRM_ABOVE
-    if many and not yes and settings.host_kind == "service" and sys.stdin.isatty():
+def _confirm(settings: Settings, wanted: list[PlannedPrompt], options: Options) -> None:
+    many = len(_requests(wanted, force=options.force)) > CONFIRM_ABOVE
+    if many and not options.yes and settings.host_kind == "service" and sys.stdin.isatty():
         click.confirm("Go on?", abort=True, err=True)

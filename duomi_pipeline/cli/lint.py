@@ -19,7 +19,7 @@ from duomi_pipeline.engine.prompt_request import findings_for
 from duomi_pipeline.prompt_lint.findings import Finding
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.reporting.receipt import amount
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 
 EXIT_FINDINGS = 1
 
@@ -117,7 +117,7 @@ def _look(settings: Settings, prompts: Sequence[Prompt]) -> _Look:
             make_plan(
                 prompts,
                 settings.model_copy(update={"clean_prompts": clean}),
-                Parameters(),
+                ParameterOverrides(),
                 session.ledger,
                 session.store,
             )

@@ -20,7 +20,7 @@ from duomi_pipeline.maintenance.probe import ONE_TRY, Probe, ask, probe_prompt
 from duomi_pipeline.maintenance.reconcile import lost_ledger
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.reporting.receipt import amount
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 
 EXIT_SOME_DID_NOT = 1
 EXIT_ACCOUNT = 3
@@ -137,7 +137,7 @@ def _exit_code(probes: Sequence[Probe]) -> int:
 def _described(settings: Settings, name: str) -> dict[str, Any]:
     """A model, and how the settings would ask it now."""
     profile = profile_of(settings, name)
-    request = build_request(settings, "", "", Parameters(model=name).over(settings.parameters))
+    request = build_request(settings, "", "", ParameterOverrides(model=name).over(settings.parameters))
     fields = ROUTES[request.protocol].fields
     takes = fields if profile.fields is None else fields & profile.fields
     return {
@@ -158,7 +158,7 @@ def _described(settings: Settings, name: str) -> dict[str, Any]:
         "price": request.price,
         "prompt_tokens": profile.prompt_tokens or None,
         "english_only": profile.english_only,
-        "problem": request.problem or None,
+        "problem": str(request.problem) if request.problem else None,
     }
 
 

@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import Any, Self
 
 from duomi_pipeline.duomi import ErrorClass
-from duomi_pipeline.engine import FAILED, Outcome, Plan, PlannedPrompt, State
+from duomi_pipeline.engine import FAILED, Outcome, Plan, PlannedPrompt, State, StoppedBy
 from duomi_pipeline.reporting.receipt import Receipt, left_prompts, named
 from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline.settings import Settings
 
 EXIT_FAILED = 1
-EXIT_CODES: Mapping[str, int] = {"service": 3, "cap": 4, "interrupted": 130, "store": EXIT_FAILED, "error": EXIT_FAILED}
+EXIT_CODES: Mapping[StoppedBy, int] = {
+    StoppedBy.SERVICE: 3,
+    StoppedBy.CAP: 4,
+    StoppedBy.INTERRUPTED: 130,
+    StoppedBy.STORE: EXIT_FAILED,
+    StoppedBy.ERROR: EXIT_FAILED,
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class Report:
     def _fate(self, entry: PlannedPrompt) -> str:
         outcome = self.outcomes.get(entry.prompt.id)
         if outcome is not None:
-            return outcome.status
+            return outcome.status.value
         if entry.prompt.id in self.wanted:
             return "remaining"
         if entry.state in FAILED:

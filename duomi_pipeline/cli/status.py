@@ -36,7 +36,7 @@ def status(as_json: bool) -> None:
                 "states": {state.value: count for state, count in found.counts.items()},
                 "service": settings.host_kind,
                 "spend": {"total": vars(total), "today": vars(day), "currency": settings.currency},
-                "last_run": vars(last) if last else None,
+                "last_run": {**vars(last), "door": last.trigger} if last else None,
                 "failed": [
                     {
                         "prompt_id": e.prompt.id,
@@ -57,7 +57,7 @@ def status(as_json: bool) -> None:
     click.echo(f"Today:  {money_lines(day, settings.currency)[0]}")
     if last:
         how = f"stopped by {last.stopped_by}: {last.message}" if last.stopped_by else "to its end"
-        click.echo(f"Last run: {moment(last.started_at)} from {last.door}, {how}; {last.counts}")
+        click.echo(f"Last run: {moment(last.started_at)} from {last.trigger}, {how}; {last.counts}")
     for entry in failed[:_MAX_NAMED]:
         click.echo(f"{entry.state.value}: {entry.prompt.id}: {entry.purchase and entry.purchase.error_message}")
     if len(failed) > _MAX_NAMED:

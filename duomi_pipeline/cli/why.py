@@ -10,7 +10,7 @@ from duomi_pipeline.cli.terminal import safe
 from duomi_pipeline.engine import PlannedPrompt, Session
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.prompts.overrides import read_overrides
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 
 _ONLY_WHERE_TAKEN = {"seed", "num_inference_steps", "guidance_scale", "negative_prompt"}
 
@@ -81,8 +81,8 @@ def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> dic
 def _values(settings: Settings, entry: PlannedPrompt) -> dict[str, dict[str, Any]]:
     """What is not as the settings say, and who says it: see "Which value wins" in `docs/operations.md`."""
     overrides = read_overrides(settings.path(settings.overrides_file)).by_id
-    recorded = overrides.get(entry.prompt.id, Parameters()).explicit()
-    own, body, below = entry.prompt.overrides.explicit(), entry.request.body, settings.parameters.explicit()
+    recorded = overrides.get(entry.prompt.id, ParameterOverrides()).explicit()
+    own, body, below = entry.prompt.overrides.explicit(), entry.request.body, settings.parameters.model_dump()
     values = {
         name: {"value": value, "from": "recorded override" if name in recorded else "the prompt's JSON"}
         for name, value in own.items()

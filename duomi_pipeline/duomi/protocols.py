@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from duomi_pipeline.duomi.profiles import OptionalField, Protocol
-from duomi_pipeline.settings import Parameters, Size
+from duomi_pipeline.settings import ImageParameters, Size
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def body_fields(
     prompt: str,
     asked: Asked,
     takes: Set[str],
-    parameters: Parameters,
+    parameters: ImageParameters,
     seed: int | None,
 ) -> dict[str, Any]:
     """The fields that are sent, with their values; nothing else ever is.

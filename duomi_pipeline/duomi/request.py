@@ -7,16 +7,34 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from duomi_pipeline.duomi.profiles import Profile, Protocol, profile_of
 from duomi_pipeline.duomi.protocols import ROUTES, Asked, body_fields
 from duomi_pipeline.duomi.sizes import nearest_ratio
-from duomi_pipeline.settings import Parameters, Settings, SettingsError, Size
+from duomi_pipeline.settings import ImageParameters, Settings, SettingsError, Size
 
 _MAX_DERIVED_SEED = 9_999_999_999
 _SPEND_CAPS = ("max_spend_per_run", "max_spend_per_day")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request must not be sent.
+
+    Attributes:
+        reason: in words, with what is allowed.
+        field: the parameter at fault, empty where none is.
+        value: of that field.
+    """
+
+    reason: str
+    field: str = ""
+    value: object = None
+
+    def __str__(self) -> str:
+        return f"{self.field}={self.value}: {self.reason}" if self.field else self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +49,7 @@ class ImageRequest:
         asked_size: the size the model is asked for; `body` says it in the protocol's words.
         profile: of the model.
         price: of one picture, `None` where unknown.
-        problem: why it must not be sent, empty where it may be: named as `field=value: reason`.
+        problem: why it must not be sent, `None` where it may be.
         key: SHA-256 over the canonical form: two prompts with the same request pay once.
     """
 
@@ -42,7 +60,7 @@ class ImageRequest:
     asked_size: Size
     profile: Profile
     price: float | None = None
-    problem: str = ""
+    problem: Problem | None = None
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,24 +113,22 @@ class ImageRequest:
         return None if self.price is None else self.price * self.pictures
 
 
-def build_request(settings: Settings, prompt_id: str, text: str, parameters: Parameters) -> ImageRequest:
-    """The request for one prompt, with parameters in which every field has a value.
-
-    One that the model cannot be asked with has a `problem`.
+def build_request(settings: Settings, prompt_id: str, text: str, parameters: ImageParameters) -> ImageRequest:
+    """The request for one prompt. One that the model cannot be asked with has a `problem`.
 
     Raises:
         SettingsError: the user's file of models cannot be used.
     """
-    model = parameters.model or settings.model
+    model = parameters.model
     profile = profile_of(settings, model)
     protocol: Protocol = profile.protocol if settings.protocol == "auto" else settings.protocol
-    delivery = Size.parse(parameters.image_size or settings.image_size)
+    delivery = Size.parse(parameters.image_size)
     takes = _taken(profile, protocol)
     seed = derived_seed(prompt_id) if parameters.seed == "per-prompt" else parameters.seed
     asked = _asked(profile, protocol, delivery)
     price = _price(settings, profile)
     problem = (
-        f"image_size={delivery}: {model} makes no such shape"
+        Problem(f"{model} makes no such shape", "image_size", delivery)
         if asked is None
         else _problem(model, profile, takes, parameters, seed) or _unknown_price(settings, model, price)
     )
@@ -121,11 +137,11 @@ def build_request(settings: Settings, prompt_id: str, text: str, parameters: Par
     return ImageRequest(settings.host_kind, protocol, body, delivery, asked.size, profile, price, problem)
 
 
-def check_parameters(settings: Settings, parameters: Parameters) -> None:
+def check_parameters(settings: Settings, parameters: ImageParameters) -> None:
     """Make sure that prompts without overrides can be asked for, also from the models that may stand in.
 
     Args:
-        parameters: of run and settings, with a value in every field.
+        parameters: of run and settings.
 
     Raises:
         SettingsError: a model takes no such value; names the setting, or the parameter where a run said it.
@@ -133,11 +149,12 @@ def check_parameters(settings: Settings, parameters: Parameters) -> None:
     for model in (None, *settings.fallback_models):
         wanted = parameters if model is None else parameters.model_copy(update={"model": model})
         problem = build_request(settings, "", "", wanted).problem
-        name = problem.partition("=")[0]
-        if name in Parameters.model_fields and getattr(parameters, name) == getattr(settings, name):
-            problem = f"DUOMI_{name.upper()}{problem.removeprefix(name)}"
-        if problem:
-            raise SettingsError(problem if model is None else f"DUOMI_FALLBACK_MODELS: {problem}")
+        if problem is None:
+            continue
+        name = problem.field
+        if name and getattr(parameters, name) == getattr(settings, name):  # no run said it
+            problem = replace(problem, field=f"DUOMI_{name.upper()}")
+        raise SettingsError(str(problem) if model is None else f"DUOMI_FALLBACK_MODELS: {problem}")
 
 
 def _taken(profile: Profile, protocol: Protocol) -> Set[str]:
@@ -155,16 +172,18 @@ def _asked(profile: Profile, protocol: Protocol, delivery: Size) -> Asked | None
     return None if nearest is None else Asked(nearest)
 
 
-def _problem(model: str, profile: Profile, takes: Set[str], parameters: Parameters, seed: int | None) -> str:
+def _problem(
+    model: str, profile: Profile, takes: Set[str], parameters: ImageParameters, seed: int | None
+) -> Problem | None:
     """Which value the model does not take."""
     for name, (low, high) in profile.ranges.items():
         value = seed if name == "seed" else getattr(parameters, name)
         if name in takes and value is not None and not low <= value <= high:
-            return f"{name}={value}: {model} takes {low:.10g} to {high:.10g}"
-    most, wanted = profile.batch_max if "batch_size" in takes else 1, parameters.batch_size or 1
+            return Problem(f"{model} takes {low:.10g} to {high:.10g}", name, value)
+    most, wanted = profile.batch_max if "batch_size" in takes else 1, parameters.batch_size
     if wanted > most:
-        return f"batch_size={wanted}: {model} makes {most} per request; set it to {most}"
-    return ""
+        return Problem(f"{model} makes {most} per request; set it to {most}", "batch_size", wanted)
+    return None
 
 
 def _price(settings: Settings, profile: Profile) -> float | None:
@@ -174,12 +193,12 @@ def _price(settings: Settings, profile: Profile) -> float | None:
     return profile.price
 
 
-def _unknown_price(settings: Settings, model: str, price: float | None) -> str:
+def _unknown_price(settings: Settings, model: str, price: float | None) -> Problem | None:
     """Why nothing of an unknown price is bought under a cap on spending."""
     caps = [name for name in _SPEND_CAPS if getattr(settings, name) is not None]
     if price is not None or not caps:
-        return ""
-    return (
+        return None
+    return Problem(
         f"DUOMI_{caps[0].upper()} is set, but what a picture of {model} costs is not: "
         f"set DUOMI_PRICE_PER_IMAGE, or its `price` in {settings.models_file}"
     )
@@ -190,7 +209,7 @@ def derived_seed(prompt_id: str) -> int:
     return zlib.crc32(prompt_id.encode()) % (_MAX_DERIVED_SEED + 1)
 
 
-def settings_fingerprint(settings: Settings, parameters: Parameters) -> str:
+def settings_fingerprint(settings: Settings, parameters: ImageParameters) -> str:
     """Fingerprint of what decides how a prompt without overrides is sent: the asset's `code_version`."""
     request = build_request(settings, "", "", parameters)
     own_seeds = parameters.seed == "per-prompt" and "seed" in request.body

@@ -1,7 +1,7 @@
 """Prompts and settings to outcomes: states, plan, limits, retries. No Dagster."""
 
 from duomi_pipeline.engine.batch import Batch
-from duomi_pipeline.engine.outcome import Outcome, Stop
+from duomi_pipeline.engine.outcome import Outcome, Status, Stop, StoppedBy
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import FAILED, GENERATED_BY_ITSELF, NOT_CURRENT, State
@@ -16,5 +16,7 @@ __all__ = [
     "PlannedPrompt",
     "Session",
     "State",
+    "Status",
     "Stop",
+    "StoppedBy",
 ]

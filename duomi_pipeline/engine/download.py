@@ -82,8 +82,8 @@ class Fetcher:
 
     def address_lives(self, purchase_id: int) -> bool:
         """Whether the pictures of a purchase may still be downloaded."""
-        chain = self.ledger.purchase(purchase_id)
-        return chain.state == "ready" and time.time() - (chain.answered_at or 0.0) < URL_LIFETIME
+        purchase = self.ledger.purchase(purchase_id)
+        return purchase.state == "ready" and time.time() - (purchase.answered_at or 0.0) < URL_LIFETIME
 
     def _got(
         self, request: ImageRequest, answer: Pictures, had: Collection[int]

@@ -15,7 +15,7 @@ from duomi_pipeline.common.text import one_line
 from duomi_pipeline.duomi import DuomiError, ErrorClass
 from duomi_pipeline.duomi.classify import without_prompt
 from duomi_pipeline.engine.job import Job
-from duomi_pipeline.engine.outcome import Stop
+from duomi_pipeline.engine.outcome import Stop, StoppedBy
 
 ENOUGH = 3  # different prompts
 ENOUGH_REFUSED = 10  # of which only words say that they were refused: many bad prompts may stand together
@@ -76,7 +76,9 @@ def stop_of_all(same: Sequence[Suspect]) -> Stop:
     evidence = f'{len(same)} different prompts ({named}) met {error.code} "{said}", none succeeded.'
     if len(same) == 1:
         evidence = f'{named} met "{said}" (code {error.code}), and no other prompt succeeded.'
-    return Stop("service", f"{evidence} {error.error_class.policy.advice_to_all}", error.error_class, error.code)
+    return Stop(
+        StoppedBy.SERVICE, f"{evidence} {error.error_class.policy.advice_to_all}", error.error_class, error.code
+    )
 
 
 class InARow:
@@ -113,7 +115,7 @@ class InARow:
         if count < limit + spare or different < ENOUGH:
             return None
         return Stop(
-            "service",
+            StoppedBy.SERVICE,
             f"{count} requests of {different} prompts in a row failed the same way, none succeeded; start again later. "
             f"The last one: {error}",
             error.error_class,

@@ -15,7 +15,7 @@ from duomi_pipeline.engine.prompt_request import request_for
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import Ledger, Purchase
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ImageParameters, Settings
 
 
 class Fallbacks:
@@ -23,10 +23,10 @@ class Fallbacks:
 
     Args:
         settings: with the chain.
-        below: the parameters of run and settings, with a value in every field.
+        below: the parameters of run and settings.
     """
 
-    def __init__(self, settings: Settings, below: Parameters, ledger: Ledger, store: ImageStore) -> None:
+    def __init__(self, settings: Settings, below: ImageParameters, ledger: Ledger, store: ImageStore) -> None:
         self._settings = settings
         self._below = below
         self._ledger = ledger
@@ -89,7 +89,7 @@ def fallback_fingerprint(settings_fingerprint: str, model: str) -> str:
     return hashlib.sha256(f"{settings_fingerprint}|{model}".encode()).hexdigest()[:16]
 
 
-def with_interrupted(plan: Plan, settings: Settings, below: Parameters, ledger: Ledger) -> Plan:
+def with_interrupted(plan: Plan, settings: Settings, below: ImageParameters, ledger: Ledger) -> Plan:
     """The plan in which what was begun at a fallback model is finished before anything else is asked.
 
     A task or an address there is paid; the other model may be served again, but that would be paid once more.
@@ -103,7 +103,7 @@ def with_interrupted(plan: Plan, settings: Settings, below: Parameters, ledger: 
 
 
 def _resumed(
-    entry: PlannedPrompt, settings: Settings, below: Parameters, begun: Mapping[str, Purchase]
+    entry: PlannedPrompt, settings: Settings, below: ImageParameters, begun: Mapping[str, Purchase]
 ) -> PlannedPrompt | None:
     if entry.state is State.CURRENT or entry.resumes:
         return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from duomi_pipeline.duomi import DuomiError, ErrorClass, ImageRequest
-from duomi_pipeline.engine.outcome import Failure, Outcome
+from duomi_pipeline.engine.outcome import Failure, Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.states import State, decide
 from duomi_pipeline.ledger import Held, Ledger, Purchase
@@ -22,8 +22,8 @@ class Job:
         anew: buy it although a picture of it is there.
         attempts: tries so far.
         started_at: of the first try, in monotonic seconds.
-        purchase: its chain, once claimed.
-        given_up: id of a chain that this run ended, to be followed by a new one.
+        purchase: of its request, once claimed.
+        given_up: id of a purchase that this run ended, to be followed by a new one.
         is_over: nothing more is done for it.
         failure: that it ended with.
         suspect: the answer that is its own matter after all, now that others were asked.
@@ -58,8 +58,8 @@ class Job:
     @property
     def planned_failure(self) -> Failure | None:
         """How its request failed in an earlier run, as the plan had it."""
-        chain = self.entries[0].purchase
-        return failure_of(chain) if chain is not None else None
+        purchase = self.entries[0].purchase
+        return failure_of(purchase) if purchase is not None else None
 
     @property
     def failed_before(self) -> Failure | None:
@@ -68,14 +68,14 @@ class Job:
         The plan looked at another request: what was refused is asked again where the user chose failed prompts, what
         was, or may have been, billed without a picture only where he chose to buy anew.
         """
-        first, chain = self.entries[0], self.entries[0].purchase
-        if first.stands_in_for is None or chain is None or chain.error_class is None or self.asked_anew:
+        first, purchase = self.entries[0], self.entries[0].purchase
+        if first.stands_in_for is None or purchase is None or purchase.error_class is None or self.asked_anew:
             return None
-        if decide(first.prompt, self.request.key, None, chain, {}) is not State.FAILED_FOR_GOOD:
+        if decide(first.prompt, self.request.key, None, purchase, {}) is not State.FAILED_FOR_GOOD:
             return None
-        if chain.state == "refused" and any(entry.state is State.FAILED_FOR_GOOD for entry in self.entries):
+        if purchase.state == "refused" and any(entry.state is State.FAILED_FOR_GOOD for entry in self.entries):
             return None
-        return failure_of(chain)
+        return failure_of(purchase)
 
     def failed(self, failure: Failure) -> list[Outcome]:
         """The outcomes of its prompts: each keeps the pictures that it had."""
@@ -84,7 +84,7 @@ class Job:
             Outcome(
                 entry.prompt,
                 entry.request,
-                "failed",
+                Status.FAILED,
                 files=entry.selection.files if entry.selection else (),
                 failure=failure,
                 attempts=self.attempts,
@@ -94,10 +94,12 @@ class Job:
         ]
 
 
-def failure_of(chain: Purchase) -> Failure | None:
-    """The failure that a chain has on record; `None` where it has none, or one of another version."""
-    known = next((known for known in ErrorClass if known == chain.error_class), None)
-    return None if known is None else Failure(known, chain.error_code or "", chain.error_message or "", final=True)
+def failure_of(purchase: Purchase) -> Failure | None:
+    """The failure that a purchase has on record; `None` where it has none, or one of another version."""
+    known = next((known for known in ErrorClass if known == purchase.error_class), None)
+    return (
+        None if known is None else Failure(known, purchase.error_code or "", purchase.error_message or "", final=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,10 @@ class Endings:
     run_id: str
 
     def record(self, job: Job, end: End, error: DuomiError) -> None:
-        """Write how its chain ended, or why it stays open for the next run."""
-        if chain := job.purchase or self._open_chain(job.request):
+        """Write how its purchase ended, or why it stays open for the next run."""
+        if purchase := job.purchase or self._open_purchase(job.request):
             words = (error.error_class, error.code, error.message)
-            self.ledger.ended(chain, end, *words, time.time() + RETRY_LATER)
+            self.ledger.ended(purchase, end, *words, time.time() + RETRY_LATER)
 
     def note(self, job: Job, error: DuomiError) -> None:
         """Write what a request met that stays to be sent: the next run tries others first."""
@@ -122,16 +124,16 @@ class Endings:
         """Write a fallback's failure to the requests that it stood in for, too: those are what the plan looks at."""
         asked = {entry.stands_in_for.key: entry.stands_in_for for entry in job.entries if entry.stands_in_for}
         for request in asked.values():
-            if chain := self._open_chain(request):
+            if purchase := self._open_purchase(request):
                 words = f"{job.request.model}, in place of {request.model}: {failure.message}"
                 end: End = "refused" if failure.final else "failed"
-                self.ledger.ended(chain, end, failure.error_class, failure.code, words, time.time() + RETRY_LATER)
+                self.ledger.ended(purchase, end, failure.error_class, failure.code, words, time.time() + RETRY_LATER)
 
-    def _open_chain(self, request: ImageRequest) -> Purchase | None:
-        """A chain of a request that nothing hangs on, to write its end to; `None` where it has come further."""
+    def _open_purchase(self, request: ImageRequest) -> Purchase | None:
+        """A purchase of a request that nothing hangs on, to write its end to; `None` where it has come further."""
         latest = self.ledger.latest_purchases({request.key}).get(request.key)
         try:
-            chain = self.ledger.claim(request.key, request.canonical, self.run_id, latest.id if latest else None)
+            purchase = self.ledger.claim(request.key, request.canonical, self.run_id, latest.id if latest else None)
         except Held:
             return None
-        return chain if chain.state == "planned" else None
+        return purchase if purchase.state == "planned" else None

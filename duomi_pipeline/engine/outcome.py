@@ -1,13 +1,29 @@
 """What became of a prompt in a run, and why a run stopped."""
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 from duomi_pipeline.duomi import DuomiError, ErrorClass, ImageRequest
 from duomi_pipeline.ledger import PictureFile, Selection
 from duomi_pipeline.prompts import Prompt
 
-Status = Literal["generated", "reused", "failed"]
+
+class Status(StrEnum):
+    """What became of a prompt."""
+
+    GENERATED = "generated"
+    REUSED = "reused"
+    FAILED = "failed"
+
+
+class StoppedBy(StrEnum):
+    """Who ended a run before its end; decides the exit code."""
+
+    SERVICE = "service"
+    CAP = "cap"
+    INTERRUPTED = "interrupted"
+    STORE = "store"
+    ERROR = "error"
 
 
 @dataclass(frozen=True)
@@ -67,12 +83,17 @@ class Stop:
     """Why no further request is sent.
 
     Attributes:
-        by: who stopped it; decides the exit code.
-        message: what happened and what to do next.
+        by: who stopped it.
+        message: what happened.
         error_class, code: of the error that stopped it, where one of the API did.
+        advice: what to do next, where more can be said than of all such stops.
     """
 
-    by: Literal["service", "cap", "interrupted", "store", "error"]
+    by: StoppedBy
     message: str
     error_class: ErrorClass | None = None
     code: str = ""
+    advice: str = ""
+
+
+INTERRUPTED = Stop(StoppedBy.INTERRUPTED, "Interrupted. Start again to go on; nothing that was paid is bought twice.")

@@ -11,7 +11,7 @@ from duomi_pipeline.engine.states import State, decide, is_current
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, Selection
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 
 _PAID = {"submitted", "ready"}
 _ON_THE_WIRE = {"submitting", "ambiguous"}
@@ -26,7 +26,7 @@ class PlannedPrompt:
         state: of the prompt.
         request: what would be asked for it.
         selection: its current pictures, if any.
-        purchase: the latest chain of the request; of a current prompt only if it is interrupted.
+        purchase: the latest purchase of the request; of a current prompt only if it is interrupted.
         reusable: files of the very same request that are there, of whichever prompt.
         stands_in_for: the request that the settings ask for, where `request` is one of a fallback model.
         has_kept: whether an answer to the request is kept that no picture could be made of.
@@ -59,8 +59,8 @@ class PlannedPrompt:
     @property
     def met_trouble(self) -> bool:
         """Whether an earlier run met an answer to it that may concern all: it is tried last."""
-        chain = self.purchase
-        return chain is not None and chain.state == "planned" and chain.error_class is not None
+        purchase = self.purchase
+        return purchase is not None and purchase.state == "planned" and purchase.error_class is not None
 
     @property
     def sends_again(self) -> bool:
@@ -111,7 +111,7 @@ def total_cost(requests: Iterable[ImageRequest]) -> float | None:
 def make_plan(
     prompts: Sequence[Prompt],
     settings: Settings,
-    run_parameters: Parameters,
+    run_parameters: ParameterOverrides,
     ledger: Ledger,
     store: ImageStore,
     kept: Collection[str] = (),
@@ -139,7 +139,7 @@ def make_plan(
 
 
 def _told(ledger: Ledger, keys: set[str]) -> tuple[dict[str, Purchase], dict[str, list[PictureFile]]]:
-    """The latest chain and the saved files of each request."""
+    """The latest purchase and the saved files of each request."""
     asked = keys if len(keys) <= FEW else None
     return ledger.latest_purchases(asked), ledger.saved_files(asked)
 

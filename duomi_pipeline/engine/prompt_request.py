@@ -7,17 +7,17 @@ from duomi_pipeline.duomi import ImageRequest, build_request
 from duomi_pipeline.prompt_lint.cleaning import clean
 from duomi_pipeline.prompt_lint.findings import Finding, Limits, findings
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ImageParameters, Settings
 
 
-def request_for(settings: Settings, prompt: Prompt, below: Parameters, model: str | None = None) -> ImageRequest:
+def request_for(settings: Settings, prompt: Prompt, below: ImageParameters, model: str | None = None) -> ImageRequest:
     """What is asked for a prompt: with its text as it is, or with the cleaned one where `clean_prompts` is on.
 
     A negative prompt that stood in the text belongs to the prompt: it joins the prompt's own one, and wins over those
     of launchpad and settings as the prompt's own would.
 
     Args:
-        below: the parameters of run and settings, with a value in every field.
+        below: the parameters of run and settings.
         model: another model that stands in for the prompt's.
     """
     parameters = prompt.overrides.over(below)

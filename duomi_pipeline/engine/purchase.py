@@ -3,7 +3,6 @@
 What to do about an error (try again, fail the prompt, stop the run) is `batch`'s.
 """
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,16 +20,15 @@ from duomi_pipeline.duomi.pictures import Image
 from duomi_pipeline.duomi.policy import Billed
 from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.fallback import Fallbacks, fallback_fingerprint
+from duomi_pipeline.engine.flow_control import FlowControl
 from duomi_pipeline.engine.job import Job, failure_of
 from duomi_pipeline.engine.keeping import Keeper
 from duomi_pipeline.engine.kept_answers import KeptAnswer
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
-from duomi_pipeline.engine.outcome import Failure, Outcome
+from duomi_pipeline.engine.outcome import Failure, Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
-from duomi_pipeline.engine.rate import Pace
 from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.engine.tasks import Tasks
-from duomi_pipeline.engine.width import Throttle
 from duomi_pipeline.images import StoreError
 from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase, RepeatsUsedUp, Selection
 from duomi_pipeline.settings import Settings
@@ -67,11 +65,8 @@ class Buyer:
     keeper: Keeper
     limits: Limits
     fallbacks: Fallbacks
-    pace: Pace
-    throttle: Throttle
+    flow: FlowControl
     run_id: str
-    stopped: threading.Event
-    hurried: threading.Event
 
     def fulfil(self, job: Job) -> list[Outcome]:
         """Bring one request to saved pictures for every prompt that wants it.
@@ -104,13 +99,13 @@ class Buyer:
         if answer is not None:
             self.keeper.became_pictures(kept)
         outcome = self._outcome(job, first, bought, seed, thumbnail)
-        generated = replace(outcome, status="generated", attempts=job.attempts + 1, cost=job.request.cost)
+        generated = replace(outcome, status=Status.GENERATED, attempts=job.attempts + 1, cost=job.request.cost)
         return [generated, *(self._copy(job, entry, bought.files) for entry in others)]
 
     def _check(self, request: ImageRequest) -> None:
         """Raise what is known to be wrong with a request, before one is sent to hear it."""
         if request.problem:
-            raise ConfigurationError(request.problem)
+            raise ConfigurationError(str(request.problem))
         self.fallbacks.check(request)
 
     def _copy(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile]) -> Outcome:
@@ -119,10 +114,10 @@ class Buyer:
             return self._reuse(job, entry, files)
         except StoreError as error:
             failure = Failure(ErrorClass.STORE, "", str(error), final=False)
-            return Outcome(entry.prompt, entry.request, "failed", failure=failure)
+            return Outcome(entry.prompt, entry.request, Status.FAILED, failure=failure)
 
     def _claim(self, job: Job) -> Purchase:
-        if self.stopped.is_set():
+        if self.flow.stopped.is_set():
             raise StoppedError
         planned = job.entries[0].purchase
         replaces = planned.id if planned and planned.state in ("saved", "failed") else job.given_up
@@ -223,11 +218,11 @@ class Buyer:
 
     def _send(self, entry: PlannedPrompt, purchase: Purchase) -> Pictures:
         """POST the request, under all limits; an accepted task is waited for."""
-        with self.throttle.slot() as may_send:
-            if not may_send or not self.pace.wait_turn():
+        with self.flow.slot() as may_send:
+            if not may_send:
                 raise StoppedError
             self._check(entry.request)  # again: while it waited, the service may have said that it does not serve it
-            if problem := self.saver.store.room(self.throttle.width):
+            if problem := self.saver.store.room(self.flow.width.width):
                 raise NoRoomError(problem)
             return self._post(entry, purchase)
 
@@ -244,7 +239,7 @@ class Buyer:
         except DuomiError as error:
             self._not_answered(entry, purchase, post, error)
             raise
-        self.throttle.answered()
+        self.flow.width.answered()
         if isinstance(answer, Task):
             retry_ledger_write(lambda: self.ledger.accepted(purchase, post, answer.id))
             return self._wait(request, replace(purchase, task_id=answer.id, state="planned"))
@@ -291,7 +286,7 @@ class Buyer:
         return Outcome(
             prompt=entry.prompt,
             request=entry.request,
-            status="reused",
+            status=Status.REUSED,
             files=selection.files,
             selection=selection,
             seed=entry.request.seed if seed is None else seed,

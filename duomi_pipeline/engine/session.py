@@ -15,22 +15,24 @@ from duomi_pipeline.duomi import DuomiClient
 from duomi_pipeline.duomi.request import check_parameters, settings_fingerprint
 from duomi_pipeline.engine.batch import Batch
 from duomi_pipeline.engine.download import Fetcher
+from duomi_pipeline.engine.evidence import InARow
 from duomi_pipeline.engine.fallback import Fallbacks, with_interrupted
-from duomi_pipeline.engine.job import Job
+from duomi_pipeline.engine.flow_control import FlowControl
+from duomi_pipeline.engine.job import Endings, Job
 from duomi_pipeline.engine.keeping import Keeper
 from duomi_pipeline.engine.kept_answers import KeptAnswers
-from duomi_pipeline.engine.outcome import Stop
+from duomi_pipeline.engine.outcome import Stop, StoppedBy
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
 from duomi_pipeline.engine.purchase import Buyer
-from duomi_pipeline.engine.rate import Pace
 from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.engine.tasks import Tasks
-from duomi_pipeline.engine.width import TRUST, Throttle
+from duomi_pipeline.engine.verdict import Judge
+from duomi_pipeline.engine.width import TRUST
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import Ledger, LedgerUnavailableError, Limits
 from duomi_pipeline.ledger.leases import HEARTBEAT
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 
 SANDBOX_BOOKS = "out/sandbox.db"
 
@@ -40,16 +42,16 @@ class Session:
 
     Args:
         settings: all of them.
-        door: where the run came from, for `duomi status`: `ui`, `cli`, `sensor`, …
+        trigger: where the run was started from, for `duomi status`: `ui`, `cli`, `sensor`, …
         run_id: of a run that goes on, else a new one.
 
     Raises:
         LedgerError: the ledger cannot be opened.
     """
 
-    def __init__(self, settings: Settings, door: str = "cli", run_id: str | None = None) -> None:
+    def __init__(self, settings: Settings, trigger: str = "cli", run_id: str | None = None) -> None:
         self.settings = settings
-        self.door = door
+        self.trigger = trigger
         self.run_id = run_id or uuid.uuid4().hex
         self.ledger = Ledger(settings.ledger_url.get_secret_value(), settings.home)
         self.store = open_store(settings)
@@ -61,13 +63,13 @@ class Session:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.ledger.close()
 
-    def plan(self, prompts: Sequence[Prompt], run_parameters: Parameters | None = None) -> Plan:
+    def plan(self, prompts: Sequence[Prompt], run_parameters: ParameterOverrides | None = None) -> Plan:
         """Every prompt's state under these settings; nothing is sent.
 
         Raises:
             SettingsError: a model takes no such value.
         """
-        run_parameters = run_parameters or Parameters()
+        run_parameters = run_parameters or ParameterOverrides()
         below = run_parameters.over(self.settings.parameters)
         check_parameters(self.settings, below)
         kept = {answer.request_key for answer in self.kept.all()}
@@ -78,7 +80,7 @@ class Session:
     def generating(
         self,
         entries: Sequence[PlannedPrompt],
-        run_parameters: Parameters | None = None,
+        run_parameters: ParameterOverrides | None = None,
         *,
         force: bool = False,
         max_images: int | None = None,
@@ -88,14 +90,17 @@ class Session:
         However the block is left, no new request is sent from then on, what is in flight is finished, and
         the ledger learns how the run ended.
         """
-        below = (run_parameters or Parameters()).over(self.settings.parameters)
+        below = (run_parameters or ParameterOverrides()).over(self.settings.parameters)
         fingerprint = settings_fingerprint(self.settings, below)
-        stopped, hurried = threading.Event(), threading.Event()
         with self._alive(), open_client(self.settings) as client:
             jobs = _jobs(self._with_purchases(entries) if force else entries, force=force)
             to_send = sum(force or not job.entries[0].reusable for job in jobs)
             self.store.sweep()
-            fetcher = Fetcher(client, self.ledger, hurried, self.settings.download_patience)
+            trusted = self.ledger.was_answered(fingerprint, time.time() - TRUST)
+            flow = FlowControl(self.settings, to_send, trusted=trusted)
+            fetcher = Fetcher(client, self.ledger, flow.hurried, self.settings.download_patience)
+            fallbacks = Fallbacks(self.settings, below, self.ledger, self.store)
+            limits = _limits(self.settings, max_images)
             buyer = Buyer(
                 settings=self.settings,
                 client=client,
@@ -104,22 +109,25 @@ class Session:
                 fetcher=fetcher,
                 tasks=Tasks(self.settings, client, self.ledger),
                 keeper=Keeper(self.kept, client, fetcher, self.ledger),
-                limits=_limits(self.settings, max_images),
-                fallbacks=Fallbacks(self.settings, below, self.ledger, self.store),
-                pace=Pace(self.settings.delay, stopped),
-                throttle=Throttle(
-                    self.settings.max_concurrency,
-                    to_send,
-                    stopped,
-                    trusted=self.ledger.was_answered(fingerprint, time.time() - TRUST),
-                ),
+                limits=limits,
+                fallbacks=fallbacks,
+                flow=flow,
                 run_id=self.run_id,
-                stopped=stopped,
-                hurried=hurried,
             )
-            batch = Batch(jobs, buyer, self.settings.max_concurrency)
+            endings = Endings(self.ledger, self.run_id)
+            judge = Judge(
+                settings=self.settings,
+                ledger=self.ledger,
+                endings=endings,
+                fallbacks=fallbacks,
+                fetcher=fetcher,
+                flow=flow,
+                in_a_row=InARow(),
+                lost_answers=limits.lost_answers,
+            )
+            batch = Batch(jobs, buyer, judge, endings, flow)
             if to_send and (problem := self.store.problem() or self.kept.problem()):
-                batch.stop(Stop("store", problem))
+                batch.stop(Stop(StoppedBy.STORE, problem))
             try:
                 yield batch
             finally:
@@ -133,14 +141,14 @@ class Session:
                     )
 
     def _with_purchases(self, entries: Sequence[PlannedPrompt]) -> list[PlannedPrompt]:
-        """The same with the chains of current ones, too: buying anew replaces them."""
+        """The same with the purchases of current ones, too: buying anew replaces them."""
         latest = self.ledger.latest_purchases({entry.request.key for entry in entries})
         return [replace(entry, purchase=latest.get(entry.request.key)) for entry in entries]
 
     @contextlib.contextmanager
     def _alive(self) -> Iterator[None]:
         """Tell the ledger, again and again, that this run lives."""
-        self.ledger.start_run(self.run_id, self.door)
+        self.ledger.start_run(self.run_id, self.trigger)
         ended = threading.Event()
 
         def beat() -> None:
@@ -192,9 +200,11 @@ def open_client(settings: Settings) -> Iterator[DuomiClient]:
 
 
 def _limits(settings: Settings, max_images: int | None) -> Limits:
-    caps = [cap for cap in (settings.max_images_per_run, max_images) if cap is not None]
+    caps = [(settings.max_images_per_run, "DUOMI_MAX_IMAGES_PER_RUN"), (max_images, "max_images")]
+    images_per_run, said_as = min(((cap, name) for cap, name in caps if cap is not None), default=(None, ""))
     return Limits(
-        images_per_run=min(caps, default=None),
+        images_per_run=images_per_run,
+        images_per_run_by=said_as,
         spend_per_run=settings.max_spend_per_run,
         spend_per_day=settings.max_spend_per_day,
         requests_per_minute=settings.requests_per_minute,

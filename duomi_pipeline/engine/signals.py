@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from duomi_pipeline.engine.batch import Batch
-from duomi_pipeline.engine.outcome import Stop
+from duomi_pipeline.engine.outcome import INTERRUPTED
 
 EXIT_INTERRUPTED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -33,8 +33,7 @@ def stopped_by_signals(batch: Batch) -> Iterator[None]:
         if seen > 1:
             os._exit(EXIT_INTERRUPTED)
         # In a thread of its own: this handler may interrupt the very code that holds the batch's lock.
-        reason = Stop("interrupted", "Interrupted. Start again to go on; nothing that was paid is bought twice.")
-        threading.Thread(target=batch.stop, args=(reason,)).start()
+        threading.Thread(target=batch.stop, args=(INTERRUPTED,)).start()
 
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:

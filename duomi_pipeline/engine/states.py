@@ -1,4 +1,4 @@
-"""The state of a prompt: one function decides, all doors use it."""
+"""The state of a prompt: one function decides, and everything that asks uses it."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -38,7 +38,7 @@ def decide(
         prompt: as its source has it now.
         request_key: of what would be asked for it now.
         selection: its current pictures.
-        purchase: the latest chain of that request.
+        purchase: the latest purchase of that request.
         sizes: every picture file on disk with its size in bytes.
     """
     present = selection is not None and files_present(selection, sizes)

@@ -16,14 +16,14 @@ HEARTBEAT = 20.0  # seconds between two signs of life
 _over_here: set[str] = set()
 
 
-def register(connection: Connection, run_id: str, door: str) -> None:
+def register(connection: Connection, run_id: str, trigger: str) -> None:
     """Write that a run lives; one that is known (a step of the same run) is revived."""
     now = time.time()
     _over_here.discard(run_id)
     alive = {"host": socket.gethostname(), "pid": os.getpid(), "alive_until": now + LEASE, "ended_at": None}
     revived = connection.execute(update(runs).where(runs.c.id == run_id).values(**alive))
     if not revived.rowcount:
-        connection.execute(insert(runs).values(id=run_id, door=door, started_at=now, **alive))
+        connection.execute(insert(runs).values(id=run_id, trigger=trigger, started_at=now, **alive))
 
 
 def renew(connection: Connection, run_id: str) -> None:

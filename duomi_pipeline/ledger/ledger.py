@@ -43,10 +43,10 @@ class Ledger(LedgerReader):
         """Give the database back."""
         self.database.close()
 
-    def start_run(self, run_id: str, door: str) -> None:
-        """Write that a run lives and from which door it came."""
+    def start_run(self, run_id: str, trigger: str) -> None:
+        """Write that a run lives and what started it."""
         with self.database.write() as connection:
-            liveness.register(connection, run_id, door)
+            liveness.register(connection, run_id, trigger)
 
     def renew_run(self, run_id: str) -> None:
         """Give a sign of life; at least every `liveness.HEARTBEAT` seconds."""
@@ -126,7 +126,7 @@ class Ledger(LedgerReader):
     ) -> int:
         """Write that a POST goes out now to a service, reserving its price under all limits. Returns the post's id.
 
-        The one place where a POST is written: what it checks holds for every door and every run.
+        The one place where a POST is written: what it checks holds however a run was started.
 
         Raises:
             RepeatsUsedUp: it could be one more bill without a picture.

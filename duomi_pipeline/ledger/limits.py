@@ -18,12 +18,14 @@ class Limits:
 
     Attributes:
         images_per_run, spend_per_run, spend_per_day: the user's caps; a day is a day of UTC.
+        images_per_run_by: the name under which the user said the first.
         requests_per_minute, requests_per_day: the service's pace, over all runs on this ledger.
         price: of one picture, `None` where unknown.
         lost_answers: POSTs of one request that may be billed without a picture, before only the user may ask again.
     """
 
     images_per_run: int | None = None
+    images_per_run_by: str = ""
     spend_per_run: float | None = None
     spend_per_day: float | None = None
     requests_per_minute: int | None = None
@@ -34,7 +36,11 @@ class Limits:
 
 
 class LimitReached(Exception):  # noqa: N818
-    """A cap would be passed: nothing was sent; the text names the setting."""
+    """A cap would be passed: nothing was sent. The text names the setting, `advice` says what to do next."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 class RepeatsUsedUp(Exception):  # noqa: N818
@@ -91,12 +97,13 @@ _SPEND_OF_DAY = _total(posts.c.price, posts.c.sent_at >= bindparam("day_start"))
 def check_caps(connection: Connection, run_id: str, asked: int, price: float, limits: Limits, now: float) -> None:
     """Raise `LimitReached` where this POST would pass a cap; open and lost POSTs count as spent."""
     of: dict[str, Any] = {"run_id": run_id, "day_start": _day_start(now)}
+    again, tomorrow = "Start again, each run may use as much; or", "Start again after midnight UTC; or"
     caps = [
-        ("DUOMI_MAX_IMAGES_PER_RUN", limits.images_per_run, asked, _IMAGES_OF_RUN, "images"),
-        ("DUOMI_MAX_SPEND_PER_RUN", limits.spend_per_run, price, _SPEND_OF_RUN, limits.currency),
-        ("DUOMI_MAX_SPEND_PER_DAY", limits.spend_per_day, price, _SPEND_OF_DAY, limits.currency),
+        (limits.images_per_run_by, limits.images_per_run, asked, _IMAGES_OF_RUN, "images", again),
+        ("DUOMI_MAX_SPEND_PER_RUN", limits.spend_per_run, price, _SPEND_OF_RUN, limits.currency, again),
+        ("DUOMI_MAX_SPEND_PER_DAY", limits.spend_per_day, price, _SPEND_OF_DAY, limits.currency, tomorrow),
     ]
-    for setting, cap, more, total, unit in caps:
+    for setting, cap, more, total, unit, otherwise in caps:
         if cap is None:
             continue
         used = connection.execute(total, of).scalar_one()
@@ -104,7 +111,8 @@ def check_caps(connection: Connection, run_id: str, asked: int, price: float, li
             open_ones = connection.execute(_OPEN_OF_RUN, of).one()
             if used - (open_ones.pictures if unit == "images" else open_ones.price) + more <= cap + 1e-9:
                 raise NotYet(_UNTIL_ANSWERED)  # what is on the wire may come back free
-            raise LimitReached(f"{setting}={cap:g} is reached ({used:g} {unit} used); raise it to go on")
+            message = f"{setting}={cap:g} is reached ({used:g} {unit} used)."
+            raise LimitReached(message, f"{otherwise} raise {setting}.")
 
 
 def check_repeats(connection: Connection, request_key: str, limits: Limits) -> None:
@@ -125,9 +133,9 @@ def check_pace(connection: Connection, limits: Limits, now: float) -> None:
         if sent >= limits.requests_per_day:
             tomorrow = datetime.fromtimestamp(_day_start(now) + 86_400, UTC)
             message = (
-                f"the {limits.requests_per_day} requests of today are used up; continues after {tomorrow:%F %H:%M} UTC"
+                f"The {limits.requests_per_day} requests of today are used up; continues after {tomorrow:%F %H:%M} UTC."
             )
-            raise LimitReached(message)
+            raise LimitReached(message, "Start again then, or raise DUOMI_REQUESTS_PER_DAY.")
     if limits.requests_per_minute is not None:
         recent = (
             select(posts.c.sent_at)

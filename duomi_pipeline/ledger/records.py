@@ -113,10 +113,14 @@ class Money:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run of any door."""
+    """One run.
+
+    Attributes:
+        trigger: what started it: `ui`, `cli`, `sensor`, `schedule`, `python`.
+    """
 
     id: str
-    door: str
+    trigger: str
     started_at: float
     ended_at: float | None
     stopped_by: str | None

@@ -44,7 +44,7 @@ runs = Table(
     "runs",
     metadata,
     Column("id", String(64), primary_key=True),
-    Column("door", String(40), nullable=False),
+    Column("door", String(40), key="trigger", nullable=False),
     Column("host", String(255), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("started_at", Float, nullable=False),

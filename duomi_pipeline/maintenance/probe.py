@@ -12,7 +12,7 @@ from typing import Any
 from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.duomi.policy import Verdict
 from duomi_pipeline.duomi.profiles import Profile, Ranged, profile_of
-from duomi_pipeline.engine.outcome import Outcome, Stop
+from duomi_pipeline.engine.outcome import Outcome, Status, Stop
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import State
@@ -20,7 +20,7 @@ from duomi_pipeline.ledger import Selection
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.prompts.prompt import safe_name, safe_prefix
 from duomi_pipeline.reporting.run_log import RunLog, run_batch
-from duomi_pipeline.settings import Parameters, Settings, Size
+from duomi_pipeline.settings import ParameterOverrides, Settings, Size
 
 # One request per model, of that model and no other, and no second try.
 ONE_TRY: Mapping[str, Any] = {"max_attempts": 1, "ambiguous_retries": 0, "fallback_models": ()}
@@ -57,7 +57,7 @@ class Probe:
 def probe_prompt(settings: Settings, model: str) -> Prompt:
     """The smallest request that a model takes; the same each time, so that it is paid once."""
     profile = profile_of(settings, model)
-    parameters = Parameters(
+    parameters = ParameterOverrides(
         model=model,
         image_size=str(_smallest(profile)),
         negative_prompt="",
@@ -96,7 +96,7 @@ def ask(
         for entry in entries:
             heard = len(log.outcomes)
             if entry in to_ask and over is None:
-                stop = run_batch(session, [entry], Parameters(), log, force=force)
+                stop = run_batch(session, [entry], ParameterOverrides(), log, force=force)
                 over = stop if stop is not None and stop.by != "service" else None
                 found.append(_probe(session, entry, log.outcomes[heard:], stop))
             elif entry in to_ask:
@@ -120,7 +120,7 @@ def _probe(session: Session, entry: PlannedPrompt, outcomes: Sequence[Outcome], 
     if outcome.failure is not None:
         failure = outcome.failure
         return Probe(model, _verdict(failure.error_class, failure.code), str(failure), round(outcome.latency, 2))
-    if outcome.status == "reused":
+    if outcome.status == Status.REUSED:
         return _answered_before(session, model, outcome.selection)
     first = outcome.files[0]
     return Probe(

@@ -12,7 +12,7 @@ from typing import Any
 
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 
 _SEEDS = 10_000_000_000
 
@@ -46,7 +46,7 @@ class Reroll:
         """Those of some prompts that are to get another picture, with their new seeds."""
         mine = (prompt for prompt in prompts if prompt.id in self.ids)
         return [
-            replace(prompt, overrides=Parameters(seed=self.seeds[prompt.id]).over(prompt.overrides))
+            replace(prompt, overrides=ParameterOverrides(seed=self.seeds[prompt.id]).over(prompt.overrides))
             if prompt.id in self.seeds
             else prompt
             for prompt in mine

@@ -14,18 +14,22 @@ from duomi_pipeline.orchestration.assets.results_manifest import results_manifes
 from duomi_pipeline.orchestration.checks import manifest_complete, picture_checks, prompts_healthy
 from duomi_pipeline.orchestration.io_manager import PngIOManager
 from duomi_pipeline.orchestration.jobs import check_results, generate_missing_images, regenerate_images
-from duomi_pipeline.orchestration.resources import DuomiResource, ImageStoreResource
+from duomi_pipeline.orchestration.resources import Command, DuomiResource, ImageStoreResource, of_command
 from duomi_pipeline.orchestration.sensors import catch_up, new_prompts
 from duomi_pipeline.settings import Settings
 
 
-def build_defs(home: Path | None = None) -> dg.Definitions:
-    """All definitions, for the settings of a home folder.
+def build_defs(home: Path | None = None, command: Command | None = None) -> dg.Definitions:
+    """All definitions.
+
+    Args:
+        home: folder whose settings count; default: `DUOMI_HOME`, else the current folder.
+        command: that runs them in its own process, with its settings instead.
 
     Raises:
         SettingsError: a setting cannot be used; the code location then shows the text.
     """
-    settings = Settings.load(home)
+    settings = command.settings if command else Settings.load(home)
     root = str(settings.home)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill_policy: pinned, and held by tests
@@ -44,9 +48,9 @@ def build_defs(home: Path | None = None) -> dg.Definitions:
         sensors=[new_prompts, build_run_failures(settings)],
         schedules=[catch_up],
         resources={
-            "duomi": DuomiResource(home=root),
-            "image_store": ImageStoreResource(home=root),
-            "png_io_manager": PngIOManager(home=root),
+            "duomi": of_command(DuomiResource, command)(home=root),
+            "image_store": of_command(ImageStoreResource, command)(home=root),
+            "png_io_manager": of_command(PngIOManager, command)(home=root),
         },
         # The default executor starts a process per step: 5 to 12 s for nothing. Parallel work is inside the step.
         executor=dg.in_process_executor,

@@ -5,26 +5,22 @@ from typing import Any
 
 import dagster as dg
 from PIL import Image
-from pydantic import Field
 from upath import UPath
 
-from duomi_pipeline.common.processes import protect_new_files
 from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.session import open_store
 from duomi_pipeline.images import StoreError
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
+from duomi_pipeline.orchestration.resources import HomeResource
 from duomi_pipeline.prompts.prompt import safe_name
-from duomi_pipeline.settings import Settings
 
 
-class PngIOManager(dg.ConfigurableIOManager):
+class PngIOManager(HomeResource, dg.ConfigurableIOManager):
     """Pictures as PNG files.
 
     Loading `generated_images` gives a `PIL.Image.Image` in a run of one partition, else a dict of them by prompt id.
     Images that other assets return lie in a folder of the asset's name beside the generated ones.
     """
-
-    home: str = Field(description="Folder with .env and duomi.toml, and root of all relative paths.")
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Store an image, or a dict of images by partition key."""
@@ -52,7 +48,7 @@ class PngIOManager(dg.ConfigurableIOManager):
         return images[keys[0]] if one_partition else images
 
     def _current_pictures(self, _key: dg.AssetKey, prompt_ids: list[str]) -> dict[str, Image.Image]:
-        with Session(Settings.load(self.home)) as session:
+        with Session(self.settings()) as session:
             selections = session.ledger.selections()
             missing = [key for key in prompt_ids if key not in selections]
             if missing:
@@ -66,8 +62,7 @@ class PngIOManager(dg.ConfigurableIOManager):
         return self._folder(key) / f"{safe_name(partition)}.png"
 
     def _folder(self, key: dg.AssetKey) -> UPath:
-        protect_new_files()
-        return open_store(Settings.load(self.home)).base / safe_name("_".join(key.path))
+        return open_store(self.settings()).base / safe_name("_".join(key.path))
 
 
 def _only_key(context: dg.OutputContext) -> str:

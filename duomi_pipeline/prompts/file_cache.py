@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from duomi_pipeline.prompts.prompt import Prompt
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 
 # A file may be written twice within the resolution of its time: only one that has settled is remembered.
 _SETTLED = 2.0  # seconds
@@ -77,11 +77,11 @@ class FileMemory:
             self._found[name] = _Known(entry.st_mtime_ns, entry.st_size, prompt)
 
     def _stored(self) -> Iterator[tuple[str, _Known]]:
-        nothing = Parameters()
+        nothing = ParameterOverrides()
         with contextlib.suppress(sqlite3.Error, ValueError, OSError), self._opened() as database:
             rows = database.execute(f"SELECT {_COLUMNS} FROM prompt_files_v1 WHERE folder = ?", [self._folder])  # noqa: S608
             for name, changed, size, prompt_id, text, *others, overrides in rows:
-                said = Parameters(**json.loads(overrides)) if overrides else nothing
+                said = ParameterOverrides(**json.loads(overrides)) if overrides else nothing
                 prompt = Prompt(sys.intern(prompt_id), text, *[*others, said])
                 yield name, _Known(changed, size, prompt)
 

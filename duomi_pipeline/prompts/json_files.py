@@ -22,7 +22,7 @@ from duomi_pipeline.prompts.prompt import (
     safe_prefix,
     text_problem,
 )
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 
 MAX_FILE_BYTES = 4_000_000
 STILL_WRITING = 5.0  # seconds: a file that does not parse and is younger than this is left for the next look
@@ -126,8 +126,8 @@ def _content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _overrides(content: dict[str, Any]) -> Parameters:
-    """Parameters for this prompt alone: `"generation"`, and `"negative_prompt"` beside it."""
+def _overrides(content: dict[str, Any]) -> ParameterOverrides:
+    """ParameterOverrides for this prompt alone: `"generation"`, and `"negative_prompt"` beside it."""
     generation, negative = content.get("generation"), content.get("negative_prompt")
     if not isinstance(generation, dict | None):
         raise _BadFileError('"generation" is not an object')

@@ -13,7 +13,7 @@ from typing import Any
 
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Overrides:
         bad: why an entry cannot be used, by prompt id.
     """
 
-    by_id: Mapping[str, Parameters]
+    by_id: Mapping[str, ParameterOverrides]
     bad: Mapping[str, str]
 
     def applied_to(self, reading: Reading) -> Reading:
@@ -52,7 +52,7 @@ def read_overrides(path: Path) -> Overrides:
     Raises:
         SourceError: the file is there and cannot be used as a whole.
     """
-    found: dict[str, Parameters] = {}
+    found: dict[str, ParameterOverrides] = {}
     bad: dict[str, str] = {}
     for prompt_id, said in _content(path).items():
         try:

@@ -1,11 +1,11 @@
-"""Parameters as somebody wrote them into JSON: checked, or told in a line what is wrong with them."""
+"""ParameterOverrides as somebody wrote them into JSON: checked, or told in a line what is wrong with them."""
 
 import reprlib
 
 from pydantic import ValidationError
 
 from duomi_pipeline.common.text import one_line
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 
 _MAX_NAME = 40  # characters
 _brief = reprlib.Repr()  # a value as it is told: never long, never deep
@@ -16,7 +16,7 @@ class BadParametersError(ValueError):
     """Why they cannot be used; the text is one line, and holds no value of a name that nobody knows."""
 
 
-def checked_parameters(said: object) -> Parameters:
+def checked_parameters(said: object) -> ParameterOverrides:
     """The parameters that a JSON object says.
 
     Raises:
@@ -28,7 +28,7 @@ def checked_parameters(said: object) -> Parameters:
         if isinstance(value, bool):  # pydantic takes true for 1
             raise BadParametersError(f"{one_line(name, _MAX_NAME)}={str(value).lower()} is no number and no text")
     try:
-        return Parameters.model_validate(said)
+        return ParameterOverrides.model_validate(said)
     except ValidationError as error:
         raise BadParametersError(_explained(error)) from error
 
@@ -37,6 +37,6 @@ def _explained(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     name = one_line(str(first["loc"][0]), _MAX_NAME) if first["loc"] else ""
     if first["type"] == "extra_forbidden":  # its value may be anything: a key that somebody put in the wrong place
-        return f'there is no parameter "{name}"; there are {", ".join(Parameters.model_fields)}'
+        return f'there is no parameter "{name}"; there are {", ".join(ParameterOverrides.model_fields)}'
     what = f"{name}={_brief.repr(first['input'])}" if name else _brief.repr(first["input"])
     return one_line(f"{what}: {first['msg'].removeprefix('Value error, ')}")

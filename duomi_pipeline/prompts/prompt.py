@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from duomi_pipeline.common.text import one_line
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 
 SourceKind = Literal["database", "json", "single_prompt"]
 MAX_ID_LENGTH = 100
@@ -56,7 +56,7 @@ class Prompt:
     source: SourceKind
     origin: str
     file_prefix: str
-    overrides: Parameters = field(default_factory=Parameters)
+    overrides: ParameterOverrides = field(default_factory=ParameterOverrides)
     image_id: int | None = None
     name: str | None = None
 

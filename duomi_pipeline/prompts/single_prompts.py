@@ -7,10 +7,10 @@ from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.prompts.prompt import Prompt, Reading, text_problem
 from duomi_pipeline.prompts.sources import FILE_MEMORY, write_single_prompt
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 
 
-def save_single_prompt(settings: Settings, text: str, said: Parameters) -> Prompt:
+def save_single_prompt(settings: Settings, text: str, said: ParameterOverrides) -> Prompt:
     """The single prompt of this text and these parameters: that of the file that there is, else of a new one.
 
     Raises:
@@ -31,13 +31,13 @@ def save_single_prompt(settings: Settings, text: str, said: Parameters) -> Promp
     return reading.prompts[0]
 
 
-def _said_before(settings: Settings, text: str, said: Parameters) -> Prompt | None:
+def _said_before(settings: Settings, text: str, said: ParameterOverrides) -> Prompt | None:
     reading = read_folder(settings.path(settings.prompt_dir), memory=settings.path(FILE_MEMORY))
     singles = (prompt for prompt in reading.prompts if prompt.source == "single_prompt")
     return next((p for p in singles if p.text == text and p.overrides.explicit() == said.explicit()), None)
 
 
-def _write(folder: Path, text: str, said: Parameters) -> None:
+def _write(folder: Path, text: str, said: ParameterOverrides) -> None:
     """Write it under the first free millisecond: other threads and processes keep prompts, too."""
     now = datetime.now(UTC)
     while True:

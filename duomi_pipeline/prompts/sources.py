@@ -11,7 +11,7 @@ from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import Overrides, read_overrides
 from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError, file_prompt_id
 from duomi_pipeline.prompts.table import Row, fetch_rows, table_prompts
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 
 FILE_MEMORY = "out/prompt_files.db"
 
@@ -94,7 +94,7 @@ def _overrides(settings: Settings) -> Overrides:
     return read_overrides(settings.path(settings.overrides_file))
 
 
-def write_single_prompt(folder: Path, text: str, overrides: Parameters, now: datetime) -> str:
+def write_single_prompt(folder: Path, text: str, overrides: ParameterOverrides, now: datetime) -> str:
     """Keep a prompt of the command line as a JSON prompt file, so that it is tracked like all others.
 
     Returns its prompt id. What was said with it (seed, model, …) is kept as its overrides.

@@ -5,7 +5,7 @@ Writing it down is `run_log`'s; what only a terminal shows is the command line's
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from pydantic import TypeAdapter
@@ -13,13 +13,19 @@ from pydantic import TypeAdapter
 from duomi_pipeline.common.text import one_line
 from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.duomi.policy import policy_of
-from duomi_pipeline.engine.outcome import Outcome
+from duomi_pipeline.engine.outcome import Failure, Outcome, StoppedBy
 from duomi_pipeline.engine.plan import PlannedPrompt
-from duomi_pipeline.reporting.advice import after_stop
 from duomi_pipeline.settings import SANDBOX
 
 MAX_REASON = 400  # characters of one reason in a text
 _NAMED = 20  # failures in a text; the results file has all
+_AFTER_STOP: Mapping[StoppedBy, str] = {
+    StoppedBy.SERVICE: "Mend what the service says, then start again; nothing that was paid is bought twice.",
+    StoppedBy.CAP: "Start again once the cap allows more, or raise it.",
+    StoppedBy.STORE: ErrorClass.STORE.policy.advice,
+    StoppedBy.ERROR: "Start again: nothing that was paid is bought twice. "
+    "If it happens again, it is a defect: report it.",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,11 @@ class FailedPrompt:
     code: str
     message: str
 
+    @classmethod
+    def of(cls, prompt_id: str, failure: Failure) -> Self:
+        """The record of a prompt's failure."""
+        return cls(prompt_id, failure.error_class.value, failure.code, failure.message)
+
     def __str__(self) -> str:
         code = f" {self.code}" if self.code else ""
         return f"{self.prompt_id}: {one_line(self.message, MAX_REASON)} ({one_line(self.error_class + code)})"
@@ -44,19 +55,20 @@ class Receipt:
     """What one run did.
 
     Attributes:
+        trigger: what started it: `ui`, `cli`, `sensor`, `schedule`, `python`.
         service: `sandbox`, `local` or `service`.
         started_at, ended_at: in seconds since 1970.
         failed: how many prompts failed, by error class.
         failures: which; the first of them where it was shortened.
         not_reached: prompts that wait since the run was stopped.
-        stopped_by, message: as in `outcome.Stop`, `None` of a run that came to its end.
+        stopped_by, message, advice: as in `outcome.Stop`, empty of a run that came to its end.
         spent: in `currency`, `None` where no price is known.
         maybe_billed, maybe_spent: pictures of requests whose answer was lost, and their price.
         left_out: rows and files that give no prompt.
     """
 
     run_id: str
-    door: str
+    trigger: str
     service: str
     started_at: float
     ended_at: float
@@ -65,13 +77,14 @@ class Receipt:
     failed: Mapping[str, int]
     failures: tuple[FailedPrompt, ...]
     not_reached: int
-    stopped_by: str | None
+    stopped_by: StoppedBy | None
     message: str | None
     spent: float | None
     maybe_billed: int
     maybe_spent: float | None
     currency: str
     left_out: int = 0
+    advice: str = ""
 
     @classmethod
     def from_json(cls, content: Any) -> Self:
@@ -95,7 +108,7 @@ class Receipt:
     @property
     def next_steps(self) -> list[str]:
         """What to do next, a sentence each; empty if nothing is left to do."""
-        steps = [after_stop(self.stopped_by, self.message or "")] if self.stopped_by else []
+        steps = [self.advice or _AFTER_STOP.get(self.stopped_by, "")] if self.stopped_by else []
         steps += [row.advice.format(id=self._example(name)) for name in sorted(self.failed) if (row := policy_of(name))]
         if self.left_out:
             steps.append(f"Rows or files that gave no prompt: {self.left_out}; `duomi doctor` names them.")
@@ -111,8 +124,9 @@ class Receipt:
             "seconds": round(self.seconds, 3),
             "pictures_per_second": round(self.pictures_per_second, 3),
             "next": self.next_steps,
+            "door": self.trigger,  # its former name, which scripts may read
         }
-        return {**asdict(self), "failures": [asdict(failure) for failure in self.failures], **worked_out}
+        return {**TypeAdapter(Receipt).dump_python(self, mode="json"), **worked_out}
 
     def as_text(self) -> str:
         """Some lines for people."""
@@ -164,7 +178,7 @@ def named(failures: Sequence[FailedPrompt], count: int) -> list[str]:
 
 def failed_prompts(outcomes: Sequence[Outcome]) -> list[FailedPrompt]:
     """The failures among some outcomes."""
-    return [FailedPrompt(o.prompt.id, f.error_class.value, f.code, f.message) for o in outcomes if (f := o.failure)]
+    return [FailedPrompt.of(o.prompt.id, o.failure) for o in outcomes if o.failure]
 
 
 def left_prompts(entries: Iterable[PlannedPrompt]) -> list[FailedPrompt]:
@@ -174,7 +188,7 @@ def left_prompts(entries: Iterable[PlannedPrompt]) -> list[FailedPrompt]:
 
 def _why_left(entry: PlannedPrompt) -> str:
     words = entry.purchase.error_message if entry.purchase else None
-    return f"{entry.state.value}: {words}" if words else entry.state.value
+    return f"left as it is, {entry.state.value}{f': {words}' if words else ''}"
 
 
 def by_class(failures: Sequence[FailedPrompt]) -> dict[str, int]:

@@ -95,7 +95,7 @@ def _data(outcome: Outcome, paths: Sequence[str]) -> dict[str, Any]:
         "seed": outcome.seed,
         "size": first.size,
         "received_size": first.received_size,
-        "how": outcome.status,
+        "how": outcome.status.value,
         "attempts": outcome.attempts,
         "seconds": round(outcome.latency, 3),
         "cost": outcome.cost,

@@ -1,6 +1,6 @@
 """What a run leaves in the folder of logs: its lines in the log of all runs, its receipt, its results file.
 
-Every door keeps its runs here; a log that cannot be written is said once and stops nothing.
+However a run was started, it is kept here; a log that cannot be written is said once and stops nothing.
 """
 
 import logging
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from duomi_pipeline.engine.outcome import Outcome, Stop
+from duomi_pipeline.engine.outcome import INTERRUPTED, Outcome, Status, Stop, StoppedBy
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import State
@@ -21,9 +21,7 @@ from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.reporting.log_file import LogFile
 from duomi_pipeline.reporting.receipt import FailedPrompt, Receipt, by_class, failed_prompts
 from duomi_pipeline.reporting.results import result_of, states_after, write_results
-from duomi_pipeline.settings import Parameters
-
-_INTERRUPTED = "Interrupted. Start again to go on; nothing that was paid is bought twice."
+from duomi_pipeline.settings import ParameterOverrides
 
 
 class RunLog:
@@ -37,7 +35,7 @@ class RunLog:
 
     Attributes:
         outcomes: so far, without their thumbnails.
-        stop: why the run ended early, where the ledger does not know.
+        stop: why the run ended early, where more is known than the ledger keeps.
         results_file: where the results are, once they are written.
     """
 
@@ -65,10 +63,10 @@ class RunLog:
             try:
                 yield
             except Exception as error:
-                self.stop = self.stop or Stop("error", f"An unforeseen error: {error!r}")
+                self.stop = self.stop or Stop(StoppedBy.ERROR, f"An unforeseen error: {error!r}")
                 raise
             except BaseException:
-                self.stop = self.stop or Stop("interrupted", _INTERRUPTED)
+                self.stop = self.stop or INTERRUPTED
                 raise
             finally:
                 self._ended_at = time.time()
@@ -84,30 +82,33 @@ class RunLog:
     def receipt(self) -> Receipt:
         """The receipt of what was heard so far, with what the ledger knows."""
         session, run_id = self._session, self._session.run_id
-        run, money = session.ledger.run(run_id), session.ledger.money(run_id=run_id)
+        money, stop = session.ledger.money(run_id=run_id), self.stop or self._recorded_stop()
         failures = failed_prompts(self.outcomes) + list(self._left)
-        told = (run.stopped_by, run.message) if run and run.stopped_by else None
-        stopped_by, message = told or ((self.stop.by, self.stop.message) if self.stop else (None, None))
         reached = {outcome.prompt.id for outcome in self.outcomes}
         return Receipt(
             run_id=run_id,
-            door=session.door,
+            trigger=session.trigger,
             service=session.settings.host_kind,
             started_at=self._started_at,
             ended_at=self._ended_at or time.time(),
-            generated=sum(outcome.status == "generated" for outcome in self.outcomes),
-            reused=sum(outcome.status == "reused" for outcome in self.outcomes),
+            generated=sum(outcome.status == Status.GENERATED for outcome in self.outcomes),
+            reused=sum(outcome.status == Status.REUSED for outcome in self.outcomes),
             failed=by_class(failures),
             failures=tuple(failures),
             not_reached=len(self._wanted.keys() - reached),
-            stopped_by=stopped_by,
-            message=message,
+            stopped_by=stop.by if stop else None,
+            message=stop.message if stop else None,
+            advice=stop.advice if stop else "",
             spent=money.spent,
             maybe_billed=money.maybe_billed,
             maybe_spent=money.maybe_spent,
             currency=session.settings.currency,
             left_out=self._left_out,
         )
+
+    def _recorded_stop(self) -> Stop | None:
+        run = self._session.ledger.run(self._session.run_id)
+        return Stop(StoppedBy(run.stopped_by), run.message or "") if run and run.stopped_by else None
 
     def states(self) -> dict[str, State]:
         """The state of each prompt that was reached, now."""
@@ -117,7 +118,7 @@ class RunLog:
         session, models = self._session, sorted({entry.request.model for entry in self._wanted.values()})
         host = "" if session.settings.uses_sandbox else f" ({urlsplit(session.settings.service_url).hostname})"
         return (
-            f"run {session.run_id} started: door {session.door}, service {session.settings.host_kind}{host}, "
+            f"run {session.run_id} started: from {session.trigger}, service {session.settings.host_kind}{host}, "
             f"model {', '.join(models) or 'none'}, {len(self._wanted)} prompts"
         )
 
@@ -154,7 +155,12 @@ def rows_and_files_left_out(sources: Sources) -> int:
 
 
 def run_batch(
-    session: Session, entries: Sequence[PlannedPrompt], parameters: Parameters, log: RunLog, *, force: bool = False
+    session: Session,
+    entries: Sequence[PlannedPrompt],
+    parameters: ParameterOverrides,
+    log: RunLog,
+    *,
+    force: bool = False,
 ) -> Stop | None:
     """Bring prompts to pictures, writing every outcome into the log. Returns why it stopped early, if it did.
 
@@ -166,6 +172,8 @@ def run_batch(
             for outcome in batch:
                 log.record(outcome)
         except KeyboardInterrupt:
-            batch.stop(Stop("interrupted", _INTERRUPTED))
+            batch.stop(INTERRUPTED)
             raise
+        finally:
+            log.stop = batch.stop_reason
     return batch.stop_reason

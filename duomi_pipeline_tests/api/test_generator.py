@@ -323,7 +323,7 @@ def test_results_are_written_where_they_are_wanted_else_beside_those_of_the_runs
 def test_each_run_of_a_script_is_in_the_log_and_among_the_results_files(home: Home) -> None:
     DuomiImageGenerator().batch_generate_from_database(limit=1)
     log = (home.path / "logs" / "duomi_image_generation.log").read_text()
-    assert "started: door python" in log
+    assert "started: from python" in log
     assert "db_1: generated in" in log
     (kept,) = (home.path / "logs").glob("duomi_generation_results_*.json")
     content = json.loads(kept.read_text())

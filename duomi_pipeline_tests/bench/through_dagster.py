@@ -7,11 +7,11 @@ from pathlib import Path
 import dagster as dg
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session
-from duomi_pipeline.orchestration.assets.generated_images import MORE_RUNS_FOLLOW
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.partition_ranges import RUN_SIZE, partition_ranges
 from duomi_pipeline.orchestration.partition_sync import track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
+from duomi_pipeline.orchestration.resources import Command
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.bench.engine import make_home, write
@@ -42,10 +42,11 @@ def _runs(settings: Settings, instance: dg.DagsterInstance, total: Cost) -> None
     with Session(settings) as session:
         wanted = {entry.prompt.id for entry in session.plan(sources.prompts).wanted(GENERATED_BY_ITSELF)}
     order = instance.get_dynamic_partitions(PARTITIONS_NAME)
-    job = build_defs(settings.home).resolve_job_def("generate_missing_images")
+    command = Command(settings, lambda _: None)
+    job = build_defs(command=command).resolve_job_def("generate_missing_images")
     ranges = partition_ranges(order, wanted, set(), RUN_SIZE)
     for number, found in enumerate(ranges, 1):
-        MORE_RUNS_FOLLOW.set(number < len(ranges))  # as the command line does, and as a queue of runs says
+        command.more_runs_follow = number < len(ranges)  # as the command line does, and as a queue of runs says
         ended = Cost()
         with measured(ended):
             result = job.execute_in_process(instance=instance, tags=dict(found.tags), run_config={"loggers": _QUIET})

@@ -47,7 +47,7 @@ def test_the_terminal_shows_classes_money_time_and_what_to_do_next(home: Path, s
     assert "Cost: 0.20 CNY" in lines
     assert "Failed: 1 refused" in lines
     assert re.search(r"^  failed: json_fox: The prompt was rejected.* \(refused 20021\)$", run.stdout, re.MULTILINE)
-    assert "Next: Raise DUOMI_MAX_IMAGES_PER_RUN, or wait until it allows more; then start again." in lines
+    assert "Next: Start again, each run may use as much; or raise max_images." in lines
     assert "Next: Refused: edit the prompt; `duomi why json_fox` shows what was asked." in lines
     assert Path(lines[-1].removeprefix("Results: ")).is_file()
     receipt = kept(home)["receipt"]

@@ -9,7 +9,7 @@ from duomi_pipeline.duomi.policy import Billed, ErrorClass, Reaction, policy_of
 from duomi_pipeline.engine.states import State, decide
 from duomi_pipeline.ledger import Purchase
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 OF_ANSWERS = [known for known in ErrorClass if known not in ("store", "left", "absent")]
@@ -48,7 +48,7 @@ def test_a_class_that_can_stop_a_run_says_what_to_do_then(known: ErrorClass) -> 
 @pytest.mark.parametrize("known", OF_ANSWERS)
 def test_what_may_have_cost_money_is_not_tried_again_by_itself_once_it_has_failed(known: ErrorClass) -> None:
     chain = Purchase(1, "k", "{}", "failed", 0.0, 0.0, error_class=known.value)
-    state = decide(Prompt("json_a", "a", "json", "a.json", "a", Parameters()), "k", None, chain, {})
+    state = decide(Prompt("json_a", "a", "json", "a.json", "a", ParameterOverrides()), "k", None, chain, {})
     if known.policy.billed is not Billed.NO and known.policy.reaction is not Reaction.LOOK_LATER:
         assert state is State.FAILED_FOR_GOOD
 

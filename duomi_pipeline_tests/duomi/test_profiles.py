@@ -11,7 +11,7 @@ import pytest
 from duomi_pipeline.duomi import ImageRequest, build_request
 from duomi_pipeline.duomi.profiles import known_profiles, profile_of
 from duomi_pipeline.duomi.request import check_parameters
-from duomi_pipeline.settings import Parameters, Settings, SettingsError
+from duomi_pipeline.settings import ParameterOverrides, Settings, SettingsError
 
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 SD35 = "stabilityai/stable-diffusion-3-5-large"
@@ -142,7 +142,7 @@ def test_the_chain_of_fallbacks_is_one_text_with_commas_or_a_list(
 def test_a_value_that_a_run_said_is_not_called_a_setting() -> None:
     given = settings(model=SD35)
     with pytest.raises(SettingsError, match=r"^num_inference_steps=60: "):
-        check_parameters(given, Parameters(num_inference_steps=60).over(given.parameters))
+        check_parameters(given, ParameterOverrides(num_inference_steps=60).over(given.parameters))
 
 
 # --- the user's own file ------------------------------------------------------------------------------
@@ -237,6 +237,6 @@ def test_nothing_of_an_unknown_price_is_asked_for_under_a_cap_on_spending(own: O
     priced = own('["m"]\nprice = 0.5\n', model="m", max_spend_per_run=1, **SERVICE)
     check_parameters(priced, priced.parameters)
     with pytest.raises(SettingsError, match=f"DUOMI_MAX_SPEND_PER_RUN is set, but what a picture of {SDXL} costs"):
-        check_parameters(priced, Parameters(model=SDXL).over(priced.parameters))
+        check_parameters(priced, ParameterOverrides(model=SDXL).over(priced.parameters))
     with pytest.raises(SettingsError, match="DUOMI_PRICE_PER_IMAGE"):
         settings("/nowhere", max_spend_per_run=1, **SERVICE)

@@ -10,7 +10,7 @@ import pytest
 
 from duomi_pipeline.duomi import ImageRequest, build_request
 from duomi_pipeline.duomi.request import derived_seed, settings_fingerprint
-from duomi_pipeline.settings import Parameters, Settings, Size
+from duomi_pipeline.settings import ParameterOverrides, Settings, Size
 
 SECRET = "sk-very-secret"
 PROTOCOLS = ("siliconflow", "openai", "duomi_async", "nano_banana")
@@ -95,7 +95,9 @@ def test_the_model_decides_the_protocol_unless_it_is_set(model: str, protocol: s
 
 def test_parameters_win_over_the_settings() -> None:
     given = settings(model="of-settings")
-    sent = build_request(given, "json_a", "a boat", Parameters(model="own", image_size="64x64").over(given.parameters))
+    sent = build_request(
+        given, "json_a", "a boat", ParameterOverrides(model="own", image_size="64x64").over(given.parameters)
+    )
     assert (sent.model, sent.body["image_size"], sent.delivery_size) == ("own", "64x64", Size(64, 64))
 
 

@@ -23,7 +23,7 @@ from duomi_pipeline.images.png import check_whole
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 
 SIZE = "72x128"
 REAL_PROMPTS = Path(__file__).parents[3] / "shared" / "real_prompts" / "prompt_json"
@@ -124,7 +124,7 @@ class Home:
     def session(self, **changes: Any) -> Session:
         return Session(self.settings(**changes))
 
-    def plan(self, parameters: Parameters | None = None, **changes: Any) -> Plan:
+    def plan(self, parameters: ParameterOverrides | None = None, **changes: Any) -> Plan:
         with self.session(**changes) as session:
             return session.plan(read_sources(session.settings).prompts, parameters)
 
@@ -135,7 +135,7 @@ class Home:
     def run(
         self,
         states: Collection[State] = NOT_CURRENT,
-        parameters: Parameters | None = None,
+        parameters: ParameterOverrides | None = None,
         *,
         force: bool = False,
         max_images: int | None = None,

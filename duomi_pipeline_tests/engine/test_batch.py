@@ -186,6 +186,25 @@ def test_a_cap_stops_before_it_is_passed_and_is_named(
     assert home.billed == bought
 
 
+@pytest.mark.parametrize(
+    ("settings", "run_cap", "message", "advice"),
+    [
+        ({}, 1, "max_images=1 is reached", "Start again, each run may use as much; or raise max_images."),
+        ({"max_images_per_run": 3}, 1, "max_images=1 is reached", "or raise max_images."),
+        ({"max_images_per_run": 1}, 3, "DUOMI_MAX_IMAGES_PER_RUN=1", "or raise DUOMI_MAX_IMAGES_PER_RUN."),
+        ({"max_spend_per_day": 0.1}, None, "DUOMI_MAX_SPEND_PER_DAY=0.1", "Start again after midnight UTC; or raise"),
+    ],
+)
+def test_a_reached_cap_is_called_what_the_user_called_it_and_says_what_helps(
+    home: Home, settings: dict[str, Any], run_cap: int | None, message: str, advice: str
+) -> None:
+    home.write_many(4)
+    run = home.run(max_images=run_cap, **settings)
+    assert run.stop is not None
+    assert run.stop.message.startswith(message)
+    assert advice in run.stop.advice
+
+
 def test_what_was_not_billed_does_not_count_against_a_cap(home: Home) -> None:
     home.sandbox.change_faults(refuse=("forbidden",))
     home.write_many(2)
@@ -305,9 +324,9 @@ def test_how_a_run_ended_is_in_the_ledger(home: Home) -> None:
     with home.session() as session:
         record = session.ledger.run(run.id)
     assert record is not None
-    assert (record.door, record.stopped_by, record.counts) == ("cli", "cap", run.counts)
+    assert (record.trigger, record.stopped_by, record.counts) == ("cli", "cap", run.counts)
     assert record.message is not None
-    assert "DUOMI_MAX_IMAGES_PER_RUN" in record.message
+    assert record.message == "max_images=4 is reached (4 images used)."
 
 
 def test_the_delay_lies_between_the_starts_of_requests(home: Home) -> None:

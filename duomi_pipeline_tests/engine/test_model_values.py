@@ -7,7 +7,7 @@ import pytest
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, State
 from duomi_pipeline.manifest import manifest
 from duomi_pipeline.prompts import read_sources
-from duomi_pipeline.settings import Parameters, SettingsError
+from duomi_pipeline.settings import ParameterOverrides, SettingsError
 from duomi_pipeline_tests.engine.home import SIZE, Home
 
 SD35 = "stabilityai/stable-diffusion-3-5-large"
@@ -41,7 +41,7 @@ def test_a_setting_that_the_model_does_not_take_stops_the_start(home: Home) -> N
     with pytest.raises(SettingsError, match=f"^DUOMI_{WORDS.replace('num_inference_steps', 'NUM_INFERENCE_STEPS')}$"):
         home.run(model=SD35, num_inference_steps=60)
     with pytest.raises(SettingsError, match=f"^{WORDS}$"):
-        home.run(parameters=Parameters(model=SD35, num_inference_steps=60))
+        home.run(parameters=ParameterOverrides(model=SD35, num_inference_steps=60))
     assert home.posts == 0
 
 

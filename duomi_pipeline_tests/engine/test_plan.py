@@ -3,9 +3,9 @@
 import json
 import time
 
-from duomi_pipeline.engine import GENERATED_BY_ITSELF, State
+from duomi_pipeline.engine import GENERATED_BY_ITSELF, State, Status
 from duomi_pipeline.engine.plan import requests_to_buy
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, Home
 
 MESSY = "**Prompt:** A fox in the snow\n\nNegative prompt: blurry, text"
@@ -85,7 +85,7 @@ def test_a_failure_for_now_is_due_some_time_later(home: Home) -> None:
 def test_parameters_of_the_run_lie_between_the_prompts_own_and_the_settings(home: Home) -> None:
     home.write("a", "a lighthouse", generation={"seed": 5})
     home.write("b", "a lighthouse")
-    run = home.run(parameters=Parameters(seed=7, num_inference_steps=30))
+    run = home.run(parameters=ParameterOverrides(seed=7, num_inference_steps=30))
     assert [o.seed for o in sorted(run.outcomes, key=lambda o: o.prompt.id)] == [5, 7]
     assert {o.request.body["num_inference_steps"] for o in run.outcomes} == {30}
     assert home.state("b") is State.OUTDATED
@@ -105,7 +105,7 @@ def test_the_cleaned_text_is_sent_kept_in_the_picture_and_part_of_the_key(home: 
     (post,) = home.sandbox.books.posts()
     body = json.loads(post.body)
     assert (body["prompt"], body["negative_prompt"]) == ("A fox in the snow", "hounds, blurry, text")
-    assert [outcome.status for outcome in run.outcomes].count("reused") == 1, "the very same request is paid once"
+    assert [outcome.status for outcome in run.outcomes].count(Status.REUSED) == 1, "the very same request is paid once"
     assert home.infos()["json_a"].prompt == "A fox in the snow"
     assert (home.path / "out" / "prompt_json" / "a.json").read_bytes() == source
     assert run.outcome("a").prompt.text == MESSY

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 from duomi_pipeline_tests.images import chunk, encoded, gradient
 
 SIZE = (24, 40)
@@ -55,8 +55,10 @@ def as_bytes(values: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
     return st.one_of(whole, whole, cut, exotic, deep, st.binary(max_size=60))
 
 
-_FIELDS = ["image_prompt", "negative_prompt", "generation", *Parameters.model_fields]
-_parameters = st.dictionaries(st.one_of(st.sampled_from(list(Parameters.model_fields)), texts), scalars, max_size=4)
+_FIELDS = ["image_prompt", "negative_prompt", "generation", *ParameterOverrides.model_fields]
+_parameters = st.dictionaries(
+    st.one_of(st.sampled_from(list(ParameterOverrides.model_fields)), texts), scalars, max_size=4
+)
 prompt_files = as_bytes(
     st.one_of(
         nested(_FIELDS),

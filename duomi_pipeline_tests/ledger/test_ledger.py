@@ -372,7 +372,7 @@ def test_a_run_tells_how_it_began_and_ended_and_adds_up_its_steps(ledger: Ledger
     run = ledger.run("r")
     assert run is not None
     assert run == ledger.last_run()
-    assert (run.door, run.counts, run.stopped_by) == ("cli", {"generated": 5, "failed": 1}, None)
+    assert (run.trigger, run.counts, run.stopped_by) == ("cli", {"generated": 5, "failed": 1}, None)
     assert run.ended_at is not None
     assert run.ended_at >= run.started_at
     assert ledger.run("unknown") is None

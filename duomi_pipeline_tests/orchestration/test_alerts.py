@@ -338,7 +338,7 @@ def test_a_cap_that_stops_what_a_person_started_is_told(
 
     (text,) = messages(chat)
     assert "1 generated, 2 not reached" in text
-    assert "Next: Raise DUOMI_MAX_IMAGES_PER_RUN" in text
+    assert "Next: Start again, each run may use as much; or raise max_images." in text
 
 
 def test_runs_of_other_assets_are_none_of_its_business(

@@ -115,7 +115,7 @@ def test_max_images_ends_a_run_and_the_partitions_not_reached_are_failed(project
     materialized, failed = project.materialized_and_failed()
     assert (len(materialized), len(failed), len(project.posts())) == (1, 2, 1)
     assert "2 were not reached" in failure_text(run)
-    assert "DUOMI_MAX_IMAGES_PER_RUN" in failure_text(run)
+    assert "max_images=" in failure_text(run)
 
 
 def test_a_task_that_takes_longer_than_allowed_is_not_bought_again_in_the_same_run(project: Project) -> None:

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
-from duomi_pipeline.orchestration.assets.generated_images import OUTCOME_LISTENER
+from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.partition_ranges import (
     MAX_GAP,
     PartitionRange,
@@ -16,6 +16,7 @@ from duomi_pipeline.orchestration.partition_ranges import (
     keys_in_flight,
     partition_ranges,
 )
+from duomi_pipeline.orchestration.resources import Command
 from duomi_pipeline_tests.orchestration import Project, range_of
 
 ORDER = [f"k{number:03}" for number in range(400)]
@@ -98,11 +99,9 @@ class TestInFlight:
         keys = project.write_many(2)
         project.look()
         seen: list[set[str]] = []
-        token = OUTCOME_LISTENER.set(lambda _: seen.append(keys_in_flight(project.instance, keys)))
-        try:
-            project.run(*keys)
-        finally:
-            OUTCOME_LISTENER.reset(token)
+        command = Command(project.settings(), lambda _: seen.append(keys_in_flight(project.instance, keys)))
+        job = build_defs(command=command).resolve_job_def("generate_missing_images")
+        project.execute(job, tags=PartitionRange(*keys).tags)
 
         assert seen == [set(keys), set(keys)]
 

@@ -15,7 +15,7 @@ from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.prompts.prompt import MAX_TEXT, safe_prefix
 from duomi_pipeline.prompts.table import fetch_rows, table_prompts
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 from duomi_pipeline_tests.prompts import NOW, SCHEMA, prompt_database, prompt_file
 
 GOOD = {"image_prompt": "a boat"}
@@ -52,7 +52,7 @@ def problem_of(folder: Path, content: object) -> str:
 # --- files --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("field", Parameters.model_fields)
+@pytest.mark.parametrize("field", ParameterOverrides.model_fields)
 def test_a_value_of_the_wrong_type_is_named_with_its_field(tmp_path: Path, field: str) -> None:
     wrong = [*WRONG, *([] if field in TEXTS else WORDS), *([] if field == "guidance_scale" else [1.5])]
     for value in wrong:

@@ -11,7 +11,7 @@ import pytest
 
 from duomi_pipeline.prompts import Prompt, Reading, SourceError
 from duomi_pipeline.prompts.json_files import read_folder
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 from duomi_pipeline_tests.prompts import NOW, prompt_file
 
 REAL_PROMPTS = Path(__file__).resolve().parents[3] / "shared" / "real_prompts" / "prompt_json"
@@ -222,18 +222,20 @@ def test_of_two_files_with_one_id_the_second_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "overrides"),
     [
-        ({}, Parameters()),
-        ({"negative_prompt": "blur"}, Parameters(negative_prompt="blur")),
-        ({"negative_prompt": None, "generation": None}, Parameters()),
+        ({}, ParameterOverrides()),
+        ({"negative_prompt": "blur"}, ParameterOverrides(negative_prompt="blur")),
+        ({"negative_prompt": None, "generation": None}, ParameterOverrides()),
         ({"generation": {"seed": "per-prompt", "image_size": "720X1280"}},
-         Parameters(seed="per-prompt", image_size="720x1280")),
+         ParameterOverrides(seed="per-prompt", image_size="720x1280")),
         ({"generation": {"model": "m", "num_inference_steps": 30, "guidance_scale": 4}},
-         Parameters(model="m", num_inference_steps=30, guidance_scale=4.0)),
-        ({"negative_prompt": "outer", "generation": {"negative_prompt": "inner"}}, Parameters(negative_prompt="outer")),
-        ({"generation": {"negative_prompt": "inner"}}, Parameters(negative_prompt="inner")),
+         ParameterOverrides(model="m", num_inference_steps=30, guidance_scale=4.0)),
+        ({"negative_prompt": "outer", "generation": {"negative_prompt": "inner"}}, ParameterOverrides(negative_prompt="outer")),
+        ({"generation": {"negative_prompt": "inner"}}, ParameterOverrides(negative_prompt="inner")),
     ],
 )  # fmt: skip
-def test_a_file_may_carry_parameters_for_itself(tmp_path: Path, fields: dict[str, Any], overrides: Parameters) -> None:
+def test_a_file_may_carry_parameters_for_itself(
+    tmp_path: Path, fields: dict[str, Any], overrides: ParameterOverrides
+) -> None:
     assert read_one(tmp_path, "a.json", {**GOOD, **fields}).overrides == overrides
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.prompts.prompt import file_prompt_id, safe_prefix
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ParameterOverrides
 
 STEMS = [
     "plain", "a_b", "a-b", "a,b", "a b", "a.b", "a:b", "..", "...", "~", "-", "a\nb", "a\n", "a\tb", "[x]", "%2e",
@@ -18,9 +18,9 @@ STEMS = [
 ]  # fmt: skip
 
 
-def prompt(text: str = "a boat", overrides: Parameters | None = None, **where: str) -> Prompt:
+def prompt(text: str = "a boat", overrides: ParameterOverrides | None = None, **where: str) -> Prompt:
     given: dict[str, Any] = {"id": "json_a", "origin": "a.json", "file_prefix": "a", **where}
-    return Prompt(text=text, source="json", overrides=overrides or Parameters(), **given)
+    return Prompt(text=text, source="json", overrides=overrides or ParameterOverrides(), **given)
 
 
 @pytest.mark.parametrize("stem", ["plain", "A-b_9", "x" * 95])
@@ -66,9 +66,9 @@ def test_a_prefix_keeps_what_a_file_name_may_hold(name: str) -> None:
     [
         prompt("another boat"),
         prompt("a boat "),
-        prompt(overrides=Parameters(negative_prompt="blur")),
-        prompt(overrides=Parameters(seed=0)),
-        prompt(overrides=Parameters(seed="per-prompt")),
+        prompt(overrides=ParameterOverrides(negative_prompt="blur")),
+        prompt(overrides=ParameterOverrides(seed=0)),
+        prompt(overrides=ParameterOverrides(seed="per-prompt")),
     ],
 )
 def test_text_and_overrides_make_another_version(other: Prompt) -> None:
@@ -79,7 +79,7 @@ def test_text_and_overrides_make_another_version(other: Prompt) -> None:
     "other",
     [
         prompt(id="json_b", origin="b.json", file_prefix="b"),
-        prompt(overrides=Parameters(seed=None)),
+        prompt(overrides=ParameterOverrides(seed=None)),
         Prompt("db_1", "a boat", "database", "prompts.id=1", "db_1", image_id=5),
     ],
 )
@@ -88,5 +88,5 @@ def test_where_a_prompt_stands_makes_no_other_version(other: Prompt) -> None:
 
 
 def test_the_order_of_overrides_makes_no_other_version() -> None:
-    one, two = Parameters(seed=1, guidance_scale=7), Parameters(guidance_scale=7.0, seed=1)
+    one, two = ParameterOverrides(seed=1, guidance_scale=7), ParameterOverrides(guidance_scale=7.0, seed=1)
     assert prompt(overrides=one).version == prompt(overrides=two).version

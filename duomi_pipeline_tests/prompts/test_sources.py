@@ -7,7 +7,7 @@ import pytest
 
 from duomi_pipeline.prompts import read_sources, write_single_prompt
 from duomi_pipeline.prompts.sources import Sources
-from duomi_pipeline.settings import Parameters, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings
 from duomi_pipeline_tests.prompts import prompt_database, prompt_file
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, 89_000, tzinfo=UTC)
@@ -65,7 +65,7 @@ def test_a_prompt_whose_file_is_bad_for_now_is_not_retired(home: Path) -> None:
 
 @pytest.mark.parametrize("text", ["a boat", "雨夜的城市", 'say "hi"\n\\ <b>', "{}"])
 def test_a_single_prompt_is_tracked_like_a_file(home: Path, text: str) -> None:
-    folder, said = home / "json" / "new" / "folder", Parameters(seed=7, negative_prompt="blur")
+    folder, said = home / "json" / "new" / "folder", ParameterOverrides(seed=7, negative_prompt="blur")
     prompt_id = write_single_prompt(folder, text, said, MOMENT)
     (prompt,) = read_sources(Settings.load(home, prompt_dir=folder)).files.prompts
     assert prompt.id == prompt_id == "json_single_prompt_20260304_050607_089"
@@ -75,13 +75,13 @@ def test_a_single_prompt_is_tracked_like_a_file(home: Path, text: str) -> None:
 
 
 def test_a_single_prompt_never_replaces_another(home: Path) -> None:
-    prompt_id = write_single_prompt(home / "json", "first", Parameters(), MOMENT)
+    prompt_id = write_single_prompt(home / "json", "first", ParameterOverrides(), MOMENT)
     with pytest.raises(FileExistsError):
-        write_single_prompt(home / "json", "second", Parameters(), MOMENT)
+        write_single_prompt(home / "json", "second", ParameterOverrides(), MOMENT)
     assert {prompt.id: prompt.text for prompt in look(home).files.prompts}[prompt_id] == "first"
 
 
 def test_a_single_prompt_that_cannot_be_written_leaves_no_half_file(home: Path) -> None:
     with pytest.raises(ValueError, match="surrogate"):
-        write_single_prompt(home / "json", "bytes of a shell \udcff", Parameters(), MOMENT)
+        write_single_prompt(home / "json", "bytes of a shell \udcff", ParameterOverrides(), MOMENT)
     assert [path.name for path in (home / "json").iterdir()] == ["boat.json"]

@@ -151,7 +151,7 @@ def _together(session: Session, group: Group, runs: Sequence[dg.DagsterRun], rec
         failed.update(receipt.failed)
     return Receipt(
         run_id=group.value,
-        door=_KINDS[group.tag],
+        trigger=_KINDS[group.tag],
         service=session.settings.host_kind,
         started_at=min((record.started_at for record in records), default=group.ended_at),
         ended_at=max([group.ended_at, *(record.ended_at or 0.0 for record in records)]),

@@ -50,7 +50,7 @@ class ImageEvents:
         metadata = {
             **self._files(selection, outcome.thumbnail),
             **_request(outcome.request.content, outcome.seed),
-            "how": dg.MetadataValue.text(outcome.status),
+            "how": dg.MetadataValue.text(outcome.status.value),
             "latency_seconds": dg.MetadataValue.float(round(outcome.latency, 3)),
             "attempts": dg.MetadataValue.int(outcome.attempts),
         }

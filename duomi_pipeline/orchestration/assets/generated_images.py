@@ -2,16 +2,16 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from duomi_pipeline.duomi import ErrorClass
-from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State
+from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State, Status
 from duomi_pipeline.engine.signals import stopped_by_signals
+from duomi_pipeline.ledger import Selection
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
 from duomi_pipeline.orchestration.assets.events import ImageEvents
 from duomi_pipeline.orchestration.assets.failures import failure
@@ -24,15 +24,11 @@ from duomi_pipeline.orchestration.partitions import prompt_partitions
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.reporting.receipt import FailedPrompt, left_prompts
 from duomi_pipeline.reporting.run_log import RunLog, rows_and_files_left_out
-from duomi_pipeline.settings import Parameters
+from duomi_pipeline.settings import ImageParameters, ParameterOverrides
 
 POOL = "duomi_api"
 TOGETHER = 1.0  # seconds: outcomes that come within are logged at once, each event alone would cost 10 ms
 RECEIPT = "receipt"  # metadata of a failed run
-# Whether the next run of the same command will rewrite the manifest; `None`: no command, Dagster's queue knows.
-MORE_RUNS_FOLLOW: ContextVar[bool | None] = ContextVar("more_runs_follow", default=None)
-# Told of every outcome by runs in its own process and context: the command line, which also keeps the log of them all.
-OUTCOME_LISTENER: ContextVar[Callable[[Outcome], None] | None] = ContextVar("outcome_listener", default=None)
 # What one picture's record holds: the view `generated_images` of `results.db`.
 _SCHEMA = column_schema(
     prompt_id="partition key",
@@ -45,18 +41,25 @@ _SCHEMA = column_schema(
     seed=("int", "as the service told it, else as it was sent"),
     made_at=("timestamp", "when it was saved, UTC"),
 )
-_OURS = {"force", "max_images", "states"}
+
+
+def _parameter(name: str) -> Any:
+    return Field(default=None, description=ImageParameters.model_fields[name].description)
 
 
 class ImagesConfig(dg.Config):
-    """Run config of `generated_images`. Empty fields: the settings' value; a prompt's own JSON wins over both."""
+    """Run config of `generated_images`. Empty fields: the settings' value; a prompt's own JSON wins over both.
 
-    model: str | None = Field(default=None, description="Another model, for this run.")
-    image_size: str | None = Field(default=None, description="Delivery size, such as 1080x1920.")
-    seed: int | None = Field(default=None, description="0 to 9999999999.")
-    num_inference_steps: int | None = Field(default=None, description="1 to 100.")
-    guidance_scale: float | None = Field(default=None, description="0 to 20.")
-    negative_prompt: str | None = Field(default=None, description="What not to draw.")
+    One field per `ImageParameters`, in types that Dagster's config has; `parameters` checks the values.
+    """
+
+    model: str | None = _parameter("model")
+    image_size: str | None = _parameter("image_size")
+    negative_prompt: str | None = _parameter("negative_prompt")
+    batch_size: int | None = _parameter("batch_size")
+    num_inference_steps: int | None = _parameter("num_inference_steps")
+    guidance_scale: float | None = _parameter("guidance_scale")
+    seed: Any = _parameter("seed")  # a number or a word
     force: bool = Field(default=False, description="Buy again also where a current picture is there. Costs money.")
     max_images: int | None = Field(default=None, description="Buy at most so many pictures in this run.")
     states: list[str] = Field(
@@ -64,9 +67,13 @@ class ImagesConfig(dg.Config):
         description="Which states are generated; prompts in other states keep what they have.",
     )
 
-    def parameters(self) -> Parameters:
-        """The parameters that this run says."""
-        return Parameters.model_validate(self.model_dump(exclude=_OURS))
+    def parameters(self) -> ParameterOverrides:
+        """The parameters that this run sets.
+
+        Raises:
+            pydantic.ValidationError: a value cannot be used.
+        """
+        return ParameterOverrides(**{name: getattr(self, name) for name in ParameterOverrides.model_fields})
 
     def wanted_states(self) -> frozenset[State]:
         """The states as values; with `force` also the current ones."""
@@ -97,7 +104,7 @@ def build_generated_images(code_version: str) -> dg.AssetsDefinition:
         Started by materializing or backfilling partitions, by the sensor `new_prompts`, or by `duomi generate`.
         Each new request costs money; a picture of the very same request is reused at no cost.
         """
-        with duomi.session(_door(context.run), ledger_run(context.run)) as session:
+        with duomi.session(_trigger(context.run), ledger_run(context.run)) as session:
             _generate(context, config, duomi, session)
         yield from ()  # a generator without an Output: Dagster then records nothing but the events logged here
 
@@ -117,24 +124,30 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
 
     unknown = {key: sources.why_absent(key) for key in sorted(mine - {prompt.id for prompt in here})}
     outcomes: list[Outcome] = []
-    started, listener = time.monotonic(), OUTCOME_LISTENER.get()
+    started, command = time.monotonic(), duomi.command
     log = RunLog(session, wanted, left=_not_tried(left, unknown), left_out=rows_and_files_left_out(sources))
     with (
-        log.written() if listener is None else contextlib.nullcontext(),
+        log.written() if command is None else contextlib.nullcontext(),
         session.generating(wanted, config.parameters(), force=config.force, max_images=config.max_images) as batch,
         stopped_by_signals(batch),
     ):
         for group in batch.groups(TOGETHER):
             outcomes += group
-            log_events(context, [events.made(o, o.selection) for o in group if o.status != "failed" and o.selection])
+            log_events(
+                context, [events.made(o, o.selection) for o in group if o.status != Status.FAILED and o.selection]
+            )
             for outcome in group:
                 log.record(outcome)
-                if listener is not None:
-                    listener(outcome)
-    problem = failure(outcomes, batch.remaining, left, unknown, batch.stop_reason)
+                if command is not None:
+                    command.record(outcome)
+    log.stop = batch.stop_reason
+    if command is not None:
+        command.stop = batch.stop_reason
+    receipt = log.receipt()
+    problem = failure(receipt)
     try:
-        results = run_results(session, outcomes, batch.remaining, time.monotonic() - started)
-        if batch.stop_reason is None and _more_runs_follow(context.instance):
+        results = run_results(receipt, outcomes, time.monotonic() - started)
+        if batch.stop_reason is None and _more_runs_follow(context.instance, duomi):
             context.log_event(dg.AssetObservation(MANIFEST_KEY, metadata=results))
         else:
             refresh_manifest(context, duomi, session, results)
@@ -143,37 +156,36 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
         context.log.exception("The manifest could not be written")
         problem = problem or dg.Failure(f"The pictures are there, the manifest is not: {error}", allow_retries=False)
     if problem is not None:
-        receipt = dg.MetadataValue.json(log.receipt().shortened().as_json())
-        problem.metadata = {**problem.metadata, RECEIPT: receipt}
+        problem.metadata = {**problem.metadata, RECEIPT: dg.MetadataValue.json(receipt.shortened().as_json())}
         raise problem
 
 
-def _more_runs_follow(instance: dg.DagsterInstance) -> bool:
+def _more_runs_follow(instance: dg.DagsterInstance, duomi: DuomiResource) -> bool:
     """Whether the manifest may be left to a later run: rewriting it costs more with each prompt that there is."""
-    said = MORE_RUNS_FOLLOW.get()
-    return bool(waiting_runs(instance)) if said is None else said
+    return duomi.command.more_runs_follow if duomi.command else bool(waiting_runs(instance))
 
 
 def _split(
     entries: Sequence[PlannedPrompt], config: ImagesConfig
-) -> tuple[list[PlannedPrompt], list[tuple[PlannedPrompt, Any]], list[PlannedPrompt]]:
+) -> tuple[list[PlannedPrompt], list[tuple[PlannedPrompt, Selection]], list[PlannedPrompt]]:
     """What this run brings to a current picture (or finds current), and what it leaves: with and without a picture."""
     states = config.wanted_states() | {State.CURRENT}
     wanted = [taken for entry in entries if (taken := entry.chosen(states))]
     chosen = {entry.prompt.id for entry in wanted}
     others = [entry for entry in entries if entry.prompt.id not in chosen]
-    kept = [(e, e.selection) for e in others if e.state in (State.OUTDATED, State.CHANGED)]
-    left = [entry for entry in others if entry.state not in (State.OUTDATED, State.CHANGED)]
+    has_picture = (State.OUTDATED, State.CHANGED)
+    kept = [(e, e.selection) for e in others if e.state in has_picture and e.selection is not None]
+    left = [entry for entry in others if entry.state not in has_picture]
     return wanted, kept, left
 
 
 def _not_tried(left: Sequence[PlannedPrompt], unknown: Mapping[str, str]) -> list[FailedPrompt]:
     """What fails the run without an outcome: prompts that it leaves without a picture, partitions without a prompt."""
-    absent = [FailedPrompt(key, ErrorClass.ABSENT.value, "", reason) for key, reason in unknown.items()]
-    return left_prompts(left) + absent
+    absent = (FailedPrompt(key, ErrorClass.ABSENT.value, "", reason) for key, reason in unknown.items())
+    return [*left_prompts(left), *absent]
 
 
-def _door(run: dg.DagsterRun) -> str:
+def _trigger(run: dg.DagsterRun) -> str:
     """Which way a run came, for `duomi status`."""
     if ledger_run(run) != run.run_id:
         return "cli"

@@ -4,33 +4,30 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from duomi_pipeline.engine import Outcome, Session
+from duomi_pipeline.engine import Outcome, Status
 from duomi_pipeline.images.contact_sheet import contact_sheet
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.orchestration.assets.events import image_markdown
-from duomi_pipeline.prompts import Prompt
+from duomi_pipeline.orchestration.assets.failures import failures_table
+from duomi_pipeline.reporting.receipt import Receipt, failed_prompts
 
-_MAX_ROWS = 500
 
-
-def run_results(
-    session: Session, outcomes: Sequence[Outcome], remaining: Sequence[Prompt], seconds: float
-) -> dict[str, dg.MetadataValue]:
+def run_results(receipt: Receipt, outcomes: Sequence[Outcome], seconds: float) -> dict[str, dg.MetadataValue]:
     """Counts, time, money, failures and a contact sheet of one Dagster run."""
-    made = [outcome for outcome in outcomes if outcome.status == "generated"]
-    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    made = [outcome for outcome in outcomes if outcome.status == Status.GENERATED]
+    failed = failed_prompts(outcomes)
     metadata: dict[str, dg.MetadataValue] = {
         "run_generated": dg.MetadataValue.int(len(made)),
-        "run_reused": dg.MetadataValue.int(sum(outcome.status == "reused" for outcome in outcomes)),
+        "run_reused": dg.MetadataValue.int(sum(outcome.status == Status.REUSED for outcome in outcomes)),
         "run_failed": dg.MetadataValue.int(len(failed)),
-        "run_not_reached": dg.MetadataValue.int(len(remaining)),
+        "run_not_reached": dg.MetadataValue.int(receipt.not_reached),
         "run_seconds": dg.MetadataValue.float(round(seconds, 2)),
     }
     costs = [outcome.cost for outcome in made]
     if (spent := _sum(costs)) is not None:
-        metadata[f"run_spent_{session.settings.currency}"] = dg.MetadataValue.float(spent)
+        metadata[f"run_spent_{receipt.currency}"] = dg.MetadataValue.float(spent)
     if failed:
-        metadata["failures"] = _failures(failed)
+        metadata["failures"] = failures_table(failed)
     if sheet := contact_sheet([outcome.thumbnail for outcome in made or outcomes if outcome.thumbnail]):
         metadata["contact_sheet"] = dg.MetadataValue.md(image_markdown(sheet, "contact sheet"))
     return metadata
@@ -51,13 +48,3 @@ def money_metadata(money: Money, currency: str) -> dict[str, dg.MetadataValue]:
 def _sum(costs: Sequence[float | None]) -> float | None:
     known = [cost for cost in costs if cost is not None]
     return round(sum(known, 0.0), 6) if len(known) == len(costs) else None
-
-
-def _failures(failed: Sequence[Outcome]) -> dg.TableMetadataValue:
-    names = ("prompt_id", "class", "code", "reason")
-    rows = [
-        dg.TableRecord(dict(zip(names, (o.prompt.id, f.error_class.value, f.code, f.message), strict=True)))
-        for o in failed[:_MAX_ROWS]
-        if (f := o.failure)
-    ]
-    return dg.MetadataValue.table(rows, dg.TableSchema([dg.TableColumn(name) for name in names]))

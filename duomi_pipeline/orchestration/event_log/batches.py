@@ -1,6 +1,6 @@
 """Many events told to Dagster at once: a storage that can write them in one transaction then does.
 
-Dagster has batches for the events that it makes itself, and no public door to them; tests hold that these work.
+Dagster has batches for the events that it makes itself, and no public way to them; tests hold that these work.
 """
 
 import uuid

@@ -1,1 +1,1 @@
-"""The drawing of storyboard cards. One door: `card.card_png`, opened by `sandbox.pictures` alone."""
+"""The drawing of storyboard cards. One entry point, `card.card_png`, used by `sandbox.pictures` alone."""

@@ -1,0 +1,34 @@
+"""The flags for what a picture is asked with, one per field of `ImageParameters`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from duomi_pipeline.settings import ImageParameters, ParameterOverrides
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_METAVARS = {"model": "M", "image_size": "WxH", "negative_prompt": "T", "guidance_scale": "X", "seed": "S"}
+
+
+def parameter_flags(command: _Function) -> _Function:
+    """Give a command the flags."""
+    for name, field in reversed(ImageParameters.model_fields.items()):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, metavar=_METAVARS.get(name, "N"), help=field.description)(command)
+    return command
+
+
+def given_parameters(flags: Mapping[str, Any]) -> ParameterOverrides:
+    """The parameters that a command line gives.
+
+    Raises:
+        click.UsageError: a value cannot be used; names flag, value and what is allowed.
+    """
+    try:
+        return ParameterOverrides(**{name: flags[name] for name in ParameterOverrides.model_fields})
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = str(first["loc"][0]).replace("_", "-")
+        raise click.UsageError(f"--{flag} {first['input']}: {first['msg'].removeprefix('Value error, ')}") from error
