@@ -237,7 +237,7 @@ def test_what_the_parity_commands_left_is_named_as_the_guide_says(home: Path, ru
     for row in ROWS:
         run(row.command)
     stamp = r"_\d{8}_\d{6}_\d{3}\.png"
-    names = sorted(path.name for path in (home / "out" / "generated_images").iterdir())
+    names = sorted(path.name for path in (home / "out" / "generated_images").glob("*.png"))
     for prefix in ("db_1", "db_red_boat", "Night_market", "example", "single_prompt", "dragon"):
         assert any(re.fullmatch(prefix + stamp, name) for name in names), prefix
     assert (home / "logs" / "duomi_image_generation.log").is_file()

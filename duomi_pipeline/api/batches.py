@@ -21,7 +21,6 @@ from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.images import ImageStore, StoreError
 from duomi_pipeline.ledger.schema import NOT_BILLED
-from duomi_pipeline.maintenance.reconcile import lost_ledger
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.prompts.prompt import SourceKind
 from duomi_pipeline.reporting.results import result_of
@@ -68,8 +67,6 @@ def run_prompts(
         parameters: of this run, over the settings; a prompt's own win over both.
         left_out: rows and files that give no prompt, for the receipt.
     """
-    if problem := lost_ledger(session):
-        return [failed_result(prompt, problem) for prompt in prompts]
     choice = choose(session, session.plan(prompts, parameters).entries)
     found = {entry.prompt.id: _kept(session, entry) for entry in choice.current}
     found |= {entry.prompt.id: failed_result(entry.prompt, _why_left(entry)) for entry in choice.left}

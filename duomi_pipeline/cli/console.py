@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from duomi_pipeline.cli.terminal import safe
-from duomi_pipeline.engine import State
+from duomi_pipeline.common.text import counted
+from duomi_pipeline.engine import Plan, State
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Problem
 from duomi_pipeline.reporting.receipt import amount
@@ -22,6 +23,7 @@ STATE_WORDS: Mapping[State, str] = {
     State.CURRENT: "the picture is there",
     State.FAILED_FOR_GOOD: "refused, or paid without an answer; edit it, or `duomi generate --failed`",
     State.FAILED_FOR_NOW: "tried without success; `duomi generate --failed` tries again",
+    State.UNKNOWN: "nobody can tell whether the picture is there; nothing is bought until the folder can be read",
 }
 _MAX_PROBLEMS = 50
 
@@ -37,6 +39,18 @@ def warn_of(problems: Sequence[Problem]) -> None:
         click.echo(f"Left out: {problem}", err=True)
     if len(problems) > _MAX_PROBLEMS:
         click.echo(f"… and {len(problems) - _MAX_PROBLEMS} more left out: `duomi plan --json` names all", err=True)
+
+
+def tell_plan(found: Plan, base: str) -> None:
+    """Say what a plan found out about the folder of pictures, on stderr."""
+    if found.adopted:
+        were = "was" if found.adopted == 1 else "were"
+        what = counted(found.adopted, "picture")
+        click.echo(
+            f"{what} in {base} {were} not known to the ledger, and {were} recorded; none is bought again", err=True
+        )
+    if found.stop:
+        click.echo(f"Stopped: {found.stop.message}\nNext: {found.stop.advice}", err=True)
 
 
 def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:

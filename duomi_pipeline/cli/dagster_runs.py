@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 import dagster as dg
 
+from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.progress import ProgressReport, announce_if_slow
 from duomi_pipeline.cli.report import Report, unwanted_failures
 from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State, Stop, StoppedBy
@@ -20,7 +21,7 @@ from duomi_pipeline.orchestration.resources import Command
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.reporting.receipt import left_prompts
 from duomi_pipeline.reporting.run_log import RunLog, rows_and_files_left_out
-from duomi_pipeline.settings import ParameterOverrides, Settings
+from duomi_pipeline.settings import Settings
 
 _QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}  # the progress says it better, and the UI has it all
 
@@ -30,20 +31,17 @@ def run_in_process(
     sources: Sources,
     plan: Plan,
     wanted: list[PlannedPrompt],
-    parameters: ParameterOverrides,
-    *,
-    states: Collection[State],
-    force: bool,
-    max_images: int | None,
+    options: Options,
 ) -> Report:
     """Bring the wanted prompts to pictures. All ranges share one ledger run, and so its caps."""
     config = ImagesConfig(
-        **parameters.explicit(),
-        force=force,
-        max_images=max_images,
-        states=sorted(state.value for state in states),
+        **options.parameters.explicit(),
+        force=options.force,
+        max_images=options.max_images,
+        regenerate_lost=options.regenerate_lost,
+        states=sorted(state.value for state in options.states),
     )
-    passable = set() if force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
+    passable = set() if options.force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
     with (
         Session(settings, "cli", uuid.uuid4().hex) as session,
         dg.DagsterInstance.from_config(str(prepare_dagster_home(settings))) as instance,

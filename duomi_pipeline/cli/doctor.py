@@ -20,7 +20,7 @@ from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.engine.session import open_client
 from duomi_pipeline.ledger import LedgerError
-from duomi_pipeline.maintenance.reconcile import mend, survey
+from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.orchestration.instance import dagster_home
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import SECRET_FIELDS, Settings
@@ -28,18 +28,18 @@ from duomi_pipeline.settings import SECRET_FIELDS, Settings
 Finding = tuple[bool, str]
 _OTHERS_READ = 0o004
 _MAX_KEPT = 20
-_MEND = "`duomi doctor --mend` records the first and forgets the second"
+_REPAIR = "`duomi doctor --repair` records the first and forgets the second"
 
 
 @click.command()
 @click.option("--settings", "show_settings", is_flag=True, help="Also print every setting; secrets are masked.")
-@click.option("--mend", "mending", is_flag=True, help="First record unknown pictures, and forget files that are gone.")
-def doctor(show_settings: bool, mending: bool) -> None:
+@click.option("--repair", "--mend", "repairs", is_flag=True, help="First record unknown pictures, forget gone files.")
+def doctor(show_settings: bool, repairs: bool) -> None:
     """Check settings, key, folders, database and Dagster, and say what to do. Sends nothing that costs."""
     settings = Settings.load()
-    if mending:
+    if repairs:
         with Session(settings) as session:
-            mend(session, survey(session))
+            repair(session, survey(session))
     if show_settings:
         for name in Settings.model_fields:
             value = getattr(settings, name)
@@ -142,9 +142,9 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
         why = "their prompts were edited, or the settings changed; change them back to have the pictures"
         yield False, f"{len(unasked)} interrupted purchases belong to no prompt as it is now: {why}"
     if found.unrecorded:
-        yield False, f"{len(found.unrecorded)} pictures are not on record, such as {found.unrecorded[0][0]}: {_MEND}"
+        yield False, f"{len(found.unrecorded)} pictures are not on record, such as {found.unrecorded[0][0]}: {_REPAIR}"
     if found.gone:
-        yield False, f"{len(found.gone)} files on record are gone, such as {found.gone[0].file}: {_MEND}"
+        yield False, f"{len(found.gone)} files on record are gone, such as {found.gone[0].file}: {_REPAIR}"
     if found.foreign:
         yield (
             True,

@@ -1,21 +1,21 @@
 """`duomi generate`: flags to a selection of prompts, the selection to Dagster runs in this process."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import json_option, print_json, problems_json, warn_of
+from duomi_pipeline.cli.console import json_option, print_json, problems_json, tell_plan, warn_of
+from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.report import Report
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ImageRequest
-from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, PlannedPrompt, Session, State
+from duomi_pipeline.engine import Plan, PlannedPrompt, Session
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
-from duomi_pipeline.maintenance.reconcile import lost_ledger
 from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, read_rejects
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.prompts.overrides import record_seeds
@@ -25,7 +25,6 @@ from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.settings import ImageParameters, ParameterOverrides, Settings
 
 CONFIRM_ABOVE = 20  # requests to a service that costs money, on a terminal
-Source = Literal["sqlite", "json", "prompt"]
 # Flags that are settings for this one command.
 _SETTING_FLAGS = {
     "input_dir": "prompt_dir",
@@ -34,48 +33,6 @@ _SETTING_FLAGS = {
     "concurrency": "max_concurrency",
     "max_spend": "max_spend_per_run",
 }
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is to be generated, and how.
-
-    Attributes:
-        source: the only source that counts, `None`: both.
-        text: with the source `prompt`, what to draw.
-        limit: only the first prompts of the source.
-        ids: only these prompts, where there are any.
-        parameters: of this run, over the settings'.
-        reroll: a file of marks from the gallery.
-        outdated, failed, force: prompts in which states, too.
-        max_images: pictures that may be bought.
-        dry_run: only say what would be done.
-        yes: do not ask before many paid requests.
-    """
-
-    source: Source | None
-    text: str | None
-    limit: int | None
-    ids: tuple[str, ...]
-    parameters: ParameterOverrides
-    reroll: Path | None
-    outdated: bool
-    failed: bool
-    force: bool
-    max_images: int | None
-    dry_run: bool
-    yes: bool
-    as_json: bool
-
-    @property
-    def states(self) -> frozenset[State]:
-        """Prompts in which states are generated."""
-        states = set(GENERATED_BY_ITSELF)
-        if self.outdated:
-            states.add(State.OUTDATED)
-        if self.failed:
-            states |= {State.FAILED_FOR_NOW, State.FAILED_FOR_GOOD}
-        return frozenset(State) if self.force else frozenset(states)
 
 
 @click.command()
@@ -96,6 +53,7 @@ class Options:
 @click.option("--outdated", is_flag=True, help="Also pictures made with other settings.")
 @click.option("--failed", is_flag=True, help="Also prompts that failed.")
 @click.option("--force", is_flag=True, help="Buy again also what is current.")
+@click.option("--regenerate-lost", is_flag=True, help="Buy again also where the folder of pictures is lost.")
 @click.option("--concurrency", type=int, metavar="N", help="Requests in flight.")
 @click.option("--max-images", type=click.IntRange(min=0), metavar="N", help="Buy at most N pictures.")
 @click.option("--max-spend", type=float, metavar="X", help="Spend at most X (needs DUOMI_PRICE_PER_IMAGE).")
@@ -113,8 +71,9 @@ def generate(**flags: Any) -> None:
       duomi generate --prompt-id db_12 --force --seed 42
       duomi generate --reroll ~/Downloads/duomi-marks.json
     \b
-    Exit codes: 0 all wanted pictures are there, 1 some failed, 2 wrong usage, 3 stopped by the service,
-    4 stopped by a cap, 130 interrupted (Ctrl-C finishes what is in flight; a second one leaves at once).
+    Exit codes: 0 all wanted pictures are there, 1 some failed, 2 wrong usage, 3 stopped by the service or because
+    pictures look lost, 4 stopped by a cap, 130 interrupted (Ctrl-C finishes what is in flight; a second one leaves
+    at once).
     """
     settings = Settings.load(**{setting: flags.pop(flag) for flag, setting in _SETTING_FLAGS.items()})
     parameters = given_parameters(flags)
@@ -139,29 +98,35 @@ def _generate(settings: Settings, options: Options) -> None:
     warn_of(sources.problems)
     selected = _selected(sources, options)
     with Session(settings) as session:
-        _check_ledger(session)
-        plan, reroll = session.plan(selected, options.parameters), None
+        with announce_if_slow("Looking at the pictures"):
+            plan, reroll = session.plan(selected, options.parameters), None
         if options.reroll:
             reroll = _reroll(plan, options.reroll)
             options = replace(options, failed=True, force=options.force or bool(reroll.seedless))
             plan = session.plan(reroll.applied_to(selected), options.parameters)
+    if options.regenerate_lost:
+        plan = replace(plan, stop=None)
+    tell_plan(plan, settings.image_dir)
     wanted = plan.wanted(options.states)
-    _announce(settings, wanted, force=options.force)
-    if not options.dry_run:
+    if plan.stop:
+        report = Report.of(settings, plan, wanted)
+    elif not options.dry_run:
+        _announce(settings, wanted, force=options.force)
         _confirm(settings, wanted, options)
         if reroll and reroll.seeds:
             record_seeds(settings.path(settings.overrides_file), reroll.seeds)
             sources = read_sources(settings)
         report = _run(settings, sources, plan, wanted, options)
-    elif options.as_json:
-        report = Report.of(settings, plan, wanted)
     else:
-        return
+        _announce(settings, wanted, force=options.force)
+        if not options.as_json:
+            return
+        report = Report.of(settings, plan, wanted)
     if options.as_json:
         print_json({**report.as_json(), "left_out": problems_json(sources.problems)})
     else:
         click.echo(report.as_text())
-    sys.exit(0 if options.dry_run else report.exit_code)
+    sys.exit(0 if options.dry_run and not plan.stop else report.exit_code)
 
 
 def _reroll(plan: Plan, path: Path) -> Reroll:
@@ -178,27 +143,13 @@ def _reroll(plan: Plan, path: Path) -> Reroll:
     return found
 
 
-def _check_ledger(session: Session) -> None:
-    if problem := lost_ledger(session):
-        raise click.UsageError(problem)
-
-
 def _run(settings: Settings, sources: Sources, plan: Plan, wanted: list[PlannedPrompt], options: Options) -> Report:
     if not wanted:
         return Report.of(settings, plan, wanted)
     # Imported here: Dagster takes seconds to import, and a dry run or a second run needs none of it.
     from duomi_pipeline.cli.dagster_runs import run_in_process  # noqa: PLC0415
 
-    return run_in_process(
-        settings,
-        sources,
-        plan,
-        wanted,
-        options.parameters,
-        states=options.states,
-        force=options.force,
-        max_images=options.max_images,
-    )
+    return run_in_process(settings, sources, plan, wanted, options)
 
 
 def _save_single_prompt(settings: Settings, text: str | None, parameters: ParameterOverrides) -> str:

@@ -2,8 +2,9 @@
 
 import click
 
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Session
-from duomi_pipeline.maintenance.reconcile import mend, survey
+from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.settings import Settings
 
 
@@ -21,8 +22,8 @@ def rebuild() -> None:
     settings = Settings.load()
     with Session(settings) as session:
         found = survey(session)
-        mend(session, found)
-        click.echo(f"{len(found.unrecorded)} pictures recorded, {len(session.ledger.selections())} prompts have one")
+        recorded = repair(session, found)
+        click.echo(f"{counted(recorded, 'picture')} recorded, {len(session.ledger.selections())} prompts have one")
         if found.gone:
             click.echo(f"{len(found.gone)} records of files that are gone were dropped")
         if found.foreign:

@@ -113,13 +113,14 @@ def lint(prompt_ids: tuple[str, ...], shows_diff: bool, as_json: bool) -> None:
 
 def _look(settings: Settings, prompts: Sequence[Prompt]) -> _Look:
     with Session(settings) as session:
+        listing = session.store.listing()
         as_written, cleaned = (
             make_plan(
                 prompts,
                 settings.model_copy(update={"clean_prompts": clean}),
                 ParameterOverrides(),
                 session.ledger,
-                session.store,
+                listing,
             )
             for clean in (False, True)
         )

@@ -17,7 +17,6 @@ from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.plan import PlannedPrompt, requests_to_buy
 from duomi_pipeline.engine.session import open_client
 from duomi_pipeline.maintenance.probe import ONE_TRY, Probe, ask, probe_prompt
-from duomi_pipeline.maintenance.reconcile import lost_ledger
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.settings import ParameterOverrides, Settings
@@ -83,8 +82,6 @@ def _probe(names: Sequence[str], *, force: bool, yes: bool, as_json: bool) -> tu
             _told(probe, as_json=as_json)
         return probes, 0.0
     with Session(settings) as session:
-        if problem := lost_ledger(session):
-            raise click.UsageError(problem)
         entries = session.plan([probe_prompt(settings, name) for name in names]).entries
         _confirm(settings, entries, force=force, yes=yes)
         probes = ask(session, entries, lambda one: _told(one, as_json=as_json), force=force)

@@ -2,8 +2,9 @@
 
 import click
 
-from duomi_pipeline.cli.console import STATE_WORDS, json_option, print_json, problems_json, warn_of
+from duomi_pipeline.cli.console import STATE_WORDS, json_option, print_json, problems_json, tell_plan, warn_of
 from duomi_pipeline.cli.progress import announce_if_slow
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
 from duomi_pipeline.prompts import read_sources
@@ -25,7 +26,8 @@ def plan(as_json: bool) -> None:
     with announce_if_slow("Reading the prompts"), Session(settings) as session:
         sources = read_sources(settings)
         found = session.plan(sources.prompts)
-    wanted = found.wanted(GENERATED_BY_ITSELF)
+    tell_plan(found, settings.image_dir)
+    wanted = [] if found.stop else found.wanted(GENERATED_BY_ITSELF)
     requests = requests_to_buy(wanted)
     pictures = sum(request.pictures for request in requests.values())
     cost = total_cost(requests.values())
@@ -40,6 +42,7 @@ def plan(as_json: bool) -> None:
                 "currency": settings.currency,
                 "service": settings.host_kind,
                 "model": settings.model,
+                "stop": found.stop.message if found.stop else None,
                 "left_out": problems_json(sources.problems),
             }
         )
@@ -49,7 +52,7 @@ def plan(as_json: bool) -> None:
         if count := found.counts[state]:
             click.echo(f"{count:>8}  {state.value:<16} {STATE_WORDS[state]}")
     click.echo(
-        f"duomi generate would bring {len(wanted)} prompts to pictures with {len(requests)} requests to "
-        f"{settings.host_kind} ({settings.model})."
+        f"duomi generate would make pictures for {counted(len(wanted), 'prompt')} with "
+        f"{counted(len(requests), 'request')} to {settings.host_kind} ({settings.model})."
     )
     click.echo(f"Cost: {amount(cost, settings.currency)}")

@@ -13,11 +13,13 @@ from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline.settings import Settings
 
 EXIT_FAILED = 1
+_NOT_THERE = FAILED | {State.UNKNOWN}  # without a picture, or with one of which nobody can tell
 EXIT_CODES: Mapping[StoppedBy, int] = {
     StoppedBy.SERVICE: 3,
     StoppedBy.CAP: 4,
     StoppedBy.INTERRUPTED: 130,
     StoppedBy.STORE: EXIT_FAILED,
+    StoppedBy.LOST: 3,
     StoppedBy.ERROR: EXIT_FAILED,
 }
 
@@ -67,17 +69,23 @@ class Report:
         """See `interface.md`: who stopped the run, else whether a prompt failed."""
         if self.receipt is not None and self.receipt.stopped_by is not None:
             return EXIT_CODES[self.receipt.stopped_by]
+        if self.receipt is None and self.plan.stop is not None:
+            return EXIT_CODES[self.plan.stop.by]
         return EXIT_FAILED if self.counts["failed"] or self.counts["remaining"] else 0
 
     def as_json(self) -> dict[str, Any]:
         """The object of `--json`."""
+        stop = self.plan.stop
+        stopped_by, message = (stop.by, stop.message) if stop else (None, None)
+        if self.receipt is not None:
+            stopped_by, message = self.receipt.stopped_by, self.receipt.message
         return {
             "counts": self.counts,
             "spend": self.receipt.spent if self.receipt else 0.0,
             "maybe_billed_twice": self.receipt.maybe_billed if self.receipt else 0,
             "currency": self.settings.currency,
-            "stopped_by": self.receipt.stopped_by if self.receipt else None,
-            "message": self.receipt.message if self.receipt else None,
+            "stopped_by": stopped_by,
+            "message": message,
             "receipt": self.receipt.as_json() if self.receipt else None,
             "results_file": str(self.results_file) if self.results_file else None,
             "results": [self._result(entry) for entry in self.plan.entries],
@@ -103,7 +111,7 @@ class Report:
             return outcome.status.value
         if entry.prompt.id in self.wanted:
             return "remaining"
-        if entry.state in FAILED:
+        if entry.state in _NOT_THERE:
             return "failed"
         return "reused" if entry.state is State.CURRENT else "skipped"
 
@@ -132,6 +140,6 @@ class Report:
 
 
 def unwanted_failures(plan: Plan, wanted: Iterable[PlannedPrompt]) -> list[PlannedPrompt]:
-    """Prompts that failed earlier and that a command leaves as they are."""
+    """Prompts that failed earlier, or of which nobody can tell, and that a command leaves as they are."""
     chosen = {entry.prompt.id for entry in wanted}
-    return [entry for entry in plan.entries if entry.state in FAILED and entry.prompt.id not in chosen]
+    return [entry for entry in plan.entries if entry.state in _NOT_THERE and entry.prompt.id not in chosen]

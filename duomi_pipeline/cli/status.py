@@ -9,6 +9,7 @@ from duomi_pipeline.cli.console import (
     money_lines,
     print_json,
     problems_json,
+    tell_plan,
     today,
     warn_of,
 )
@@ -29,6 +30,7 @@ def status(as_json: bool) -> None:
         sources = read_sources(settings)
         found = session.plan(sources.prompts)
         total, day, last = session.ledger.money(), session.ledger.money(today()), session.ledger.last_run()
+    tell_plan(found, settings.image_dir)
     failed = [e for e in found.entries if e.state in (State.FAILED_FOR_GOOD, State.FAILED_FOR_NOW)]
     if as_json:
         print_json(
@@ -45,6 +47,7 @@ def status(as_json: bool) -> None:
                     }
                     for e in failed
                 ],
+                "stop": found.stop.message if found.stop else None,
                 "left_out": problems_json(sources.problems),
             }
         )

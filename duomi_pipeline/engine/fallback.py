@@ -13,7 +13,7 @@ from duomi_pipeline.duomi.errors import DuomiError, ModelNotServed
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, whole_set
 from duomi_pipeline.engine.prompt_request import request_for
 from duomi_pipeline.engine.states import State
-from duomi_pipeline.images import ImageStore
+from duomi_pipeline.images import ImageStore, Listing
 from duomi_pipeline.ledger import Ledger, Purchase
 from duomi_pipeline.settings import ImageParameters, Settings
 
@@ -73,15 +73,15 @@ class Fallbacks:
                 entry,
                 request=request,
                 purchase=self._ledger.latest_purchases({request.key}).get(request.key),
-                reusable=whole_set(files, self._sizes, entry.prompt.id),
+                reusable=whole_set(files, self._listing, entry.prompt.id),
                 stands_in_for=entry.stands_in_for or entry.request,
             )
         return None
 
     @cached_property
-    def _sizes(self) -> Mapping[str, int]:
-        """Of the files before anything was bought from a fallback: what this run saves is found in the ledger."""
-        return self._store.sizes()
+    def _listing(self) -> Listing:
+        """Of the folder before anything was bought from a fallback: what this run saves is found in the ledger."""
+        return self._store.listing()
 
 
 def fallback_fingerprint(settings_fingerprint: str, model: str) -> str:
@@ -99,7 +99,7 @@ def with_interrupted(plan: Plan, settings: Settings, below: ImageParameters, led
     begun = {key: chain for key, chain in ledger.interrupted_purchases().items() if chain.state != "planned"}
     if not begun:
         return plan
-    return Plan(tuple(_resumed(entry, settings, below, begun) or entry for entry in plan.entries))
+    return replace(plan, entries=tuple(_resumed(entry, settings, below, begun) or entry for entry in plan.entries))
 
 
 def _resumed(

@@ -8,6 +8,7 @@ from duomi_pipeline.duomi import DuomiError, ErrorClass, ImageRequest
 from duomi_pipeline.engine.outcome import Failure, Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.states import State, decide
+from duomi_pipeline.images import Listing
 from duomi_pipeline.ledger import Held, Ledger, Purchase
 
 RETRY_LATER = 900.0  # seconds until the sensor tries a failure for now again
@@ -71,7 +72,7 @@ class Job:
         first, purchase = self.entries[0], self.entries[0].purchase
         if first.stands_in_for is None or purchase is None or purchase.error_class is None or self.asked_anew:
             return None
-        if decide(first.prompt, self.request.key, None, purchase, {}) is not State.FAILED_FOR_GOOD:
+        if decide(first.prompt, self.request.key, None, purchase, Listing()) is not State.FAILED_FOR_GOOD:
             return None
         if purchase.state == "refused" and any(entry.state is State.FAILED_FOR_GOOD for entry in self.entries):
             return None

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from duomi_pipeline.duomi import ImageRequest
+from duomi_pipeline.engine.outcome import Stop
 from duomi_pipeline.engine.prompt_request import request_for
-from duomi_pipeline.engine.states import State, decide, is_current
-from duomi_pipeline.images import ImageStore
+from duomi_pipeline.engine.states import State, decide, is_current, presence_of
+from duomi_pipeline.images import Listing, Presence
 from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, Selection
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ParameterOverrides, Settings
@@ -31,6 +32,7 @@ class PlannedPrompt:
         stands_in_for: the request that the settings ask for, where `request` is one of a fallback model.
         has_kept: whether an answer to the request is kept that no picture could be made of.
         looks_only: nobody chose to ask for it again; but what is kept of it is looked at.
+        doubt: why nobody can tell whether its pictures are there; empty where that is known.
     """
 
     prompt: Prompt
@@ -42,6 +44,7 @@ class PlannedPrompt:
     stands_in_for: ImageRequest | None = None
     has_kept: bool = False
     looks_only: bool = False
+    doubt: str = ""
 
     @property
     def resumes(self) -> bool:
@@ -74,9 +77,16 @@ class PlannedPrompt:
 
 @dataclass(frozen=True)
 class Plan:
-    """All prompts of one look, in the order of their sources."""
+    """All prompts of one look, in the order of their sources.
+
+    Attributes:
+        stop: why nothing may be bought under this plan.
+        adopted: pictures in the folder that the ledger did not know, and knows now.
+    """
 
     entries: tuple[PlannedPrompt, ...]
+    stop: Stop | None = None
+    adopted: int = 0
 
     @cached_property
     def counts(self) -> Mapping[State, int]:
@@ -113,28 +123,29 @@ def make_plan(
     settings: Settings,
     run_parameters: ParameterOverrides,
     ledger: Ledger,
-    store: ImageStore,
+    listing: Listing,
     kept: Collection[str] = (),
 ) -> Plan:
-    """Look at ledger and folder once, and decide every prompt's state.
+    """Look at the ledger once, and decide every prompt's state.
 
     Of prompts whose picture is current the ledger need not tell more: with 100,000 of them that is most of the work.
 
     Args:
+        listing: of the folder of pictures.
         kept: keys of requests with answers that no picture could be made of.
     """
     below = run_parameters.over(settings.parameters)
-    selections, sizes = ledger.selections([p.id for p in prompts] if len(prompts) <= FEW else None), store.sizes()
+    selections = ledger.selections([p.id for p in prompts] if len(prompts) <= FEW else None)
     interrupted = ledger.interrupted_purchases()
     entries: list[PlannedPrompt] = []
     for prompt in prompts:
         request, selection = request_for(settings, prompt, below), selections.get(prompt.id)
-        files = selection.files if selection and is_current(selection, request.key, sizes) else ()
+        files = selection.files if selection and is_current(selection, request.key, listing) else ()
         state = State.CURRENT if files else State.MISSING
         entries.append(PlannedPrompt(prompt, state, request, selection, interrupted.get(request.key), files))
     keys = {entry.request.key for entry in entries if entry.state is not State.CURRENT}
     purchases, saved = _told(ledger, keys) if keys else ({}, {})
-    decided = (e if e.state is State.CURRENT else _decided(e, purchases, saved, sizes) for e in entries)
+    decided = (e if e.state is State.CURRENT else _decided(e, purchases, saved, listing) for e in entries)
     return Plan(tuple(replace(e, has_kept=True) if e.request.key in kept else e for e in decided))
 
 
@@ -148,26 +159,29 @@ def _decided(
     entry: PlannedPrompt,
     purchases: Mapping[str, Purchase],
     saved: Mapping[str, Sequence[PictureFile]],
-    sizes: Mapping[str, int],
+    listing: Listing,
 ) -> PlannedPrompt:
     """A prompt without a current picture, with its state and what can be had of its request."""
     key, purchase = entry.request.key, purchases.get(entry.request.key)
-    reusable = whole_set(saved.get(key, ()), sizes, entry.prompt.id)
-    state = decide(entry.prompt, key, entry.selection, purchase, sizes)
-    return replace(entry, state=state, purchase=purchase, reusable=reusable)
+    files = saved.get(key, ())
+    reusable = whole_set(files, listing, entry.prompt.id)
+    state = decide(entry.prompt, key, entry.selection, purchase, listing)
+    doubt = "" if reusable else next(filter(None, (listing.why_unknown(file.file) for file in files)), "")
+    state = State.UNKNOWN if doubt and state is not State.FAILED_FOR_GOOD else state  # it may be paid already
+    return replace(entry, state=state, purchase=purchase, reusable=reusable, doubt=doubt)
 
 
-def whole_set(files: Sequence[PictureFile], sizes: Mapping[str, int], prompt_id: str) -> tuple[PictureFile, ...]:
+def whole_set(files: Sequence[PictureFile], listing: Listing, prompt_id: str) -> tuple[PictureFile, ...]:
     """The pictures of one purchase that are all on disk: the prompt's own files if it has such, else another's.
 
     Args:
         files: saved files of one request, the latest purchase first.
-        sizes: of the files on disk, by name.
+        listing: of the folder of pictures.
         prompt_id: the prompt that wants them.
     """
     groups: dict[tuple[int, str], list[PictureFile]] = {}
     for file in files:
         groups.setdefault((file.purchase_id, file.prompt_id), []).append(file)
-    whole = [group for group in groups.values() if all(sizes.get(file.file) == file.bytes for file in group)]
+    whole = [group for group in groups.values() if presence_of(group, listing) is Presence.PRESENT]
     whole.sort(key=lambda group: group[0].prompt_id != prompt_id)
     return tuple(sorted(whole[0], key=lambda file: file.position)) if whole else ()

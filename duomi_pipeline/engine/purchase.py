@@ -265,7 +265,7 @@ class Buyer:
 
     def _files_on_disk(self, job: Job, entry: PlannedPrompt) -> tuple[PictureFile, ...]:
         files = self.ledger.saved_files_of(job.request.key)
-        return whole_set(files, self.saver.store.sizes(), entry.prompt.id)
+        return whole_set(files, self.saver.store.listing(), entry.prompt.id)
 
     def _reuse(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile]) -> Outcome:
         """Let a prompt have pictures that are paid: its own files, or copies of another prompt's."""

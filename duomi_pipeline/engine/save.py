@@ -115,10 +115,10 @@ class Saver:
 
     def found(self, prompt: Prompt, request: ImageRequest, purchase: Purchase) -> dict[int, PictureFile]:
         """Files by position that a dying run saved of this request for this prompt, and could not record."""
-        known = {file.file for file in self.ledger.saved_files_of(request.key)}
+        known = self.ledger.recorded_files()
         sent_at = self.ledger.sent_at(purchase.id)  # what is older is of an earlier purchase of the same request
         found: dict[int, PictureFile] = {}
-        for name, size in self.store.sizes().items():
+        for name, size in self.store.listing().sizes.items():
             if not name.startswith(prompt.file_prefix) or name in known:
                 continue
             data = self.store.read(name)
@@ -127,17 +127,17 @@ class Saver:
                 continue
             if info.prompt_id == prompt.id and info.request_key == request.key and _is_whole(data):
                 found[info.index] = PictureFile(
-                    prompt.id,
-                    purchase.id,
-                    info.index,
-                    name,
-                    size,
-                    info.size,
-                    info.received_size,
-                    "adopted",
-                    time.time(),
-                    info.perceptual_hash,
-                    info.contrast,
+                    prompt_id=prompt.id,
+                    purchase_id=purchase.id,
+                    position=info.index,
+                    file=name,
+                    bytes=size,
+                    size=info.size,
+                    received_size=info.received_size,
+                    origin="adopted",
+                    saved_at=info.created_at.timestamp(),
+                    perceptual_hash=info.perceptual_hash,
+                    contrast=info.contrast,
                 )
         return found
 

@@ -13,11 +13,13 @@ from upath import UPath
 
 from duomi_pipeline.duomi import DuomiClient
 from duomi_pipeline.duomi.request import check_parameters, settings_fingerprint
+from duomi_pipeline.engine.adoption import adopt
 from duomi_pipeline.engine.batch import Batch
 from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.evidence import InARow
 from duomi_pipeline.engine.fallback import Fallbacks, with_interrupted
 from duomi_pipeline.engine.flow_control import FlowControl
+from duomi_pipeline.engine.folder import mark_folder, why_lost
 from duomi_pipeline.engine.job import Endings, Job
 from duomi_pipeline.engine.keeping import Keeper
 from duomi_pipeline.engine.kept_answers import KeptAnswers
@@ -28,7 +30,7 @@ from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.engine.tasks import Tasks
 from duomi_pipeline.engine.verdict import Judge
 from duomi_pipeline.engine.width import TRUST
-from duomi_pipeline.images import ImageStore
+from duomi_pipeline.images import ImageStore, StoreError
 from duomi_pipeline.ledger import Ledger, LedgerUnavailableError, Limits
 from duomi_pipeline.ledger.leases import HEARTBEAT
 from duomi_pipeline.prompts import Prompt
@@ -56,6 +58,7 @@ class Session:
         self.ledger = Ledger(settings.ledger_url.get_secret_value(), settings.home)
         self.store = open_store(settings)
         self.kept = KeptAnswers(settings.home)
+        self._stop: Stop | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +67,8 @@ class Session:
         self.ledger.close()
 
     def plan(self, prompts: Sequence[Prompt], run_parameters: ParameterOverrides | None = None) -> Plan:
-        """Every prompt's state under these settings; nothing is sent.
+        """Every prompt's state under these settings; nothing is sent. Pictures in the folder that the ledger does not
+        know are recorded first.
 
         Raises:
             SettingsError: a model takes no such value.
@@ -73,7 +77,10 @@ class Session:
         below = run_parameters.over(self.settings.parameters)
         check_parameters(self.settings, below)
         kept = {answer.request_key for answer in self.kept.all()}
-        plan = make_plan(prompts, self.settings, run_parameters, self.ledger, self.store, kept)
+        listing, adopted = adopt(self.ledger, self.store, self.store.listing())
+        plan = make_plan(prompts, self.settings, run_parameters, self.ledger, listing, kept)
+        self._stop = why_lost(self.ledger, self.store, listing, plan.entries, self.settings.currency)
+        plan = replace(plan, stop=self._stop, adopted=adopted)
         return with_interrupted(plan, self.settings, below, self.ledger)
 
     @contextlib.contextmanager
@@ -84,8 +91,16 @@ class Session:
         *,
         force: bool = False,
         max_images: int | None = None,
+        regenerate_lost: bool = False,
     ) -> Iterator[Batch]:
         """The batch that brings these prompts to pictures; iterate over it inside the block.
+
+        Args:
+            entries: of a plan of this session.
+            run_parameters: over the settings'.
+            force: buy also what is current.
+            max_images: pictures that may be bought.
+            regenerate_lost: buy also where the plan says that pictures are lost: the user means it.
 
         However the block is left, no new request is sent from then on, what is in flight is finished, and
         the ledger learns how the run ended.
@@ -126,7 +141,9 @@ class Session:
                 lost_answers=limits.lost_answers,
             )
             batch = Batch(jobs, buyer, judge, endings, flow)
-            if to_send and (problem := self.store.problem() or self.kept.problem()):
+            if self._stop is not None and not regenerate_lost:
+                batch.stop(self._stop)
+            elif to_send and (problem := self._not_ready()):
                 batch.stop(Stop(StoppedBy.STORE, problem))
             try:
                 yield batch
@@ -139,6 +156,16 @@ class Session:
                     self.ledger.end_run(
                         self.run_id, stop.by if stop else None, stop.message if stop else None, batch.counts
                     )
+
+    def _not_ready(self) -> str | None:
+        """Why pictures could not be saved; else folder and ledger know each other from here on."""
+        if problem := self.store.problem() or self.kept.problem():
+            return problem
+        try:
+            mark_folder(self.ledger, self.store)
+        except StoreError as error:
+            return str(error)
+        return None
 
     def _with_purchases(self, entries: Sequence[PlannedPrompt]) -> list[PlannedPrompt]:
         """The same with the purchases of current ones, too: buying anew replaces them."""

@@ -53,7 +53,7 @@ def write_gallery(
     """
     pictures = picture_folder(session)
     base = relative_address(pictures, folder)
-    cards = list(read_cards(session, plan, session.store.sizes(), flags_of(session, plan)))
+    cards = list(read_cards(session, plan, session.store.listing().sizes, flags_of(session, plan)))
     shown = {file.file for card in cards for version in card.versions for file in version.files}
     made = make_thumbnails(pictures, folder / "thumbnails", shown, progress)
     about = {

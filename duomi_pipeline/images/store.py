@@ -5,10 +5,12 @@ What a picture is and whose belongs to the ledger.
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import shutil
 import socket
+import stat
 import threading
 import time
 import unicodedata
@@ -21,9 +23,13 @@ from upath import UPath
 from upath.implementations.local import FilePath, PosixUPath, WindowsUPath
 
 from duomi_pipeline.common.processes import process_exists
+from duomi_pipeline.common.text import one_line
+from duomi_pipeline.images.listing import Listing
 
 _LOCAL = (FilePath, PosixUPath, WindowsUPath)
 _TEMPORARY = ".duomi-"
+_IDENTITY = ".duomi-folder.json"
+_PICTURE = ".png"
 _PROBE_BYTES = 4096
 _ROOM = 4_000_000  # bytes that a picture in flight may need
 _FORGOTTEN = 86_400.0  # seconds after which a temporary file of another machine is nobody's
@@ -131,19 +137,47 @@ class ImageStore:
         if self._is_local:
             _sweep_local(Path(self.base.path))
 
-    def sizes(self) -> Mapping[str, int]:
-        """Size in bytes of every picture, by name, in one look."""
-        if self._is_local:
-            return _local_sizes(self.base.path)
-        if not self.base.exists():
-            return {}
+    def listing(self) -> Listing:
+        """One look at all pictures. Never fails: what cannot be looked at is unknown."""
+        try:
+            return _local_listing(self.base.path) if self._is_local else self._remote_listing()
+        except (FileNotFoundError, NotADirectoryError):
+            return Listing()
+        except Exception as error:  # noqa: BLE001 - each fsspec store has errors of its own
+            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            return Listing(problem=f"{self.base} cannot be looked at: {one_line(words, 200)}")
+
+    def _remote_listing(self) -> Listing:
         self.base.fs.invalidate_cache()  # other processes write there, too
         entries = self.base.fs.ls(self.base.path, detail=True)
-        return {
-            entry["name"].rpartition("/")[2]: entry["size"]
-            for entry in entries
-            if entry["type"] == "file" and entry["name"].endswith(".png")
-        }
+        files = {e["name"].rpartition("/")[2]: e["size"] for e in entries if e["type"] == "file"}
+        return _listing({name: size for name, size in files.items() if name.endswith(_PICTURE)})
+
+    def identity(self) -> str | None:
+        """The mark by which the ledger knows this folder again; `None` where it has none.
+
+        Raises:
+            StoreError: it cannot be looked at.
+        """
+        try:
+            return str(json.loads((self.base / _IDENTITY).read_bytes())["id"])
+        except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError):
+            return None
+        except Exception as error:
+            raise StoreError(f"{self.base} cannot be looked at: {one_line(str(error), 200)}") from error
+
+    def set_identity(self, identity: str) -> None:
+        """Write the mark.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        about = "This folder's mark: the ledger knows by it which folder its pictures are in. Leave it here."
+        try:
+            self.base.mkdir(parents=True, exist_ok=True)
+            (self.base / _IDENTITY).write_bytes(json.dumps({"id": identity, "about": about}).encode())
+        except OSError as error:
+            raise StoreError(f"{_IDENTITY} could not be written in {self.base}: {error.strerror or error}") from error
 
     def location(self, name: str) -> str:
         """Where a picture lies, for people."""
@@ -207,9 +241,24 @@ def _sync_folder(folder: str) -> None:
             os.close(handle)
 
 
-def _local_sizes(folder: str) -> dict[str, int]:
-    try:
-        with os.scandir(folder) as entries:
-            return {e.name: e.stat().st_size for e in entries if e.name.endswith(".png") and e.is_file()}
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
+def _local_listing(folder: str) -> Listing:
+    sizes: dict[str, int] = {}
+    unknown: dict[str, str] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.endswith(_PICTURE):
+                continue
+            try:
+                status = entry.stat()
+            except OSError as error:  # moved at this moment, a link into a folder that is not mounted, a loop, …
+                unknown[entry.name] = f"it cannot be looked at: {error.strerror or error}"
+                continue
+            if stat.S_ISREG(status.st_mode):
+                sizes[entry.name] = status.st_size
+    return _listing(sizes, unknown)
+
+
+def _listing(sizes: Mapping[str, int], unknown: Mapping[str, str] | None = None) -> Listing:
+    """An empty file is no picture that anybody wrote: cloud drives leave such placeholders."""
+    empty = {name: "it is empty: a placeholder of a cloud drive?" for name, size in sizes.items() if not size}
+    return Listing({name: size for name, size in sizes.items() if size}, {**(unknown or {}), **empty})

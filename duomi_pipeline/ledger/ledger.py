@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from duomi_pipeline.ledger import leases as liveness
 from duomi_pipeline.ledger import queries as reading
@@ -20,7 +20,8 @@ from duomi_pipeline.ledger.database import Database, LedgerError
 from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace, check_repeats, lost_answers
 from duomi_pipeline.ledger.queries import LedgerReader
 from duomi_pipeline.ledger.records import Purchase, Selection, record_values
-from duomi_pipeline.ledger.schema import OPEN_STATES, posts, purchases, runs
+from duomi_pipeline.ledger.repair import Findings, record_findings
+from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
 
 Billing = Literal["billed", "free", "ambiguous"]
 
@@ -236,6 +237,16 @@ class Ledger(LedgerReader):
         """A picture of a chain whose answer was not understood could be read after all: it was billed for sure."""
         with self.database.write() as connection:
             _answer_found(connection, purchase_id)
+
+    def adopt(self, found: Findings) -> int:
+        """Record what was found in the folder of pictures. Returns how many pictures are known now that were not."""
+        return record_findings(self.database, found)
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Write something that is known of the home."""
+        with self.database.write() as connection:
+            connection.execute(delete(facts).where(facts.c.name == name))
+            connection.execute(insert(facts).values(name=name, value=value))
 
     def select(self, selection: Selection) -> None:
         """Make files that are recorded already their prompt's current pictures again."""

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam,
 
 from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.records import Money, PictureFile, Post, Purchase, RunRecord, Selection
-from duomi_pipeline.ledger.schema import OPEN_STATES, pictures, posts, purchases, runs, selections
+from duomi_pipeline.ledger.schema import OPEN_STATES, facts, foreign_files, pictures, posts, purchases, runs, selections
 
 _AT_ONCE = 500  # values in one question: databases limit the parameters of a statement
 
@@ -81,6 +81,28 @@ class LedgerReader:
     def saved_files_of(self, request_key: str) -> list[PictureFile]:
         """The saved files of one request, the latest purchase first."""
         return self.saved_files([request_key]).get(request_key, [])
+
+    def recorded_files(self) -> dict[str, int]:
+        """The sizes of all files that were ever recorded, by name."""
+        with self.database.read() as connection:
+            return dict(connection.execute(select(pictures.c.file, pictures.c.bytes)).tuples().all())
+
+    def selected_files(self) -> list[tuple[str, int]]:
+        """Name and size of the files of all current pictures."""
+        chosen = (selections.c.prompt_id == pictures.c.prompt_id) & (selections.c.purchase_id == pictures.c.purchase_id)
+        with self.database.read() as connection:
+            query = select(pictures.c.file, pictures.c.bytes).join(selections, chosen)
+            return list(connection.execute(query).tuples())
+
+    def foreign_files(self) -> dict[str, int]:
+        """The sizes of files in the folder that are nobody's picture, by name."""
+        with self.database.read() as connection:
+            return dict(connection.execute(select(foreign_files.c.file, foreign_files.c.bytes)).tuples().all())
+
+    def fact(self, name: str) -> str | None:
+        """Something that is known of the home; `None` where it is not."""
+        with self.database.read() as connection:
+            return connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar()
 
     def purchase(self, purchase_id: int) -> Purchase:
         """One chain by its id."""

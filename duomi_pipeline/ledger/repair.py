@@ -1,20 +1,29 @@
-"""Mending a ledger: record pictures that it does not know, forget files that are gone.
+"""Repairing a ledger: record pictures that it does not know, forget files that are gone.
 
-Which files those are, and what they say of themselves, is found by `engine.mending`.
+Which files those are, and what they say of themselves, is found by `engine.adoption`.
 """
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from duomi_pipeline.ledger import leases as liveness
 from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.records import PictureFile, record_values
-from duomi_pipeline.ledger.schema import pictures, posts, purchases, selections
+from duomi_pipeline.ledger.schema import OPEN_STATES, foreign_files, pictures, posts, purchases, selections
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A recorded picture whose file has another name or another size now."""
+
+    record: PictureFile
+    file: str
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -41,18 +50,71 @@ class FoundPurchase:
     files: tuple[PictureFile, ...]
 
 
-def restore(database: Database, found: Sequence[FoundPurchase]) -> None:
-    """Record purchases from their pictures, with what they cost; the latest of a prompt becomes its current one."""
+@dataclass(frozen=True)
+class Findings:
+    """What was found in the folder.
+
+    Attributes:
+        purchases: of pictures without a record.
+        renamed: recorded pictures that are to be known under another name or size.
+        foreign: sizes of files that are nobody's picture, by name: they are not opened again.
+    """
+
+    purchases: tuple[FoundPurchase, ...] = ()
+    renamed: tuple[Renamed, ...] = ()
+    foreign: Mapping[str, int] = field(default_factory=dict)
+
+
+def record_findings(database: Database, found: Findings) -> int:
+    """Record what was found, with what it cost; a prompt's latest picture becomes its current one.
+
+    Safe while runs work: what another one has recorded meanwhile, or is buying, is left to it. Returns the number of
+    pictures that the ledger knows now.
+    """
     run_id = f"rebuild-{uuid.uuid4().hex}"
     with database.write() as connection:
+        adopted = sum(_rename(connection, renamed) for renamed in found.renamed)
+        for file, size in found.foreign.items():
+            connection.execute(delete(foreign_files).where(foreign_files.c.file == file))
+            connection.execute(insert(foreign_files).values(file=file, bytes=size))
+        if not found.purchases:
+            return adopted
         liveness.register(connection, run_id, "rebuild")
         chosen = dict(connection.execute(select(selections.c.prompt_id, selections.c.selected_at)).tuples().all())
-        for purchase in sorted(found, key=lambda purchase: purchase.saved_at):
-            purchase_id = _insert(connection, purchase, run_id)
+        for purchase in sorted(found.purchases, key=lambda purchase: purchase.saved_at):
+            begun = _begun(connection, purchase.request_key)
+            if _is_recorded(connection, purchase) or (begun and not _is_nothing(connection, begun)):
+                continue
+            purchase_id = _insert(connection, purchase, run_id, instead_of=begun)
+            adopted += len(purchase.files)
             if purchase.saved_at >= chosen.get(purchase.prompt_id, 0.0):
                 chosen[purchase.prompt_id] = purchase.saved_at
                 _choose(connection, purchase, purchase_id)
         liveness.end(connection, run_id)
+    return adopted
+
+
+def _rename(connection: Connection, renamed: Renamed) -> int:
+    """Write a picture's other name or size; 0 where the record changed meanwhile."""
+    was = (pictures.c.file == renamed.record.file) & (pictures.c.bytes == renamed.record.bytes)
+    return connection.execute(update(pictures).where(was).values(file=renamed.file, bytes=renamed.bytes)).rowcount
+
+
+def _is_recorded(connection: Connection, purchase: FoundPurchase) -> bool:
+    names = [file.file for file in purchase.files]
+    return connection.execute(select(pictures.c.id).where(pictures.c.file.in_(names)).limit(1)).first() is not None
+
+
+def _begun(connection: Connection, request_key: str) -> Row[Any] | None:
+    """The purchase of a request that is not at its end."""
+    columns = (purchases.c.id, purchases.c.state, purchases.c.run_id)
+    is_open = purchases.c.state.in_(OPEN_STATES)
+    return connection.execute(select(*columns).where(purchases.c.request_key == request_key, is_open)).first()
+
+
+def _is_nothing(connection: Connection, begun: Row[Any]) -> bool:
+    """Whether nothing was sent for a purchase, and nobody works on it. Else its run adopts the picture itself."""
+    return begun.state == "planned" and not (begun.run_id and liveness.is_alive(connection, begun.run_id))
 
 
 def forget(database: Database, files: Iterable[PictureFile]) -> None:
@@ -73,7 +135,7 @@ def remember_looks(database: Database, looks: Mapping[PictureFile, tuple[str, fl
             connection.execute(update(pictures).where(same).values(perceptual_hash=perceptual_hash, contrast=contrast))
 
 
-def _insert(connection: Connection, purchase: FoundPurchase, run_id: str) -> int:
+def _insert(connection: Connection, purchase: FoundPurchase, run_id: str, instead_of: Row[Any] | None) -> int:
     values: dict[str, Any] = {
         "request_key": purchase.request_key,
         "request": purchase.request,
@@ -84,6 +146,8 @@ def _insert(connection: Connection, purchase: FoundPurchase, run_id: str) -> int
         "created_at": purchase.saved_at,
         "updated_at": time.time(),
     }
+    if instead_of is not None:
+        connection.execute(delete(purchases).where(purchases.c.id == instead_of.id))
     (purchase_id,) = connection.execute(insert(purchases).values(**values)).inserted_primary_key or (0,)
     if purchase.was_paid:
         post = {

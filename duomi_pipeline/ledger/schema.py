@@ -129,4 +129,15 @@ selections = Table(
     Column("selected_at", Float, nullable=False),
 )
 
+# What is known of the home, by name: the mark of the folder of pictures.
+facts = Table("facts", metadata, Column("name", String(40), primary_key=True), Column("value", Text))
+
+# PNG files in the folder that are nobody's picture, or none any more: they are opened once, not at every look.
+foreign_files = Table(
+    "foreign_files",
+    metadata,
+    Column("file", Text, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+)
+
 NOT_BILLED = "free"

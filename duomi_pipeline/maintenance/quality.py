@@ -50,7 +50,7 @@ def prompt_flags(entry: PlannedPrompt) -> tuple[Flag, ...]:
 
 def picture_flags(session: Session, plan: Plan) -> dict[str, tuple[Flag, ...]]:
     """Flags of the current pictures by prompt id; from records and file sizes alone, no file is opened."""
-    sizes, twins = session.store.sizes(), find_twins(plan.entries)
+    sizes, twins = session.store.listing().sizes, find_twins(plan.entries)
     found = {entry.prompt.id: tuple(_flags(entry, sizes, twins)) for entry in plan.entries if _has_pictures(entry)}
     return {prompt_id: flags for prompt_id, flags in found.items() if flags}
 

@@ -37,7 +37,11 @@ SCHEMA = (
     Column("origin", "text", "Where the prompt stands: `prompts.id=12`, or the name of its file."),
     Column("prompt_row_id", "integer", "`prompts.id` of a table row; null for a file."),
     Column("image_id", "integer", "`prompts.image_id` of a table row; null for a file."),
-    Column("state", "text", "`missing`, `changed`, `outdated`, `current`, `failed_for_good` or `failed_for_now`."),
+    Column(
+        "state",
+        "text",
+        "`missing`, `changed`, `outdated`, `current`, `failed_for_good`, `failed_for_now`, `unknown`.",
+    ),
     Column("success", "boolean", "Whether the picture of exactly this request is there: state `current`."),
     Column("prompt", "text", "The prompt as its source has it now."),
     Column("saved_path", "text", "Where the picture lies, the first one if there are several; null without one."),

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
-from duomi_pipeline.engine.states import files_present
+from duomi_pipeline.engine.states import presence_of
+from duomi_pipeline.images import Presence
 from duomi_pipeline.ledger import PictureFile, Purchase, Selection
 from duomi_pipeline.manifest.columns import COLUMNS
 from duomi_pipeline.manifest.costs import Cost, purchase_costs
@@ -42,11 +43,12 @@ def manifest(session: Session, plan: Plan) -> pd.DataFrame:
 
 def _shown(session: Session, plan: Plan) -> dict[str, Selection]:
     """The pictures that each prompt has; a record of files that are gone is none."""
-    sizes = session.store.sizes()
+    listing = session.store.listing()
     return {
         entry.prompt.id: entry.selection
         for entry in plan.entries
-        if entry.selection is not None and (entry.state in _PICTURED or files_present(entry.selection, sizes))
+        if entry.selection is not None
+        and (entry.state in _PICTURED or presence_of(entry.selection.files, listing) is Presence.PRESENT)
     }
 
 

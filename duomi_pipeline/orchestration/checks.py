@@ -56,7 +56,7 @@ def picture_checks(context: dg.AssetCheckExecutionContext, duomi: DuomiResource)
             twice = _of_kinds(flags, "twin")
             yield _result("no_picture_twice", twice, "look at them, and reject them in the gallery", unseen)
         if "nothing_orphaned" in selected:
-            yield _result("nothing_orphaned", _orphans(session), "duomi doctor --mend")
+            yield _result("nothing_orphaned", _orphans(session), "duomi doctor --repair")
 
 
 @dg.asset_check(

@@ -72,6 +72,8 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
     order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     with duomi.session() as session:
         plan = session.plan(sources.prompts)
+    if plan.stop:
+        return dg.SkipReason(f"{plan.stop.message} {plan.stop.advice}")
     when = context.scheduled_execution_time.isoformat()
     runs = _image_runs(plan, order, _ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]), when)
     looks = dg.RunRequest(
@@ -85,6 +87,8 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
 def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool) -> tuple[list[dg.RunRequest], str]:
     """The runs to start now, and why there are none."""
     now = time.time()
+    if plan.stop:
+        return [], f"{plan.stop.message} {plan.stop.advice}"
     wanted = {e.prompt.id for e in plan.wanted([*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]) if e.is_due(now)}
     if not wanted:
         return [], f"Nothing to generate: {_summary(plan)}."

@@ -50,9 +50,12 @@ class Sources:
         return "there is no such prompt any more: its row or file is gone"
 
     def may_retire(self, prompt_id: str) -> bool:
-        """Whether an id that is not among the prompts is really gone. A failed read is not an empty source."""
-        failed = any(prompt_id.startswith(prefix) for prefix in self.unreadable)
-        return not failed and prompt_id not in self.files.present | self.table.present
+        """Whether an id that is not among the prompts is really gone.
+
+        A source that was not read, or gives no prompt at all, says nothing of any: its folder may not be mounted.
+        """
+        reading = self.table if prompt_id.startswith("db_") else self.files
+        return bool(reading.prompts or reading.present) and prompt_id not in self.files.present | self.table.present
 
 
 def read_sources(settings: Settings) -> Sources:

@@ -22,6 +22,7 @@ _NAMED = 20  # failures in a text; the results file has all
 _AFTER_STOP: Mapping[StoppedBy, str] = {
     StoppedBy.SERVICE: "Mend what the service says, then start again; nothing that was paid is bought twice.",
     StoppedBy.CAP: "Start again once the cap allows more, or raise it.",
+    StoppedBy.LOST: "Mount or restore what is missing, then start again.",
     StoppedBy.STORE: ErrorClass.STORE.policy.advice,
     StoppedBy.ERROR: "Start again: nothing that was paid is bought twice. "
     "If it happens again, it is a defect: report it.",
@@ -187,7 +188,7 @@ def left_prompts(entries: Iterable[PlannedPrompt]) -> list[FailedPrompt]:
 
 
 def _why_left(entry: PlannedPrompt) -> str:
-    words = entry.purchase.error_message if entry.purchase else None
+    words = entry.doubt or (entry.purchase.error_message if entry.purchase else None)
     return f"left as it is, {entry.state.value}{f': {words}' if words else ''}"
 
 

@@ -35,10 +35,10 @@ def states_after(
     }
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if failed:
-        purchases, sizes = session.ledger.latest_purchases(), session.store.sizes()
+        purchases, listing = session.ledger.latest_purchases(), session.store.listing()
         for outcome in failed:
             key, selection = asked[outcome.prompt.id], entries[outcome.prompt.id].selection
-            states[outcome.prompt.id] = decide(outcome.prompt, key, selection, purchases.get(key), sizes)
+            states[outcome.prompt.id] = decide(outcome.prompt, key, selection, purchases.get(key), listing)
     return states
 
 

@@ -56,7 +56,7 @@ def test_refused_prompts_are_named_and_tried_again_only_when_asked(home: Path, s
     assert "failed: json_fox" in duomi(home, "generate").stderr
     again = duomi(home, "generate")
     assert (again.returncode, "3 reused, 1 failed" in again.stdout) == (1, True)
-    assert "json_fox: failed_for_good: The prompt was rejected" in again.stdout
+    assert "json_fox: left as it is, failed_for_good: The prompt was rejected" in again.stdout
     assert sandbox.books.totals().posts == 4
     sandbox.change_faults(refuse=())
     assert duomi(home, "generate", "--failed").returncode == 0

@@ -157,13 +157,13 @@ def test_a_folder_that_cannot_be_written_and_a_name_that_is_none_are_told_and_no
     assert sandbox.books.totals().posts == 0
 
 
-def test_a_probe_buys_nothing_beside_a_lost_ledger(home: Path, quick: Quick, sandbox: SandboxServer) -> None:
+def test_a_probe_buys_nothing_twice_after_a_lost_ledger(home: Path, quick: Quick, sandbox: SandboxServer) -> None:
     quick.duomi(home, "models", "--probe", SDXL)
     for file in (home / "out").glob("ledger.db*"):
         file.unlink()
-    run = quick.duomi(home, "models", "--probe", FLUX)
-    assert (run.returncode, sandbox.books.totals().posts) == (2, 1)
-    assert "duomi ledger rebuild" in run.stderr
+    run = quick.duomi(home, "models", "--probe", SDXL)
+    assert (run.returncode, sandbox.books.totals().posts) == (0, 1)
+    assert "answered before" in run.stdout
 
 
 def test_on_a_terminal_a_paid_probe_asks_first_unless_told_yes(home: Path, quick: Quick) -> None:

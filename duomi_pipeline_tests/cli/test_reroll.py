@@ -73,7 +73,7 @@ def test_a_dry_run_records_and_sends_nothing_and_unknown_ids_are_named(home: Pat
     run = duomi(home, "generate", "--reroll", marks(home, ["json_fox", "json_gone"]), "--dry-run")
     assert (run.returncode, sandbox.books.totals().posts) == (0, 4)
     assert "no such prompt any more: json_gone" in run.stderr
-    assert "1 prompts to bring to pictures, 1 requests" in run.stderr
+    assert "1 prompt to generate, 1 request to" in run.stderr
     assert not (home / "out/overrides.json").exists()
 
 

@@ -26,6 +26,7 @@ from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 SIZE = "72x128"
+MARK = ".duomi-folder.json"  # by which the ledger knows the folder again
 REAL_PROMPTS = Path(__file__).parents[3] / "shared" / "real_prompts" / "prompt_json"
 QUICK: dict[str, Any] = {
     "image_size": SIZE,
@@ -190,8 +191,8 @@ class Home:
         return self.sandbox.books.billed()
 
     def files(self) -> list[Path]:
-        """Everything in the folder of pictures, hidden files too."""
-        return sorted(self.images.iterdir()) if self.images.exists() else []
+        """Everything in the folder of pictures but its mark, hidden files too."""
+        return sorted(file for file in self.images.iterdir() if file.name != MARK) if self.images.exists() else []
 
     def infos(self) -> dict[str, PictureInfo]:
         """What each picture says about itself, by prompt id; every picture is checked to be whole."""

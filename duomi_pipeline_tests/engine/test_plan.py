@@ -29,6 +29,7 @@ def test_a_plan_sends_nothing_and_counts_every_state(home: Home) -> None:
         State.CURRENT: 1,
         State.FAILED_FOR_GOOD: 1,
         State.FAILED_FOR_NOW: 0,
+        State.UNKNOWN: 0,
     }
     assert [entry.prompt.id for entry in plan.entries] == ["json_a", "json_b", "json_c", "json_d", "json_x"]
     assert home.posts == posts

@@ -25,7 +25,7 @@ from duomi_pipeline.images import (
 )
 from duomi_pipeline.images.metadata import read_texts
 from duomi_pipeline.images.png_chunks import BrokenPngError, with_texts
-from duomi_pipeline.maintenance.reconcile import mend, survey
+from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.manifest import manifest, write_manifest
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.server import SandboxServer
@@ -90,7 +90,7 @@ def test_pictures_that_lie_break_neither_ledger_nor_manifest(lies: list[dict[str
             for number, lie in enumerate(lies):
                 (home.images / f"a_{number}.png").write_bytes(with_texts(PNG, {"duomi_generation": json.dumps(lie)}))
             with home.session() as session:
-                mend(session, survey(session))
+                repair(session, survey(session))
                 sources = read_sources(session.settings)
                 table = manifest(session, session.plan(sources.prompts))
             write_manifest(table, sources.problems, home.path / "out/manifest")

@@ -91,7 +91,7 @@ def test_a_picture_is_read_back_whatever_its_name(store: ImageStore, prefix: str
     (name,) = store.names(prefix, MOMENT, 1)
     store.save(name, b"bytes of a picture")
     assert store.read(name) == b"bytes of a picture"
-    assert store.sizes() == {name: 18}
+    assert store.listing().sizes == {name: 18}
     assert store.location(name).endswith(name)
 
 
@@ -100,7 +100,7 @@ def test_a_picture_is_never_overwritten(store: ImageStore) -> None:
     with pytest.raises(StoreError, match=r"a\.png"):
         store.save("a.png", b"second")
     assert store.read("a.png") == b"first"
-    assert store.sizes() == {"a.png": 5}
+    assert store.listing().sizes == {"a.png": 5}
 
 
 def test_of_many_writers_of_one_name_one_wins_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_picture_that_is_not_there_is_named(store: ImageStore) -> None:
 
 
 def test_a_store_without_its_folder_is_empty(store: ImageStore) -> None:
-    assert store.sizes() == {}
+    assert store.listing().sizes == {}
 
 
 def test_only_pictures_are_counted(store: ImageStore) -> None:
@@ -141,7 +141,7 @@ def test_only_pictures_are_counted(store: ImageStore) -> None:
     (store.base / "notes.txt").write_bytes(b"x")
     (store.base / "below").mkdir(exist_ok=True)
     (store.base / "below" / "b.png").write_bytes(b"x")
-    assert store.sizes() == {"a.png": 5}
+    assert store.listing().sizes == {"a.png": 5}
 
 
 # --- what goes wrong ---------------------------------------------------------------------------------

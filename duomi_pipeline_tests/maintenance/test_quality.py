@@ -8,7 +8,7 @@ from duomi_pipeline.engine import Session
 from duomi_pipeline.images.fingerprint import bits_apart, look_of
 from duomi_pipeline.images.png import to_png
 from duomi_pipeline.maintenance.quality import Flag, damaged, look_at_unseen, picture_flags
-from duomi_pipeline.maintenance.reconcile import mend, survey
+from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.engine.home import Home
@@ -91,7 +91,7 @@ def test_looks_survive_a_lost_ledger_and_are_found_out_for_pictures_that_have_no
     for file in (home.path / "out").glob("ledger.db*"):
         file.unlink()
     with Session(home.settings()) as session:
-        mend(session, survey(session))
+        repair(session, survey(session))
         plan = session.plan(read_sources(session.settings).prompts)
         before = {e.prompt.id: e.selection.files[0].perceptual_hash for e in plan.entries if e.selection}
         assert None not in before.values()

@@ -3,7 +3,7 @@
 import pytest
 
 from duomi_pipeline.engine import Session, State
-from duomi_pipeline.maintenance.reconcile import mend, survey
+from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline_tests.engine.home import Home
 
 
@@ -18,7 +18,7 @@ def test_a_lost_ledger_is_rebuilt_from_the_pictures_with_states_reuse_and_money(
 
     settings = home.settings(price_per_image=0.5)
     with Session(settings) as session:
-        mend(session, survey(session))
+        repair(session, survey(session))
         money = session.ledger.money()
 
     assert (money.billed, money.reused) == (4, 1)
@@ -33,7 +33,7 @@ def test_mending_twice_changes_nothing(home: Home) -> None:
     home.run()
     with Session(home.settings()) as session:
         before = session.ledger.saved_files()
-        mend(session, survey(session))
+        repair(session, survey(session))
         assert session.ledger.saved_files() == before
 
 
@@ -43,7 +43,7 @@ def test_files_that_are_gone_are_forgotten_but_what_they_cost_is_not(home: Home)
     home.files()[0].unlink()
     with Session(home.settings()) as session:
         assert len(survey(session).gone) == 1
-        mend(session, survey(session))
+        repair(session, survey(session))
         assert survey(session).gone == ()
         assert session.ledger.money().spent == pytest.approx(0.5)
     assert home.state("a") is State.MISSING
@@ -63,7 +63,7 @@ def test_a_copy_of_a_picture_is_neither_recorded_nor_counted_again(home: Home, l
         with Session(home.settings(price_per_image=0.5)) as session:
             found = survey(session)
             assert found.foreign == (copy.name,)
-            mend(session, found)
+            repair(session, found)
             assert session.ledger.money().spent == pytest.approx(0.5)
     assert home.state("a") is State.CURRENT
 
@@ -74,7 +74,7 @@ def test_a_picture_that_was_given_another_name_is_recorded_under_it(home: Home) 
     (original,) = home.files()
     original.rename(original.with_name("renamed.png"))
     with Session(home.settings()) as session:
-        mend(session, survey(session))
+        repair(session, survey(session))
         assert [file.file for files in session.ledger.saved_files().values() for file in files] == ["renamed.png"]
     assert home.state("a") is State.CURRENT
 
@@ -87,5 +87,5 @@ def test_foreign_and_damaged_files_are_left_alone(home: Home) -> None:
     with Session(home.settings()) as session:
         found = survey(session)
         assert found.foreign == ("holiday.png",)
-        mend(session, found)
+        repair(session, found)
     assert foreign.read_bytes() == b"not ours"

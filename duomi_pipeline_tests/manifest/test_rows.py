@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase
-from duomi_pipeline.ledger.repair import FoundPurchase, restore
+from duomi_pipeline.ledger.repair import Findings, FoundPurchase
 from duomi_pipeline.manifest import COLUMNS, manifest
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline_tests.engine.home import Home
@@ -44,7 +44,7 @@ def restored(home: Home, names: list[str], seed: int) -> None:
                     files=(file,),
                 )
             )
-        restore(session.ledger.database, found)
+        session.ledger.adopt(Findings(tuple(found)))
 
 
 def test_a_row_holds_all_pictures_of_its_prompt_and_what_was_sent_for_them(home: Home) -> None:

@@ -5,7 +5,7 @@
   const { el, byId } = duomi;
   const DAY = 86_400;
   const PHONE = matchMedia("(max-width: 700px)");
-  const ORDER = ["current", "outdated", "changed", "missing", "failed_for_now", "failed_for_good", "retired"];
+  const ORDER = ["current", "outdated", "changed", "missing", "failed_for_now", "failed_for_good", "unknown", "retired"];
   const fields = ["source", "model", "flag", "mark", "sort"].map(byId);
   const states = new Set();
 

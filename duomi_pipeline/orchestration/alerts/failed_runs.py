@@ -162,6 +162,7 @@ def _together(session: Session, group: Group, runs: Sequence[dg.DagsterRun], rec
         not_reached=sum(receipt.not_reached for receipt in receipts),
         stopped_by=stopped.stopped_by if stopped else None,
         message=stopped.message if stopped else None,
+        advice=stopped.advice if stopped else "",
         spent=_sum([money.spent for money in moneys]),
         maybe_billed=sum(money.maybe_billed for money in moneys),
         maybe_spent=_sum([money.maybe_spent for money in moneys]),

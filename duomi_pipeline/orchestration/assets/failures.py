@@ -19,7 +19,7 @@ def failure(receipt: Receipt) -> dg.Failure | None:
     good = receipt.generated + receipt.reused
     lines = [f"{good} pictures are there, {len(failures)} failed, {receipt.not_reached} were not reached."]
     if receipt.message:
-        lines.append(receipt.message)
+        lines.append(f"{receipt.message} {receipt.advice}".strip())
     lines += [f"- {failed}" for failed in failures[:_NAMED]]
     if len(failures) > _NAMED:
         lines.append(f"… and {len(failures) - _NAMED} more: see the table `failures`.")

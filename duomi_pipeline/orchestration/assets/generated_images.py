@@ -61,6 +61,9 @@ class ImagesConfig(dg.Config):
     guidance_scale: float | None = _parameter("guidance_scale")
     seed: Any = _parameter("seed")  # a number or a word
     force: bool = Field(default=False, description="Buy again also where a current picture is there. Costs money.")
+    regenerate_lost: bool = Field(
+        default=False, description="Buy again also where the folder of pictures is lost. Costs money."
+    )
     max_images: int | None = Field(default=None, description="Buy at most so many pictures in this run.")
     states: list[str] = Field(
         default=sorted(state.value for state in NOT_CURRENT),
@@ -117,6 +120,10 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     here = [prompt for prompt in sources.prompts if prompt.id in mine]
     track(context.instance, sources, here)
     plan = session.plan(here, config.parameters())
+    if plan.adopted:
+        context.log.warning(
+            "%d pictures in the folder were not known to the ledger; they are recorded now", plan.adopted
+        )
     wanted, kept, left = _split(plan.entries, config)
     events = ImageEvents.of(context.instance, session.store, keys, session.settings.currency)
     made_by = session.ledger.purchases({selection.purchase_id for _, selection in kept}) if kept else {}
@@ -128,7 +135,13 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     log = RunLog(session, wanted, left=_not_tried(left, unknown), left_out=rows_and_files_left_out(sources))
     with (
         log.written() if command is None else contextlib.nullcontext(),
-        session.generating(wanted, config.parameters(), force=config.force, max_images=config.max_images) as batch,
+        session.generating(
+            wanted,
+            config.parameters(),
+            force=config.force,
+            max_images=config.max_images,
+            regenerate_lost=config.regenerate_lost,
+        ) as batch,
         stopped_by_signals(batch),
     ):
         for group in batch.groups(TOGETHER):

@@ -1,13 +1,15 @@
 """The external asset `prompts`, and the two assets that read its sources."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
 from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY, PartitionChanges, track
-from duomi_pipeline.orchestration.partitions import prompt_partitions
+from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.prompts import Problem, Prompt, Reading
 from duomi_pipeline.prompts.prompt import SourceError
@@ -65,7 +67,8 @@ def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
         reading = read_table(settings, rows)
     except SourceError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    changes = track(context.instance, Sources(reading, Reading(), {"json_": "not looked at"}))
+    _check_not_lost(context.instance, reading, "db_", settings.path(settings.database))
+    changes = track(context.instance, Sources(reading, Reading(), {}))
     usable = {prompt.origin for prompt in reading.prompts}
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).infer_objects()
     table = table[[f"prompts.id={row_id}" in usable for row_id in table["id"]]].reset_index(drop=True)
@@ -96,12 +99,25 @@ def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
         reading = read_files(settings)
     except SourceError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    changes = track(context.instance, Sources(Reading(), reading, {"db_": "not looked at"}))
+    _check_not_lost(context.instance, reading, "json_", settings.path(settings.prompt_dir))
+    changes = track(context.instance, Sources(Reading(), reading, {}))
     for problem in reading.problems[:_MAX_NAMED]:
         context.log.warning("Left out: %s", problem)
     context.add_output_metadata(_reading_metadata(reading, changes))
     rows = [(prompt.id, prompt.origin, prompt.text, prompt.overrides.explicit()) for prompt in reading.prompts]
     return pd.DataFrame(rows, columns=["prompt_id", "file", "image_prompt", "overrides"])
+
+
+def _check_not_lost(instance: dg.DagsterInstance, reading: Reading, prefix: str, source: Path) -> None:
+    """Fail where a source gives no prompt at all and had some: it is more likely lost than empty."""
+    known = [key for key in instance.get_dynamic_partitions(PARTITIONS_NAME) if key.startswith(prefix)]
+    if known and not reading.prompts:
+        raise dg.Failure(
+            f"{source} gives no prompt, but {counted(len(known), 'prompt')} of it are known. Nothing was retired. "
+            "Mount or restore it, then materialize this again; if these prompts are meant to go, delete their "
+            "partitions of `prompts` in the UI.",
+            allow_retries=False,
+        )
 
 
 def _reading_metadata(reading: Reading, changes: PartitionChanges) -> dict[str, dg.MetadataValue]:

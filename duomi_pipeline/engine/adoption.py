@@ -1,0 +1,189 @@
+"""Pictures in the folder that the ledger does not know, or knows with another size: read once, and recorded.
+
+A file says whose picture it is. So a lost or restored ledger, a rating written into a file, a renamed file or a folder
+from another machine costs nothing: what is there is not bought again. Only unknown names are opened.
+"""
+
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from duomi_pipeline.images import (
+    ImageStore,
+    Listing,
+    NotAPictureError,
+    PictureInfo,
+    StoreError,
+    check_whole,
+    read_info,
+    stored_look,
+)
+from duomi_pipeline.images.fingerprint import bits_apart
+from duomi_pipeline.ledger import Ledger, PictureFile
+from duomi_pipeline.ledger.repair import Findings, FoundPurchase, Renamed
+
+SAME_LOOK = 3  # bits in which two looks of the same picture may differ: an optimiser changes no pixel
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What files turned out to be that the ledger does not know as they are.
+
+    Attributes:
+        unrecorded: whole pictures of ours without a record.
+        renamed: recorded pictures under another name or with another size.
+        foreign: other PNG files, damaged ones, and copies of ours, by name; they are left alone.
+        unreadable: of which nobody can tell, by name, and why.
+    """
+
+    unrecorded: tuple[tuple[str, PictureInfo], ...] = ()
+    renamed: tuple[Renamed, ...] = ()
+    foreign: tuple[str, ...] = ()
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+
+def adopt(ledger: Ledger, store: ImageStore, listing: Listing) -> tuple[Listing, int]:
+    """Record what can be recorded; what was opened once is remembered.
+
+    Returns the listing, in which files that cannot be read are unknown, and the number of pictures that the ledger
+    knows now.
+    """
+    recorded, foreign = ledger.recorded_files(), ledger.foreign_files()
+    names = [n for n, size in listing.sizes.items() if recorded.get(n) != size and foreign.get(n) != size]
+    if not names:
+        return listing, 0
+    found = look_into(ledger, store, listing, names)
+    adopted = ledger.adopt(findings_of(found, listing.sizes))
+    return replace(listing, unknown={**listing.unknown, **dict(found.unreadable)}), adopted
+
+
+def look_into(ledger: Ledger, store: ImageStore, listing: Listing, names: Iterable[str]) -> Survey:
+    """Open files, and say what each is.
+
+    Args:
+        names: of files in the listing.
+    """
+    unrecorded: list[tuple[str, PictureInfo]] = []
+    renamed: list[Renamed] = []
+    foreign: list[str] = []
+    unreadable: list[tuple[str, str]] = []
+    records = _Records.of(ledger, listing)
+    for name in sorted(names, key=lambda name: (len(name), name)):  # a copy's name is mostly longer
+        try:
+            data = store.read(name)
+        except StoreError as error:
+            unreadable.append((name, str(error)))
+            continue
+        info = _info(data)
+        record = records.of_picture(name, info, data)
+        if record is not None:
+            renamed.append(Renamed(record, name, listing.sizes[name]))
+        elif info is None or records.has(info):
+            foreign.append(name)
+        else:
+            unrecorded.append((name, info))
+        if info is not None:
+            records.add(info)
+    return Survey(tuple(unrecorded), tuple(renamed), tuple(foreign), tuple(unreadable))
+
+
+def findings_of(found: Survey, sizes: Mapping[str, int]) -> Findings:
+    """What the ledger is to record of a survey."""
+    groups: dict[tuple[str, str, str], list[tuple[str, PictureInfo]]] = defaultdict(list)
+    for name, info in found.unrecorded:
+        groups[info.prompt_id, info.request_key, info.created_at.isoformat()].append((name, info))
+    return Findings(
+        purchases=tuple(_purchase(group, sizes) for group in groups.values()),
+        renamed=found.renamed,
+        foreign={name: sizes[name] for name in found.foreign},
+    )
+
+
+_Mark = tuple[str, int, float]  # by what a file is told from a copy of it: prompt, position, time of saving
+
+
+class _Records:
+    """The ledger's pictures, and which of them are where the ledger says."""
+
+    def __init__(self, files: Sequence[PictureFile], listing: Listing) -> None:
+        self._by_mark = {(file.prompt_id, file.position, file.saved_at): file for file in files}
+        self._by_name = {file.file: file for file in files}
+        self._there = {mark for mark, file in self._by_mark.items() if listing.sizes.get(file.file) == file.bytes}
+
+    @classmethod
+    def of(cls, ledger: Ledger, listing: Listing) -> "_Records":
+        return cls([file for files in ledger.saved_files().values() for file in files], listing)
+
+    def has(self, info: PictureInfo) -> bool:
+        """Whether a picture is there already: this file is a copy of it."""
+        return _mark(info) in self._there
+
+    def add(self, info: PictureInfo) -> None:
+        """One more is there."""
+        self._there.add(_mark(info))
+
+    def of_picture(self, name: str, info: PictureInfo | None, data: bytes) -> PictureFile | None:
+        """The record of a picture whose file has another name or size than recorded; `None` if it has none."""
+        if info is not None:
+            record = self._by_mark.get(_mark(info))
+            return None if record is None or self.has(info) else record
+        record = self._by_name.get(name)  # what it says of itself is gone: it is known by its name and its look
+        return record if record is not None and _looks_like(record, data) else None
+
+
+def _looks_like(record: PictureFile, data: bytes) -> bool:
+    if record.perceptual_hash is None:
+        return False
+    try:
+        check_whole(data)
+        return bits_apart(stored_look(data).perceptual_hash, record.perceptual_hash) <= SAME_LOOK
+    except NotAPictureError:
+        return False
+
+
+def _mark(info: PictureInfo) -> _Mark:
+    return info.prompt_id, info.index, info.created_at.timestamp()
+
+
+def _info(data: bytes) -> PictureInfo | None:
+    with contextlib.suppress(NotAPictureError):
+        check_whole(data)
+        return read_info(data)
+    return None
+
+
+def _purchase(group: Sequence[tuple[str, PictureInfo]], sizes: Mapping[str, int]) -> FoundPurchase:
+    first = group[0][1]
+    prices = [info.price for _, info in group]
+    files = [
+        PictureFile(
+            prompt_id=info.prompt_id,
+            purchase_id=0,
+            position=info.index,
+            file=name,
+            bytes=sizes[name],
+            size=info.size,
+            received_size=info.received_size,
+            origin="reused" if info.origin == "reused" else "generated",
+            saved_at=info.created_at.timestamp(),
+            perceptual_hash=info.perceptual_hash,
+            contrast=info.contrast,
+        )
+        for name, info in group
+    ]
+    return FoundPurchase(
+        request_key=first.request_key,
+        request=json.dumps(first.request, sort_keys=True, ensure_ascii=False, separators=(",", ":")),
+        prompt_id=first.prompt_id,
+        prompt_version=first.prompt_version,
+        settings_fingerprint=first.settings_fingerprint,
+        seed=first.seed,
+        task_id=first.task_id,
+        saved_at=first.created_at.timestamp(),
+        price=None if None in prices else sum(price for price in prices if price is not None),
+        currency=first.currency or "CNY",
+        was_paid=first.origin != "reused",
+        files=tuple(files),
+    )

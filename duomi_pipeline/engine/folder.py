@@ -1,0 +1,82 @@
+"""Whether the folder of pictures is the one that the ledger knows, and whether its pictures are still there.
+
+"Not there" alone is no reason to pay: a folder that is not mounted, another folder, or many pictures gone at once stop
+a run before its first request. A few files that were deleted by hand are made again.
+"""
+
+import uuid
+from collections.abc import Sequence
+
+from duomi_pipeline.common.text import counted
+from duomi_pipeline.engine.outcome import Stop, StoppedBy
+from duomi_pipeline.engine.plan import PlannedPrompt, total_cost
+from duomi_pipeline.engine.states import presence_of
+from duomi_pipeline.images import ImageStore, Listing, Presence, StoreError
+from duomi_pipeline.ledger import Ledger
+
+MANY = 10  # recorded pictures that may be gone at once
+SHARE = 0.05  # of all recorded ones; more than both are no deletion by hand
+_MARK = "folder"
+_MAKE_READABLE = "Mount the folder or make it readable (DUOMI_IMAGE_DIR), then start again."
+_MEANT = (
+    "or, if they are to be made and paid again: `duomi generate --regenerate-lost` "
+    "(in Dagster's launchpad: `regenerate_lost: true`)"
+)
+
+
+def why_lost(
+    ledger: Ledger, store: ImageStore, listing: Listing, entries: Sequence[PlannedPrompt], currency: str
+) -> Stop | None:
+    """Why nothing may be bought for some prompts: their pictures are gone in a way that nobody deletes files."""
+    if listing.problem:
+        return Stop(
+            StoppedBy.LOST,
+            f"{listing.problem}. Nothing was bought: nobody can tell which pictures are there.",
+            advice=_MAKE_READABLE,
+        )
+    gone = [entry for entry in entries if entry.selection and _is_gone(entry, listing)]
+    if not gone:
+        return None
+    try:
+        is_other = _is_other_folder(ledger, store, listing)
+    except StoreError as error:
+        return Stop(StoppedBy.LOST, f"{error}. Nothing was bought.", advice=_MAKE_READABLE)
+    if not is_other and len(gone) <= MANY:
+        return None
+    selected = ledger.selected_files()
+    missing = sum(listing.presence(name, size) is Presence.GONE for name, size in selected)
+    if not is_other and (missing <= MANY or missing <= SHARE * len(selected)):
+        return None
+    cost = total_cost(entry.request for entry in gone)
+    price = "an unknown amount" if cost is None else f"{cost:.2f} {currency}"
+    what = "it is not the folder that the ledger knows" if is_other else "nobody deletes so many by hand"
+    return Stop(
+        StoppedBy.LOST,
+        f"{missing:,} of {counted(len(selected), 'recorded picture')} are not in {store.base}: {what}. "
+        f"Nothing was bought; to make {counted(len(gone), 'picture')} again would cost {price}.",
+        advice=f"Mount or restore the folder (DUOMI_IMAGE_DIR), then start again; {_MEANT}.",
+    )
+
+
+def mark_folder(ledger: Ledger, store: ImageStore) -> None:
+    """Let folder and ledger know each other, before the first picture is written.
+
+    Raises:
+        StoreError: the mark cannot be read or written.
+    """
+    mark = store.identity()
+    if mark is None:
+        mark = uuid.uuid4().hex
+        store.set_identity(mark)
+    if ledger.fact(_MARK) != mark:
+        ledger.set_fact(_MARK, mark)
+
+
+def _is_gone(entry: PlannedPrompt, listing: Listing) -> bool:
+    return entry.selection is not None and presence_of(entry.selection.files, listing) is Presence.GONE
+
+
+def _is_other_folder(ledger: Ledger, store: ImageStore, listing: Listing) -> bool:
+    """Whether it has another mark than the ledger knows; a ledger without one is of a folder that has pictures."""
+    known, mark = ledger.fact(_MARK), store.identity()
+    return mark != known if known is not None else mark is None and not listing.sizes

@@ -1,0 +1,330 @@
+"""Ledger and folder disagree, or cannot be looked at: what is there is never paid again, what is unknown never bought."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from upath import UPath
+
+from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
+from duomi_pipeline.images import ImageStore
+from duomi_pipeline.prompts import read_sources
+from duomi_pipeline_tests.engine.home import BETWEEN_FILE_AND_RECORD, MARK, Home
+
+LEDGER = "out/ledger.db"
+
+
+def lose_ledger(home: Home) -> None:
+    for file in (home.path / "out").glob("ledger.db*"):
+        file.unlink()
+
+
+def copy_ledger(home: Home, to: Path) -> None:
+    """A backup as SQLite makes it."""
+    source, target = sqlite3.connect(home.path / LEDGER), sqlite3.connect(to)
+    source.backup(target)
+    source.close()
+    target.close()
+
+
+@pytest.fixture
+def made(home: Home) -> Home:
+    """Fifteen prompts with their pictures."""
+    home.write_many(15)
+    home.run()
+    assert home.posts == 15
+    return home
+
+
+def unmount(home: Home) -> Path:
+    """Put an empty folder where the pictures were, as an unmounted disk leaves one."""
+    away = home.path / "away"
+    home.images.rename(away)
+    home.images.mkdir()
+    return away
+
+
+# --- the folder ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [3, 15])
+def test_a_folder_that_is_not_mounted_is_not_bought_again(home: Home, count: int) -> None:
+    home.write_many(count)
+    home.run()
+    away = unmount(home)
+
+    run = home.run()
+
+    assert run.stop is not None
+    assert (run.stop.by, home.posts) == ("lost", count)
+    assert f"{count} of {count} recorded pictures are not in" in run.stop.message
+    assert f"would cost {count / 10:.2f} CNY" in run.stop.message
+    assert "--regenerate-lost" in run.stop.advice
+    home.images.rmdir()
+    away.rename(home.images)
+    assert home.run().stop is None
+    assert (home.posts, home.plan().counts[State.CURRENT]) == (count, count)
+
+
+def test_a_folder_that_is_gone_altogether_is_not_bought_again(made: Home) -> None:
+    shutil.rmtree(made.images)
+    run = made.run()
+    assert run.stop is not None
+    assert (run.stop.by, made.posts) == ("lost", 15)
+
+
+def test_another_folder_is_not_filled_with_what_is_paid_already(made: Home) -> None:
+    run = made.run(image_dir="out/other")
+    assert run.stop is not None
+    assert "it is not the folder that the ledger knows" in run.stop.message
+    assert made.posts == 15
+
+
+def test_new_prompts_wait_too_until_the_folder_is_back(made: Home) -> None:
+    away = unmount(made)
+    made.write("new", "a new lighthouse")
+    assert made.run().counts["generated"] == 0
+    made.images.rmdir()
+    away.rename(made.images)
+    assert made.run().counts["generated"] == 1
+    assert made.posts == 16
+
+
+def test_a_few_pictures_deleted_by_hand_are_made_again(made: Home) -> None:
+    for file in made.files()[:2]:
+        file.unlink()
+    assert made.plan().counts[State.MISSING] == 2
+    run = made.run()
+    assert (run.stop, run.counts["generated"], made.posts) == (None, 2, 17)
+
+
+def test_many_pictures_gone_from_the_right_folder_are_not_made_again_unasked(made: Home) -> None:
+    for file in made.files()[:11]:
+        file.unlink()
+    run = made.run()
+    assert run.stop is not None
+    assert "11 of 15 recorded pictures are not in" in run.stop.message
+    assert made.posts == 15
+
+
+def test_what_is_lost_is_made_again_once_the_user_says_so_and_the_new_folder_is_known(made: Home) -> None:
+    unmount(made)
+    with made.session() as session:
+        plan = session.plan(read_sources(session.settings).prompts)
+        with session.generating(plan.wanted(NOT_CURRENT), regenerate_lost=True) as batch:
+            assert len(list(batch)) == 15
+    assert (batch.stop_reason, made.posts) == (None, 30)
+    assert made.run().stop is None
+    assert made.posts == 30
+
+
+def test_a_picture_in_the_right_folder_brings_back_a_lost_mark(made: Home) -> None:
+    (made.images / MARK).unlink()
+    made.write("new", "a new lighthouse")
+    assert made.run().stop is None
+    assert (made.images / MARK).is_file()
+    assert made.posts == 16
+
+
+# --- what cannot be looked at --------------------------------------------------------------------------
+
+
+def test_a_folder_that_cannot_be_listed_stops_with_its_words_and_buys_nothing(made: Home) -> None:
+    away = made.path / "away"
+    made.images.rename(away)
+    made.images.symlink_to(made.images)  # a loop
+    made.write("new", "a new lighthouse")
+
+    run = made.run()
+
+    assert run.stop is not None
+    assert "cannot be looked at" in run.stop.message
+    assert made.posts == 15
+    assert made.plan().counts[State.UNKNOWN] == 15
+
+
+@pytest.mark.parametrize("what", ["placeholder", "dangling link", "loop"])
+def test_a_file_that_nobody_can_tell_of_concerns_itself_alone_and_is_not_bought(made: Home, what: str) -> None:
+    file = made.files()[4]
+    away = file.rename(made.path / "kept.png")
+    if what == "placeholder":
+        file.touch()
+    else:
+        file.symlink_to(file if what == "loop" else made.path / "not mounted" / "a.png")
+    made.write("new", "a new lighthouse")
+
+    run = made.run(GENERATED_BY_ITSELF | {State.FAILED_FOR_NOW})
+
+    assert (run.stop, run.counts["generated"], made.posts) == (None, 1, 16)
+    plan = made.plan()
+    assert (plan.counts[State.UNKNOWN], plan.counts[State.CURRENT]) == (1, 15)
+    (doubted,) = (entry for entry in plan.entries if entry.state is State.UNKNOWN)
+    assert doubted.doubt
+    file.unlink()
+    away.rename(file)
+    assert made.plan().counts[State.CURRENT] == 16
+
+
+def test_a_file_that_moves_away_while_the_folder_is_listed_takes_no_other_with_it(
+    made: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim, scandir = made.files()[3], os.scandir
+
+    class Moving:
+        """A listing in which the file goes between its name and its size."""
+
+        def __init__(self, folder: str) -> None:
+            self._entries = scandir(folder)
+
+        def __enter__(self) -> "Moving":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._entries.close()
+
+        def __iter__(self) -> "Moving":
+            return self
+
+        def __next__(self) -> os.DirEntry[str]:
+            entry = next(self._entries)
+            if entry.name == victim.name:
+                victim.unlink()
+            return entry
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.scandir", Moving)
+        listing = ImageStore(UPath(made.images)).listing()
+
+    assert len(listing.sizes) == 14
+    assert list(listing.unknown) == [victim.name]
+
+
+def test_an_object_store_that_fails_is_unknown_not_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ImageStore(UPath("memory://bucket/pictures"))
+    store.save("a.png", b"a picture")
+
+    def fails(*_: object, **__: object) -> None:
+        raise ConnectionError("the bucket does not answer")
+
+    monkeypatch.setattr(type(store.base.fs), "ls", fails)
+    assert "the bucket does not answer" in store.listing().problem
+
+
+# --- the ledger ----------------------------------------------------------------------------------------
+
+
+def test_yesterdays_ledger_costs_nothing(home: Home) -> None:
+    home.write_many(10)
+    home.run()
+    copy_ledger(home, home.path / "yesterday.db")
+    for number in range(10):
+        home.write(f"today{number}", f"A harbour, number {number}")
+    home.run()
+    lose_ledger(home)
+    shutil.copy(home.path / "yesterday.db", home.path / LEDGER)
+
+    run = home.run()
+
+    assert (run.counts["generated"], home.posts) == (0, 20)
+    assert home.plan().counts[State.CURRENT] == 20
+    assert home.money().billed == home.billed == 20
+
+
+def test_a_lost_ledger_heals_at_the_next_start_with_what_everything_cost(made: Home) -> None:
+    lose_ledger(made)
+    plan = made.plan()
+    assert (plan.adopted, plan.counts[State.CURRENT], plan.stop) == (15, 15, None)
+    made.run()
+    assert made.posts == made.money().billed == 15
+    assert made.money().spent == pytest.approx(1.5)
+
+
+def test_a_ledger_copied_in_the_midst_of_a_run_buys_nothing_that_is_there(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    with home.session() as session:
+        request = session.plan(read_sources(session.settings).prompts).entries[0].request
+        session.ledger.start_run(session.run_id, session.trigger)
+        session.ledger.claim(request.key, request.canonical, session.run_id)
+        session.ledger.end_run(session.run_id, None, None, {})
+    copy_ledger(home, home.path / "midst.db")
+    home.run()
+    lose_ledger(home)
+    shutil.copy(home.path / "midst.db", home.path / LEDGER)
+    home.run()
+    assert (home.posts, home.state("a"), home.money().billed) == (1, State.CURRENT, 1)
+
+
+def test_a_first_run_killed_between_file_and_record_goes_on(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    home.worker(spec={"die_at": BETWEEN_FILE_AND_RECORD}).process.wait(timeout=30)
+    assert (len(list(home.images.glob("*.png"))), home.posts) == (1, 1)
+    home.write("b", "a harbour")
+    run = home.run()
+    assert (run.stop, home.posts, home.money().billed) == (None, 2, 2)
+    assert home.plan().counts[State.CURRENT] == 2
+
+
+# --- the files -----------------------------------------------------------------------------------------
+
+
+def rate(file: Path) -> None:
+    """What a picture viewer does that keeps a rating: a text more, everything else as it was."""
+    with Image.open(file) as picture:
+        texts = PngInfo()
+        for name, text in picture.text.items():  # type: ignore[attr-defined]
+            texts.add_itxt(name, str(text))
+        texts.add_text("Rating", "5")
+        picture.save(file, pnginfo=texts)
+
+
+def optimise(file: Path) -> None:
+    """What a PNG optimiser does: the pixels as they were, and nothing else."""
+    with Image.open(file) as picture:
+        picture.save(file, optimize=True)
+
+
+@pytest.mark.parametrize("change", [rate, optimise])
+def test_a_rating_or_an_optimiser_costs_nothing(home: Home, change: Callable[[Path], None]) -> None:
+    home.write_many(5)
+    home.run()
+    sizes = {file: file.stat().st_size for file in home.files()}
+    for file in home.files():
+        change(file)
+    assert all(file.stat().st_size != size for file, size in sizes.items())
+
+    run = home.run()
+
+    assert (run.counts["generated"], home.posts, home.plan().counts[State.CURRENT]) == (0, 5, 5)
+    assert home.money().billed == 5
+
+
+def test_a_renamed_picture_keeps_its_record_and_its_price(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    home.run()
+    (file,) = home.files()
+    file.rename(file.with_name("favourite.png"))
+    home.run()
+    assert (home.posts, home.state("a")) == (1, State.CURRENT)
+    assert home.money().spent == pytest.approx(0.1)
+
+
+def test_foreign_files_are_opened_once(made: Home) -> None:
+    (made.images / "holiday.png").write_bytes(b"not ours")
+    made.plan()
+    with made.session() as session:
+        assert session.ledger.foreign_files() == {"holiday.png": 8}
+    (made.images / "holiday.png").chmod(0)
+    assert made.plan().adopted == 0
+
+
+def test_a_truncated_picture_is_made_again_and_named_as_nobody_elses(made: Home) -> None:
+    file = made.files()[0]
+    file.write_bytes(file.read_bytes()[:-50])
+    assert made.plan().counts[State.MISSING] == 1
+    made.run()
+    assert (made.posts, made.plan().counts[State.CURRENT]) == (16, 15)
