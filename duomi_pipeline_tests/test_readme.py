@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from duomi_pipeline_tests.processes import started
+
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 SHELL_LINES = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
@@ -80,20 +82,14 @@ def test_make_dev_serves_the_ui_with_all_assets_and_no_load_error(clone: Path) -
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = clone / "dev.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            ["make", "dev", f"PORT={port}"],
-            cwd=clone,
-            env=environment(clone),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            assets = _assets(f"http://127.0.0.1:{port}/graphql", server)
-        finally:
-            os.killpg(server.pid, signal.SIGINT)
-            server.wait(timeout=60)
+    line = ["make", "dev", f"PORT={port}"]
+    with (
+        log.open("wb") as output,
+        started(line, cwd=clone, env=environment(clone), stdout=output, stderr=output) as server,
+    ):
+        assets = _assets(f"http://127.0.0.1:{port}/graphql", server)
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(timeout=60)
     assert assets == {"prompt_table", "prompt_files", "prompts", "generated_images", "results_manifest", "gallery"}
     assert "BetaWarning" not in log.read_text()
 

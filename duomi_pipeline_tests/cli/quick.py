@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from duomi_pipeline_tests.cli import command
+from duomi_pipeline_tests.processes import started
 
 _PRELOADED = ("duomi_pipeline.cli.dagster_runs", "duomi_pipeline.api.generator", "duomi_pipeline.sandbox.server")
 _SHIM = """#!{python} -SE
@@ -77,7 +78,7 @@ def quick_commands(folder: Path) -> Iterator[Quick]:
         (folder / name).write_text(_SHIM.format(python=sys.executable, address=address))
         (folder / name).chmod(0o755)
     line = [sys.executable, "-m", "duomi_pipeline_tests.cli.quick", address]
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+    with started(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
         yield Quick(folder)
