@@ -24,9 +24,9 @@ from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings, SettingsError
-from duomi_pipeline_tests.cli import command, duomi, pictures, write_prompts
+from duomi_pipeline_tests.cli.harness import command, duomi, pictures, write_prompts
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
-from duomi_pipeline_tests.orchestration import Project
+from duomi_pipeline_tests.orchestration.harness import Project
 from duomi_pipeline_tests.processes import started
 
 KEY = "sk-Kq7ZfindmeKEYx93vTb"

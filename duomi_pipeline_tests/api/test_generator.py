@@ -23,7 +23,7 @@ from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import SettingsError
 from duomi_pipeline_tests.engine.home import SIZE, Home, wait_until
 from duomi_pipeline_tests.processes import started
-from duomi_pipeline_tests.prompts import prompt_database
+from duomi_pipeline_tests.prompts.harness import prompt_database
 
 DRAGON = "a majestic dragon flying over a castle"
 ROWS = ("A red boat", "A fox in the snow", None, "A clock tower")

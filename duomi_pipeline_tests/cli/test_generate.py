@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, pictures, write_prompts
+from duomi_pipeline_tests.cli.harness import command, pictures, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.processes import started
 

@@ -8,7 +8,7 @@ import pandas as pd
 import requests
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, write_prompts
+from duomi_pipeline_tests.cli.harness import command, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.processes import started
 

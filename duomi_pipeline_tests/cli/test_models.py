@@ -12,7 +12,7 @@ import pytest
 
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, pictures
+from duomi_pipeline_tests.cli.harness import command, pictures
 from duomi_pipeline_tests.cli.quick import Quick, quick_commands
 from duomi_pipeline_tests.processes import started
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, write_prompts
+from duomi_pipeline_tests.cli.harness import command, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.engine.home import wait_until
 from duomi_pipeline_tests.processes import started

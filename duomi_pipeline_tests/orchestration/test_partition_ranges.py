@@ -16,7 +16,7 @@ from duomi_pipeline.orchestration.partition_ranges import (
     keys_in_flight,
     partition_ranges,
 )
-from duomi_pipeline_tests.orchestration import Project, range_of
+from duomi_pipeline_tests.orchestration.harness import Project, range_of
 
 ORDER = [f"k{number:03}" for number in range(400)]
 

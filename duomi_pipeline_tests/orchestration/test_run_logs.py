@@ -8,7 +8,7 @@ import dagster as dg
 
 from duomi_pipeline.engine import Session
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange, end_dead_runs
-from duomi_pipeline_tests.orchestration import Project, failure_of
+from duomi_pipeline_tests.orchestration.harness import Project, failure_of
 from duomi_pipeline_tests.processes import started
 
 COMMAND_THAT_DIES = """
