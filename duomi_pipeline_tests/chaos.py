@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.plays import Play
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings
+from duomi_pipeline_tests.processes import started
 
 MODELS = {"async": "gpt-image-2", "sync": "stabilityai/stable-diffusion-xl-base-1.0"}
 MAX_RUNS_AFTER = 20
@@ -112,13 +114,14 @@ def prove(home: Path, protocol: str, prompts: int, kills: int, faults: Faults, s
         _write_settings(home, sandbox.url, MODELS[protocol])
         while proof.kills < kills and not _is_settled(home):
             posts = sandbox.books.totals().posts
-            run = _start(home)
-            _wait_for(lambda run=run, posts=posts: run.poll() is not None or sandbox.books.totals().posts > posts, 20)
-            time.sleep(chance.uniform(0, 1.0))
-            if run.poll() is None:
-                run.send_signal(signal.SIGKILL)
-                proof.kills += 1
-            run.wait()
+            with _started(home) as run:
+                _wait_for(
+                    lambda run=run, posts=posts: run.poll() is not None or sandbox.books.totals().posts > posts, 20
+                )
+                time.sleep(chance.uniform(0, 1.0))
+                if run.poll() is None:
+                    run.send_signal(signal.SIGKILL)
+                    proof.kills += 1
             proof.runs += 1
             proof.broken += _broken(home)
         _run_until_settled(home, proof)
@@ -131,7 +134,8 @@ def prove(home: Path, protocol: str, prompts: int, kills: int, faults: Faults, s
 
 def _run_until_settled(home: Path, proof: Proof, *flags: str) -> None:
     for _ in range(MAX_RUNS_AFTER):
-        _start(home, *flags).wait()
+        with _started(home, *flags):
+            pass
         proof.runs += 1
         if _is_settled(home):
             break
@@ -152,11 +156,14 @@ def _write_settings(home: Path, url: str, model: str) -> None:
     (home / "duomi.toml").write_text("\n".join([*lines, f"ambiguous_retries = {RETRIES}", ""]))
 
 
-def _start(home: Path, *flags: str) -> subprocess.Popen[bytes]:
+@contextmanager
+def _started(home: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DUOMI_", "DAGSTER_"))}
     line = [str(Path(sys.executable).parent / "duomi"), "generate", *flags]
     with (home / "runs.log").open("ab") as log:
-        return subprocess.Popen(line, cwd=home, env={**env, "DUOMI_HOME": str(home)}, stdout=log, stderr=log)
+        how = {"cwd": home, "env": {**env, "DUOMI_HOME": str(home)}, "stdout": log, "stderr": log}
+        with started(line, **how) as run:
+            yield run
 
 
 def _wait_for(condition: object, seconds: float) -> None:

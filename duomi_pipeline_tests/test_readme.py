@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from duomi_pipeline_tests.processes import started
+
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 SHELL_LINES = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
@@ -32,14 +34,18 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (PROJECT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, folder / name)
-    (folder / ".venv").symlink_to(sys.prefix, target_is_directory=True)
+    (folder / ".venv").mkdir()
+    for path in Path(sys.prefix).iterdir():
+        if path.name != ".installed":
+            (folder / ".venv" / path.name).symlink_to(path)
+    (folder / ".venv" / ".installed").touch()  # tells make that the installation is done
     return folder
 
 
 def environment(clone: Path) -> Mapping[str, str]:
     env = {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "DUOMI_HOME")}
-    # make sets DAGSTER_HOME; MAKEFLAGS tells it that the installation is done.
-    return {**env, "PATH": f"{clone / '.venv' / 'bin'}:{env['PATH']}", "MAKEFLAGS": "-o .venv/.installed"}
+    env.pop("MAKEFLAGS", None)  # of the `make` that runs these tests
+    return {**env, "PATH": f"{clone / '.venv' / 'bin'}:{env['PATH']}"}  # make sets DAGSTER_HOME
 
 
 def shell(clone: Path, line: str) -> subprocess.CompletedProcess[str]:
@@ -80,20 +86,14 @@ def test_make_dev_serves_the_ui_with_all_assets_and_no_load_error(clone: Path) -
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = clone / "dev.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            ["make", "dev", f"PORT={port}"],
-            cwd=clone,
-            env=environment(clone),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            assets = _assets(f"http://127.0.0.1:{port}/graphql", server)
-        finally:
-            os.killpg(server.pid, signal.SIGINT)
-            server.wait(timeout=60)
+    line = ["make", "dev", f"PORT={port}"]
+    with (
+        log.open("wb") as output,
+        started(line, cwd=clone, env=environment(clone), stdout=output, stderr=output) as server,
+    ):
+        assets = _assets(f"http://127.0.0.1:{port}/graphql", server)
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(timeout=60)
     assert assets == {"prompt_table", "prompt_files", "prompts", "generated_images", "results_manifest", "gallery"}
     assert "BetaWarning" not in log.read_text()
 

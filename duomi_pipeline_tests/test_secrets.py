@@ -24,9 +24,10 @@ from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings, SettingsError
-from duomi_pipeline_tests.cli import command, duomi, pictures, write_prompts
+from duomi_pipeline_tests.cli.harness import command, duomi, pictures, write_prompts
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
-from duomi_pipeline_tests.orchestration import Project
+from duomi_pipeline_tests.orchestration.harness import Project
+from duomi_pipeline_tests.processes import started
 
 KEY = "sk-Kq7ZfindmeKEYx93vTb"
 PASSWORD = "Pq7ZfindmePASSx93vTb"
@@ -86,7 +87,7 @@ def test_a_run_that_passes_leaves_no_secret_and_nothing_that_others_may_change(
     before = set(home.rglob("*"))
     umask = os.umask(0)  # as careless as can be
     try:
-        with subprocess.Popen(line, env=env, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        with started(line, env=env, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
             titles = titles_until_its_end(run)
             told = b"".join(pipe.read() for pipe in (run.stdout, run.stderr) if pipe).decode()
     finally:

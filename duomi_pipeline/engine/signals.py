@@ -19,7 +19,8 @@ def stopped_by_signals(batch: Batch) -> Iterator[None]:
     """Let SIGINT and SIGTERM stop a batch inside the block: nothing new is sent, what is in flight is finished.
 
     The second signal ends the process: the ledger knows every step, so the next run goes on from there.
-    Outside the main thread, where Python allows no handlers, signals stay with whoever has them.
+    Outside the main thread, where Python allows no handlers, signals stay with whoever has them; and what a background
+    shell or `nohup` ignores stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -35,7 +36,8 @@ def stopped_by_signals(batch: Batch) -> Iterator[None]:
         # In a thread of its own: this handler may interrupt the very code that holds the batch's lock.
         threading.Thread(target=batch.stop, args=(INTERRUPTED,)).start()
 
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield
     finally:

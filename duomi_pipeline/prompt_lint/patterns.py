@@ -74,7 +74,7 @@ _FLAGS = (
 # Midjourney's flags, also where an editor made a dash of two hyphens; A1111's networks, lines of settings and weights
 # such as `(glowing eyes:1.3)`: a time or a ratio in brackets has no decimal point.
 PARAMETERS: tuple[Rule, ...] = (
-    ("--", re.compile(rf",?[ \t]{{0,9}}(?<!\S)--(?:{_FLAGS})\b(?:[ \t]+(?!--)[^\s,]+)?", re.IGNORECASE), ""),
+    ("--", re.compile(rf",?[ \t]{{0,9}}(?<!\S)--(?:{_FLAGS})\b(?:[ \t]+(?!--)[^\s,`*]+)?", re.IGNORECASE), ""),
     ("—ar", re.compile(r",?[ \t]{0,9}(?<!\S)—ar[ \t]+\d+:\d+"), ""),
     ("<", re.compile(r",?[ \t]{0,9}<(?:lora|lyco|hypernet):[^<>\n]{1,200}>"), ""),
     ("Steps:", re.compile(r"\bSteps:[ ]?\d+,[ ][^\n]*"), ""),

@@ -22,7 +22,8 @@ from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import SettingsError
 from duomi_pipeline_tests.engine.home import SIZE, Home, wait_until
-from duomi_pipeline_tests.prompts import prompt_database
+from duomi_pipeline_tests.processes import started
+from duomi_pipeline_tests.prompts.harness import prompt_database
 
 DRAGON = "a majestic dragon flying over a castle"
 ROWS = ("A red boat", "A fox in the snow", None, "A clock tower")
@@ -354,7 +355,7 @@ except KeyboardInterrupt:
     print("interrupted")
 """
     (home.path / ".env").write_text("DUOMI_MAX_CONCURRENCY=2\n")
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as script:
+    with started([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as script:
         wait_until(lambda: home.posts == 2, "two requests in flight")
         script.send_signal(signal.SIGINT)
         out, _ = script.communicate(timeout=30)

@@ -20,6 +20,7 @@ import requests
 
 from duomi_pipeline_tests.bench.case import CASES
 from duomi_pipeline_tests.bench.measure import Cost
+from duomi_pipeline_tests.processes import started
 
 REFERENCE = "R2 threads, decode, thumbnail"
 _FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"
@@ -113,15 +114,12 @@ def _service(picture: str, latency: float) -> Iterator[str]:
     faults = ["--latency", str(latency), "--fail", f"picture={picture}"]
     command = ["duomi_pipeline.cli", "sandbox", "--port", "0", *faults]
     code = f"import sys; sys.argv = {command!r}; from duomi_pipeline.cli import main; main()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        try:
-            url = _address(process)
-            _warm(url)
-            yield url
-        finally:
-            process.terminate()
+    line = [sys.executable, "-c", code]
+    with started(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        url = _address(process)
+        _warm(url)
+        yield url
+        process.terminate()
 
 
 def _address(process: subprocess.Popen[str]) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import write_prompts
+from duomi_pipeline_tests.cli.harness import write_prompts
 
 TEXTS = {
     "boat": "A red boat on a silver lake, vertical composition",

@@ -1,7 +1,7 @@
 """Commands without the seconds that imports take: each is a fork of one process that has all modules loaded.
 
 What runs in the fork is what the installed script runs, with its own arguments, environment, folder and output. For
-tests of many commands; those of signals, terminals and start-up use `cli.duomi`, the installed script itself.
+tests of many commands; those of signals, terminals and start-up use `harness.duomi`, the installed script itself.
 """
 
 import atexit
@@ -20,7 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from duomi_pipeline_tests.cli import command
+from duomi_pipeline_tests.cli.harness import command
+from duomi_pipeline_tests.processes import started
 
 _PRELOADED = ("duomi_pipeline.cli.dagster_runs", "duomi_pipeline.api.generator", "duomi_pipeline.sandbox.server")
 _SHIM = """#!{python} -SE
@@ -51,14 +52,14 @@ class Quick:
         )
 
     def duomi(self, home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Run a `duomi` to its end, as `cli.duomi` does."""
+        """Run a `duomi` to its end, as `harness.duomi` does."""
         line, env = command(home, *arguments, **environment)
         line[0] = str(self._shims / "duomi")
         return subprocess.run(line, env=env, cwd=home, capture_output=True, text=True, timeout=90, check=False)
 
 
 def duomi(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a `duomi` to its end, as `cli.duomi` does; all tests of a process share one server."""
+    """Run a `duomi` to its end, as `harness.duomi` does; all tests of a process share one server."""
     return _shared().duomi(home, *arguments, **environment)
 
 
@@ -77,7 +78,7 @@ def quick_commands(folder: Path) -> Iterator[Quick]:
         (folder / name).write_text(_SHIM.format(python=sys.executable, address=address))
         (folder / name).chmod(0o755)
     line = [sys.executable, "-m", "duomi_pipeline_tests.cli.quick", address]
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+    with started(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
         yield Quick(folder)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, pictures, write_prompts
+from duomi_pipeline_tests.cli.harness import command, pictures, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
+from duomi_pipeline_tests.processes import started
 
 
 def test_missing_prompts_become_pictures_and_a_second_run_sends_nothing(home: Path, sandbox: SandboxServer) -> None:
@@ -148,7 +149,7 @@ def test_bad_files_are_named_and_cost_nothing_else(home: Path, sandbox: SandboxS
 def test_ctrl_c_finishes_what_is_in_flight_and_the_next_run_goes_on(home: Path, sandbox: SandboxServer) -> None:
     sandbox.change_faults(latency=0.8)
     line, env = command(home, "generate", "--concurrency", "2")
-    with subprocess.Popen(line, env=env, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    with started(line, env=env, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         deadline = time.monotonic() + 30
         while sandbox.books.totals().posts < 2 and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -165,7 +166,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_the_next_run_goes_on(home: Path, 
 def test_a_terminal_gets_a_bar_with_rate_failures_and_eta(home: Path, sandbox: SandboxServer) -> None:
     line, env = command(home, "generate", TERM="xterm", COLUMNS="120")
     master, slave = pty.openpty()
-    with subprocess.Popen(line, env=env, cwd=home, stdout=subprocess.DEVNULL, stderr=slave) as run:
+    with started(line, env=env, cwd=home, stdout=subprocess.DEVNULL, stderr=slave) as run:
         os.close(slave)
         seen = b""
         while chunk := _read(master):

@@ -12,9 +12,9 @@ from duomi_pipeline.engine import State
 from duomi_pipeline.images import read_info
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, duomi
+from duomi_pipeline_tests.cli.harness import command, duomi
 from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, Home
-from duomi_pipeline_tests.images import chunk, encoded, gradient, with_chunk
+from duomi_pipeline_tests.images.harness import chunk, encoded, gradient, with_chunk
 
 PNG = encoded(gradient())
 HOSTILE = "red \x1b[2J\x1b]0;title\x07 \x9b31m \u202egnp.exe\u2066\x7f end"

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, duomi, write_prompts
+from duomi_pipeline_tests.cli.harness import command, duomi, write_prompts
 from duomi_pipeline_tests.engine.home import SIZE, Home
+from duomi_pipeline_tests.processes import started
 
 DOCS = (Path(__file__).parents[2] / "docs" / "prompt_care.md").read_text(encoding="utf-8")
 MESSY = "**Prompt:** A fox in the snow\n\nNegative prompt: blurry, text"
@@ -109,7 +110,7 @@ def _on_a_terminal(home: Path, *arguments: str) -> str:
     line, env = command(home, *arguments, TERM="xterm")
     master, slave = pty.openpty()
     seen = b""
-    with subprocess.Popen(line, env=env, cwd=home, stdout=slave, stderr=subprocess.DEVNULL):
+    with started(line, env=env, cwd=home, stdout=slave, stderr=subprocess.DEVNULL):
         os.close(slave)
         while chunk := _read(master):
             seen += chunk

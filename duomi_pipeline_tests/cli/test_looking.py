@@ -8,8 +8,9 @@ import pandas as pd
 import requests
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, write_prompts
+from duomi_pipeline_tests.cli.harness import command, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
+from duomi_pipeline_tests.processes import started
 
 
 def test_plan_says_what_would_be_sent_and_what_it_costs(home: Path, sandbox: SandboxServer) -> None:
@@ -79,7 +80,7 @@ def test_bad_settings_are_named_with_what_is_allowed(home: Path) -> None:
 
 def test_the_sandbox_runs_alone_with_faults(home: Path) -> None:
     line, env = command(home, "sandbox", "--port", "0", "--fail", "credits=1", "--fail", 'refuse=["fox"]')
-    with subprocess.Popen(line, env=env, cwd=home, stderr=subprocess.PIPE, text=True) as server:
+    with started(line, env=env, cwd=home, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         url = server.stderr.readline().split()[3].rstrip(",")
         faults = requests.get(f"{url}/sandbox/faults", timeout=5).json()

@@ -12,8 +12,9 @@ import pytest
 
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, pictures
+from duomi_pipeline_tests.cli.harness import command, pictures
 from duomi_pipeline_tests.cli.quick import Quick, quick_commands
+from duomi_pipeline_tests.processes import started
 
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 FLUX = "black-forest-labs/FLUX.1-dev"
@@ -171,7 +172,7 @@ def test_on_a_terminal_a_paid_probe_asks_first_unless_told_yes(home: Path, quick
         service = {"DUOMI_BASE_URL": paid.url, "DUOMI_API_KEY": "any"}
         line, env = command(home, "models", "--probe", SDXL, **service)
         master, slave = pty.openpty()
-        with subprocess.Popen(line, env=env, cwd=home, stdin=slave, stderr=subprocess.PIPE, text=True) as run:
+        with started(line, env=env, cwd=home, stdin=slave, stderr=subprocess.PIPE, text=True) as run:
             os.write(master, b"n\n")
             _, asked = run.communicate(timeout=60)
         os.close(slave)

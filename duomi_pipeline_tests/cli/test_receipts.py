@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, write_prompts
+from duomi_pipeline_tests.cli.harness import command, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.engine.home import wait_until
+from duomi_pipeline_tests.processes import started
 
 
 def kept(home: Path) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def test_a_command_that_has_nothing_to_do_leaves_nothing_in_the_logs(home: Path)
 def test_ctrl_c_leaves_a_receipt_of_what_was_finished(home: Path, sandbox: SandboxServer) -> None:
     sandbox.change_faults(latency=0.6)
     line, env = command(home, "generate", "--concurrency", "2")
-    with subprocess.Popen(line, env=env, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    with started(line, env=env, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         wait_until(lambda: sandbox.books.totals().posts == 2, "two requests to be in flight")
         run.send_signal(signal.SIGINT)
         out, _ = run.communicate(timeout=30)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import pictures
+from duomi_pipeline_tests.cli.harness import pictures
 from duomi_pipeline_tests.cli.quick import duomi
 
 

@@ -37,7 +37,7 @@ from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings, Size
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
-from duomi_pipeline_tests.images import encoded, gradient
+from duomi_pipeline_tests.images.harness import encoded, gradient
 
 KEY = "sk-very-secret"
 PICTURE = encoded(gradient((72, 128)))

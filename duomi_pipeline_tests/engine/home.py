@@ -24,10 +24,10 @@ from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import ParameterOverrides, Settings
+from duomi_pipeline_tests.prompts.harness import written_texts
 
 SIZE = "72x128"
 MARK = ".duomi-folder.json"  # by which the ledger knows the folder again
-REAL_PROMPTS = Path(__file__).parents[3] / "shared" / "real_prompts" / "prompt_json"
 QUICK: dict[str, Any] = {
     "image_size": SIZE,
     "poll_interval": 0.05,
@@ -115,9 +115,8 @@ class Home:
         (folder / f"{name}.json").write_text(json.dumps({"image_prompt": text, **content}), encoding="utf-8")
 
     def write_many(self, count: int) -> None:
-        """Different prompts `p00`, `p01`, …: real ones where there are any."""
-        found = sorted(REAL_PROMPTS.glob("*.json"))[:count] if REAL_PROMPTS.is_dir() else []
-        texts = [str(json.loads(file.read_text(encoding="utf-8"))["image_prompt"]) for file in found]
+        """Different prompts `p00`, `p01`, …."""
+        texts = written_texts()[:count]
         texts += [f"A quiet harbour at dawn, boat number {number}" for number in range(len(texts), count)]
         for number, text in enumerate(texts):
             self.write(f"p{number:02}", f"{number}. {text}")

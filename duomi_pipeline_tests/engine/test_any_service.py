@@ -18,7 +18,7 @@ from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.plays import Play
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.fuzz import examples
+from duomi_pipeline_tests.fuzz.harness import examples
 
 PROMPTS = 20
 BY_ITSELF = GENERATED_BY_ITSELF | {State.FAILED_FOR_NOW}

@@ -11,7 +11,7 @@ from duomi_pipeline.engine.kept_answers import About
 from duomi_pipeline.sandbox.plays import Play
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, Home
-from duomi_pipeline_tests.images import encoded, gradient
+from duomi_pipeline_tests.images.harness import encoded, gradient
 
 BY_ITSELF = GENERATED_BY_ITSELF | {State.FAILED_FOR_NOW}
 PICTURE = encoded(gradient((72, 128)))

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from duomi_pipeline.cli import cli
 from duomi_pipeline.engine import State
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.prompts import prompt_database
+from duomi_pipeline_tests.prompts.harness import prompt_database
 
 TEXTS = {
     "nul": "a\x00boat\x00",

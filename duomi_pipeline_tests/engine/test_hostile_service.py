@@ -10,7 +10,7 @@ import pytest
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.images import encoded, gradient
+from duomi_pipeline_tests.images.harness import encoded, gradient
 
 PICTURE = encoded(gradient((72, 128)))
 GOOD = Answer(json.dumps({"images": [f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"]}))

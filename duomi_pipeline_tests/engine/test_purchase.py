@@ -11,7 +11,7 @@ import pytest
 from duomi_pipeline.engine import State
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, BEFORE_THE_DOWNLOAD, SIZE, Home, wait_until
-from duomi_pipeline_tests.images import encoded, gradient
+from duomi_pipeline_tests.images.harness import encoded, gradient
 
 DEAD_FOR_LONG = 100_000.0  # seconds; no address lives so long
 PICTURE = encoded(gradient((72, 128)))

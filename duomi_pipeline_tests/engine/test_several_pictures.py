@@ -15,7 +15,7 @@ from duomi_pipeline.manifest import manifest
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.images import encoded, gradient
+from duomi_pipeline_tests.images.harness import encoded, gradient
 
 BETWEEN_TWO_FILES = ("os.link", 2)
 PICTURE = encoded(gradient((72, 128)))

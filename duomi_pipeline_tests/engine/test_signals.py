@@ -190,6 +190,20 @@ def test_ctrl_c_leaves_also_a_run_that_a_cap_has_stopped_already(home: Home) -> 
     assert left == 130
 
 
+def test_a_run_in_the_background_ignores_ctrl_c_as_its_shell_says(home: Home) -> None:
+    home.sandbox.change_faults(task_seconds=3600)
+    home.write_many(2)
+    in_the_background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+    worker = home.worker(in_the_background, max_concurrency=1, **ASYNCHRONOUS)
+    wait_until(lambda: home.billed == 1, "the first task to run")
+    worker.interrupt()
+    polls = home.sandbox.books.totals().polls
+    wait_until(lambda: home.sandbox.books.totals().polls > polls + 4, "the task to be waited for all the same")
+    home.sandbox.change_faults(task_seconds=0)
+    result = worker.result()
+    assert (result["exit"], result["counts"]["generated"]) == (0, 2)
+
+
 def press_ctrl_c_until_it_leaves(worker: Worker) -> None:
     """As a person would: again every now and then, but not for ever."""
     deadline = time.monotonic() + 2

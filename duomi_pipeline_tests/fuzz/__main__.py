@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from duomi_pipeline_tests.fuzz import PROFILE
+from duomi_pipeline_tests.fuzz.harness import PROFILE
 
 
 def main() -> int:

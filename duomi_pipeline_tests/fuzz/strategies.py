@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from duomi_pipeline.settings import ParameterOverrides
-from duomi_pipeline_tests.images import chunk, encoded, gradient
+from duomi_pipeline_tests.images.harness import chunk, encoded, gradient
 
 SIZE = (24, 40)
 _ODD = ["\x00", "\x1b[2J", "\n", "\r\n", "\u202e", "\x9b", "../", "..", "\\", "<script>", "'; DROP TABLE prompts; --", "=1+1", "%s{0}", "🦊", "\ud83d", " ", ""]  # fmt: skip

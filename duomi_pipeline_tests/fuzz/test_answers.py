@@ -18,8 +18,8 @@ from duomi_pipeline_tests.duomi.raw import RawService
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.duomi.test_client import KEY, downloaded, request
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.fuzz import SECONDS, examples
 from duomi_pipeline_tests.fuzz import strategies as outside
+from duomi_pipeline_tests.fuzz.harness import SECONDS, examples
 
 statuses = st.one_of(st.just(200), st.sampled_from([0, 201, 204, 302, 400, 401, 404, 429, 451, 500, 503, 999]))
 

@@ -31,9 +31,9 @@ from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.fuzz import SECONDS, examples
 from duomi_pipeline_tests.fuzz import strategies as outside
-from duomi_pipeline_tests.images import encoded, gradient
+from duomi_pipeline_tests.fuzz.harness import SECONDS, examples
+from duomi_pipeline_tests.images.harness import encoded, gradient
 from duomi_pipeline_tests.images.test_metadata import info
 
 # Pillow warns of what it reads over; outside the tests that is no error.

@@ -18,9 +18,9 @@ from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.prompts.prompt import safe_prefix
 from duomi_pipeline.prompts.table import fetch_rows, table_prompts
-from duomi_pipeline_tests.fuzz import examples
 from duomi_pipeline_tests.fuzz import strategies as outside
-from duomi_pipeline_tests.prompts import prompt_database
+from duomi_pipeline_tests.fuzz.harness import examples
+from duomi_pipeline_tests.prompts.harness import prompt_database
 from duomi_pipeline_tests.prompts.test_hostile import LOOSE
 
 LATER = 4_000_000_000.0  # seconds since 1970: no file is still being written

@@ -1,0 +1,1 @@
+"""Tests of the gallery: its data, and its page in a browser."""

@@ -18,7 +18,7 @@ from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.prompts import prompt_database
+from duomi_pipeline_tests.prompts.harness import prompt_database
 
 HOSTILE = (
     "שלום \u202e</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\n=HYPERLINK(1)  +1 -1 @SUM"

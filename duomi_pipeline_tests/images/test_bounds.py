@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageOps
 from duomi_pipeline.images import NotAPictureError, to_png
 from duomi_pipeline.images.fitting import fit
 from duomi_pipeline.settings import Size
-from duomi_pipeline_tests.images import SIZE, chunk, encoded, gradient, opened, with_chunk
+from duomi_pipeline_tests.images.harness import SIZE, chunk, encoded, gradient, opened, with_chunk
 from duomi_pipeline_tests.images.test_hostile import jpeg_that_claims, webp_that_claims
 
 DELIVERY, LARGEST = Size(*SIZE), Size(8192, 8192)

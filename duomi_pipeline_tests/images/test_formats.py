@@ -12,7 +12,7 @@ from duomi_pipeline.images import NotAPictureError, check_whole, to_png
 from duomi_pipeline.images.metadata import read_texts
 from duomi_pipeline.images.xmp import XMP_KEY
 from duomi_pipeline.settings import Size
-from duomi_pipeline_tests.images import SIZE, encoded, gradient, opened
+from duomi_pipeline_tests.images.harness import SIZE, encoded, gradient, opened
 
 DELIVERY, OTHER = Size(*SIZE), Size(48, 80)
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow cannot write AVIF")

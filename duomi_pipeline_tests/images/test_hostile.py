@@ -16,7 +16,7 @@ from duomi_pipeline.images import ImageStore, NotAPictureError, read_info, to_pn
 from duomi_pipeline.images.metadata import read_texts
 from duomi_pipeline.images.png_chunks import with_texts
 from duomi_pipeline.settings import Size
-from duomi_pipeline_tests.images import SIZE, chunk, encoded, gradient, opened, with_chunk
+from duomi_pipeline_tests.images.harness import SIZE, chunk, encoded, gradient, opened, with_chunk
 from duomi_pipeline_tests.images.test_metadata import info
 
 PNG = encoded(gradient())

@@ -14,7 +14,7 @@ from duomi_pipeline.duomi import build_request
 from duomi_pipeline.images import PictureInfo, read_info, with_info
 from duomi_pipeline.images.metadata import read_texts
 from duomi_pipeline.settings import Settings
-from duomi_pipeline_tests.images import SIZE, chunk, chunks, encoded, gradient, opened, pixels, with_chunk
+from duomi_pipeline_tests.images.harness import SIZE, chunk, chunks, encoded, gradient, opened, pixels, with_chunk
 
 PNG = encoded(gradient())
 SECRET = "sk-very-secret"

@@ -15,7 +15,7 @@ from duomi_pipeline.images import NotAPictureError, PictureInfo, check_whole, to
 from duomi_pipeline.images.metadata import read_texts
 from duomi_pipeline.images.xmp import XMP_KEY, read_disclosure
 from duomi_pipeline.settings import Size
-from duomi_pipeline_tests.images import SIZE, chunk, encoded, gradient, opened, pixels, with_chunk
+from duomi_pipeline_tests.images.harness import SIZE, chunk, encoded, gradient, opened, pixels, with_chunk
 
 DELIVERY = Size(*SIZE)
 WHOLE = encoded(gradient())

@@ -16,7 +16,7 @@ from sd_parsers import ParserManager
 from duomi_pipeline.images import PictureInfo, read_info, with_info
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.engine.home import SIZE, Home
-from duomi_pipeline_tests.images import chunk, chunks, encoded, gradient, opened, pixels, with_chunk
+from duomi_pipeline_tests.images.harness import chunk, chunks, encoded, gradient, opened, pixels, with_chunk
 
 NEGATIVE = "blur, text\nSteps: 3, Seed: 4"
 PROMPTS = {

@@ -10,7 +10,7 @@ from duomi_pipeline.images import NotAPictureError, check_whole, stored_look, th
 from duomi_pipeline.images.metadata import read_texts
 from duomi_pipeline.images.png_chunks import png_size
 from duomi_pipeline.settings import Size
-from duomi_pipeline_tests.images import SIZE, chunk, chunks, encoded, gradient, opened, pixels, with_chunk
+from duomi_pipeline_tests.images.harness import SIZE, chunk, chunks, encoded, gradient, opened, pixels, with_chunk
 from duomi_pipeline_tests.images.test_metadata import info
 
 DELIVERY, OTHER = Size(*SIZE), Size(48, 80)

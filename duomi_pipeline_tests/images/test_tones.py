@@ -10,7 +10,7 @@ from PIL import Image, ImageChops, ImageStat
 from duomi_pipeline.images import stored_look, thumbnail_of, to_png
 from duomi_pipeline.images.tones import in_plain_colours
 from duomi_pipeline.settings import Size
-from duomi_pipeline_tests.images import SIZE, chunk, encoded, gradient, opened
+from duomi_pipeline_tests.images.harness import SIZE, chunk, encoded, gradient, opened
 
 DELIVERY, OTHER = Size(*SIZE), Size(48, 80)
 GREY = Image.linear_gradient("L").resize(SIZE)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import create_engine, text
 from duomi_pipeline.ledger import Held, Ledger
 from duomi_pipeline.ledger.leases import HEARTBEAT, LEASE
 from duomi_pipeline_tests.ledger.conftest import Opener
+from duomi_pipeline_tests.processes import started
 
 CLAIMING = """
     import sys
@@ -33,17 +35,17 @@ CLAIMING = """
 """
 
 
-def another_process(url: str, home: Path, step: str = "planned") -> "subprocess.Popen[str]":
+def another_process(url: str, home: Path, step: str = "planned") -> AbstractContextManager["subprocess.Popen[str]"]:
     """A process that claims `k`, goes as far as `step`, and stays alive until its input ends."""
     command = [sys.executable, "-c", textwrap.dedent(CLAIMING), url, str(home), "k", step]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def killed(process: "subprocess.Popen[str]") -> None:
-    assert process.stdout is not None
-    assert process.stdout.readline() == "claimed\n"
-    process.kill()
-    process.communicate()
+def killed(other: AbstractContextManager["subprocess.Popen[str]"]) -> None:
+    with other as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "claimed\n"
+        process.kill()
 
 
 def change_run(ledger: Ledger, url: str, home: Path, **values: object) -> None:
@@ -78,8 +80,8 @@ def test_what_a_killed_process_held_is_taken_over_at_once(
 
 def test_another_process_does_not_get_what_is_held_here(ledger: Ledger, url: str, tmp_path: Path) -> None:
     ledger.claim("k", "{}", "r")
-    process = another_process(url, tmp_path)
-    process.communicate("")
+    with another_process(url, tmp_path) as process:
+        process.communicate("")
     assert process.returncode == 7
 
 

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from duomi_pipeline.cli.manifest import manifest
-from duomi_pipeline_tests.cli import duomi
+from duomi_pipeline_tests.cli.harness import duomi
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.manifest import query, seed_database, write
+from duomi_pipeline_tests.manifest.harness import query, seed_database, write
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.manifest import write
+from duomi_pipeline_tests.manifest.harness import write
 
 FIRST_SIGNS = "=+-@＝＋－＠"
 SKIPPED = ' \t\r\n"\u00a0\u3000\u200b\ufeff'

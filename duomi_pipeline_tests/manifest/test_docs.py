@@ -9,7 +9,7 @@ import pytest
 
 from duomi_pipeline.manifest import SCHEMA
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.manifest import query, seed_database, write
+from duomi_pipeline_tests.manifest.harness import query, seed_database, write
 
 DOCS = (Path(__file__).parents[2] / "docs" / "manifest.md").read_text(encoding="utf-8")
 

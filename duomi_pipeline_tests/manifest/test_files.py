@@ -16,7 +16,7 @@ import pytest
 
 from duomi_pipeline.manifest import COLUMNS, DESCRIPTIONS, write_manifest
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.manifest import query, seed_database, table, write
+from duomi_pipeline_tests.manifest.harness import query, seed_database, table, write
 
 HOSTILE = {
     "html": "</script><img src=x onerror=alert(1)> & &amp; <!--",

@@ -16,7 +16,7 @@ from duomi_pipeline.ledger.repair import Findings, FoundPurchase
 from duomi_pipeline.manifest import COLUMNS, manifest
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.manifest import rows, seed_database, table
+from duomi_pipeline_tests.manifest.harness import rows, seed_database, table
 
 
 def restored(home: Home, names: list[str], seed: int) -> None:

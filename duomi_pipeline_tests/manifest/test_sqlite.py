@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.manifest import query, seed_database, table, write
+from duomi_pipeline_tests.manifest.harness import query, seed_database, table, write
 
 
 def test_columns_hold_real_types(home: Home) -> None:

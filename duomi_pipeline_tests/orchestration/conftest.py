@@ -13,7 +13,7 @@ import pytest
 
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.orchestration import Project
+from duomi_pipeline_tests.orchestration.harness import Project
 
 # Runs wait in the queue, as under `dagster dev`, and are then executed in this process. Their output is not
 # captured: Dagster starts two processes for that in every run.

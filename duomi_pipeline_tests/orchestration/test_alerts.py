@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -20,11 +19,12 @@ from dagster._core.test_utils import freeze_time
 from duomi_pipeline.orchestration.alerts.webhook import WebhookError
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange
 from duomi_pipeline.orchestration.resources import DuomiResource
-from duomi_pipeline_tests.cli import duomi
+from duomi_pipeline_tests.cli.harness import duomi
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.engine.home import wait_until
-from duomi_pipeline_tests.orchestration import ONE_MODEL, Project
+from duomi_pipeline_tests.orchestration.harness import ONE_MODEL, Project
 from duomi_pipeline_tests.orchestration.test_run_logs import COMMAND_THAT_DIES
+from duomi_pipeline_tests.processes import started
 
 TOKEN = "T012/B345/very-secret-token"
 NAME = "run_failures"
@@ -372,7 +372,7 @@ def test_the_dagster_runs_of_one_command_are_one_message(
 def test_a_command_that_was_killed_is_told(project: Project, chat: ScriptedService, watcher: Watcher) -> None:
     key = project.write("p")
     project.look()
-    with subprocess.Popen([sys.executable, "-c", COMMAND_THAT_DIES, str(project.home)]) as process:
+    with started([sys.executable, "-c", COMMAND_THAT_DIES, str(project.home)]) as process:
         assert process.wait(timeout=30) == 0
     project.start_run(dg.DagsterRunStatus.STARTED, {**PartitionRange(key, key).tags, RUN_TAG: "c0ffee"})
 

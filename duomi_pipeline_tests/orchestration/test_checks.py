@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from duomi_pipeline_tests.orchestration import Project
+from duomi_pipeline_tests.orchestration.harness import Project
 
 OURS = {
     "pictures_whole",

@@ -15,7 +15,7 @@ import pytest
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.resources import ImageStoreResource
 from duomi_pipeline.settings import SettingsError
-from duomi_pipeline_tests.orchestration import LOCATION, Project
+from duomi_pipeline_tests.orchestration.harness import LOCATION, Project
 
 ROOT = Path(__file__).parents[2]
 

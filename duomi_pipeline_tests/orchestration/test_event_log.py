@@ -21,7 +21,7 @@ from duomi_pipeline.orchestration.event_log.sqlite import BatchingEventLogStorag
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionRange
 from duomi_pipeline.orchestration.partition_sync import DATA_VERSION_TAG, PROMPTS_KEY, observed_versions
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.orchestration import Project
+from duomi_pipeline_tests.orchestration.harness import Project
 from duomi_pipeline_tests.postgres import postgres_database
 
 ROOT = Path(__file__).parents[2]

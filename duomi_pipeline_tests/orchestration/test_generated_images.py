@@ -10,8 +10,8 @@ import pytest
 
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
 from duomi_pipeline.orchestration.partition_sync import observed_versions
-from duomi_pipeline_tests.images import opened
-from duomi_pipeline_tests.orchestration import (
+from duomi_pipeline_tests.images.harness import opened
+from duomi_pipeline_tests.orchestration.harness import (
     ONE_MODEL,
     OTHER_MODEL,
     Project,

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from duomi_pipeline.images import read_info
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
 from duomi_pipeline.orchestration.partitions import prompt_partitions
-from duomi_pipeline_tests.orchestration import Project, step_error
+from duomi_pipeline_tests.orchestration.harness import Project, step_error
 
 SIZE = (108, 192)
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from duomi_pipeline.manifest import COLUMNS
-from duomi_pipeline_tests.orchestration import ONE_MODEL, OTHER_MODEL, Project
+from duomi_pipeline_tests.orchestration.harness import ONE_MODEL, OTHER_MODEL, Project
 
 MANIFEST = "results_manifest"
 

@@ -17,7 +17,7 @@ from duomi_pipeline.orchestration.partition_ranges import (
     partition_ranges,
 )
 from duomi_pipeline.orchestration.resources import Command
-from duomi_pipeline_tests.orchestration import Project, range_of
+from duomi_pipeline_tests.orchestration.harness import Project, range_of
 
 ORDER = [f"k{number:03}" for number in range(400)]
 

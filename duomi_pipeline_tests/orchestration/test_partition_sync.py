@@ -11,7 +11,7 @@ from duomi_pipeline.orchestration.partition_ranges import PartitionRange
 from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY, observed_versions, partition_changes
 from duomi_pipeline.prompts import Prompt, Reading
 from duomi_pipeline.prompts.sources import Sources
-from duomi_pipeline_tests.orchestration import Project, failure_text
+from duomi_pipeline_tests.orchestration.harness import Project, failure_text
 
 
 def prompt(prompt_id: str, text: str = "a text") -> Prompt:

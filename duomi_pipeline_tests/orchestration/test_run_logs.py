@@ -1,7 +1,6 @@
 """What runs that Dagster starts leave in the folder of logs: each its own receipt, under Dagster's run id."""
 
 import json
-import subprocess
 import sys
 from typing import Any
 
@@ -9,7 +8,8 @@ import dagster as dg
 
 from duomi_pipeline.engine import Session
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange, end_dead_runs
-from duomi_pipeline_tests.orchestration import Project, failure_of
+from duomi_pipeline_tests.orchestration.harness import Project, failure_of
+from duomi_pipeline_tests.processes import started
 
 COMMAND_THAT_DIES = """
 import sys
@@ -68,7 +68,7 @@ def test_the_receipt_names_all_that_fails_the_run_and_is_on_the_failure(project:
 def test_a_commands_run_that_is_executed_again_is_a_run_of_its_own(project: Project) -> None:
     key = project.write("p")
     project.look()
-    with subprocess.Popen([sys.executable, "-c", COMMAND_THAT_DIES, str(project.home)]) as process:
+    with started([sys.executable, "-c", COMMAND_THAT_DIES, str(project.home)]) as process:
         assert process.wait(timeout=30) == 0
     project.start_run(dg.DagsterRunStatus.FAILURE, {**PartitionRange(key, key).tags, RUN_TAG: "c0ffee"})
     (first,) = project.instance.get_runs()

@@ -4,7 +4,7 @@ import dagster as dg
 import pandas as pd
 
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
-from duomi_pipeline_tests.orchestration import OTHER_MODEL, Project, ranges
+from duomi_pipeline_tests.orchestration.harness import OTHER_MODEL, Project, ranges
 
 MANIFEST = "results_manifest"
 

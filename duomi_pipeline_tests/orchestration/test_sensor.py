@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
-from duomi_pipeline_tests.orchestration import OTHER_MODEL, Project, added, range_of, ranges, retired
+from duomi_pipeline_tests.orchestration.harness import OTHER_MODEL, Project, added, range_of, ranges, retired
 
 HOUR = 3600.0
 

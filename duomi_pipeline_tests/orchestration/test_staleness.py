@@ -2,7 +2,7 @@
 
 import pytest
 
-from duomi_pipeline_tests.orchestration import ONE_MODEL, OTHER_MODEL, Project
+from duomi_pipeline_tests.orchestration.harness import ONE_MODEL, OTHER_MODEL, Project
 
 NEW_CODE, NEW_DATA = "has a new code version", "has a new data version"
 

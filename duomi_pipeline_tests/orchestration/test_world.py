@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from duomi_pipeline_tests.orchestration import Project, failure_of, failure_text
+from duomi_pipeline_tests.orchestration.harness import Project, failure_of, failure_text
 
 
 @pytest.fixture

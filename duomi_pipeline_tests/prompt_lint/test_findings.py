@@ -1,16 +1,12 @@
 """Prompt care: what is found in a text, what cleaning makes of it, and what must never be touched."""
 
-import csv
-import json
-from pathlib import Path
-
 import pytest
 
 from duomi_pipeline.prompt_lint.cleaning import MAX_TEXT, clean
 from duomi_pipeline.prompt_lint.findings import Limits, findings
 from duomi_pipeline.prompt_lint.tokens import estimated_tokens, read_part
+from duomi_pipeline_tests.prompts.harness import written_texts
 
-REAL = Path(__file__).parents[3] / "shared" / "real_prompts"
 SDXL = Limits(tokens=77, english_only=True)
 LONG = "A harbour at dawn with many small boats, nets and ropes, gulls above the water, and a red lighthouse far away"
 
@@ -21,6 +17,7 @@ MESSY = [
     ("Sure! Here is your prompt: A fox", "A fox", "", {"preamble"}),
     ("Certainly, below is the image description:\nA fox", "A fox", "", {"preamble"}),
     ("**`/imagine prompt: A fox in the snow`**", "A fox in the snow", "", {"markdown", "preamble"}),
+    ("**`/imagine prompt: A fox --ar 9:16`**", "A fox", "", {"markdown", "preamble", "parameters"}),
     ("text-to-image prompt: A fox", "A fox", "", {"preamble"}),
     ("Style: watercolour\nPrompt: A fox", "Style: watercolour\n\nA fox", "", {"preamble"}),
     ("好的，以下是图片提示词：\n一只狐狸\n\n负面提示词：模糊，文字", "一只狐狸", "模糊, 文字", {"preamble", "embedded_negative"}),
@@ -171,24 +168,15 @@ def test_what_is_too_long_for_a_prompt_is_left_alone() -> None:
     assert clean(text).text == text
 
 
-def _real_prompts() -> list[str]:
-    texts = [
-        json.loads(path.read_text("utf-8-sig")).get("image_prompt") for path in (REAL / "prompt_json").glob("*.json")
-    ]
-    with (REAL / "prompts.csv").open(encoding="utf-8") as file:
-        texts += [row["image_prompt"] for row in csv.DictReader(file)]
-    return [text for text in texts if isinstance(text, str) and text.strip()]
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real prompts are not on this machine")
-def test_real_prompts_lose_their_talk_and_keep_their_pictures() -> None:
-    texts = _real_prompts()
-    assert len(texts) == 270
+def test_prompts_as_people_write_them_lose_their_talk_and_keep_their_pictures() -> None:
+    texts = written_texts()
+    kinds = {removal.kind for text in texts for removal in clean(text).removals}
+    assert kinds == set().union(*(case[3] for case in MESSY)) - {"too_long"}, "there is one of each kind"
     for text in texts:
         cleaned = clean(text)
         assert clean(cleaned.text).text == cleaned.text
         assert (cleaned.text == text) == (not cleaned.removals)
         assert "**" not in cleaned.text
-        assert not cleaned.text.lower().startswith(("here's", "here are", "prompt", "option"))
+        assert not cleaned.text.lower().startswith(("here's", "here are", "here is", "prompt", "option", "`"))
         if not {removal.kind for removal in cleaned.removals} & {"several_prompts", "commentary", "embedded_negative"}:
-            assert len(cleaned.text) > 0.8 * len(text)
+            assert len(cleaned.text) > 0.7 * len(text)

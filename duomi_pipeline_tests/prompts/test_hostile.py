@@ -16,7 +16,7 @@ from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.prompts.prompt import MAX_TEXT, safe_prefix
 from duomi_pipeline.prompts.table import fetch_rows, table_prompts
 from duomi_pipeline.settings import ParameterOverrides
-from duomi_pipeline_tests.prompts import NOW, SCHEMA, prompt_database, prompt_file
+from duomi_pipeline_tests.prompts.harness import NOW, SCHEMA, prompt_database, prompt_file
 
 GOOD = {"image_prompt": "a boat"}
 SECRET = "sk-very-secret"

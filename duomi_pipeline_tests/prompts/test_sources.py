@@ -8,7 +8,7 @@ import pytest
 from duomi_pipeline.prompts import read_sources, write_single_prompt
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.settings import ParameterOverrides, Settings
-from duomi_pipeline_tests.prompts import prompt_database, prompt_file
+from duomi_pipeline_tests.prompts.harness import prompt_database, prompt_file
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, 89_000, tzinfo=UTC)
 

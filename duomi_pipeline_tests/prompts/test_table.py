@@ -11,7 +11,7 @@ import pytest
 
 from duomi_pipeline.prompts import Reading, SourceError
 from duomi_pipeline.prompts.table import fetch_rows, table_prompts
-from duomi_pipeline_tests.prompts import SCHEMA, prompt_database
+from duomi_pipeline_tests.prompts.harness import SCHEMA, prompt_database
 
 
 def read(path: Path) -> Reading:

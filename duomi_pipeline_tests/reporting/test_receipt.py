@@ -1,9 +1,9 @@
 """What a run leaves in the folder of logs: lines, receipt, results. The service is the sandbox, the files are real."""
 
+import contextlib
 import json
 import logging
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from duomi_pipeline.reporting.results import write_results
 from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.engine.home import Home
+from duomi_pipeline_tests.processes import started
 
 LINE = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING) [0-9a-f]{8} (?P<message>.*)")
 RECEIPT = Receipt(
@@ -258,8 +259,10 @@ def test_lines_of_processes_that_append_at_once_stay_whole(home: Home) -> None:
         "    for number in range(500): log.info(f'{number} ' + sys.argv[2] * (number % 1900))\n"
     )
     folder = str(home.path / "logs")
-    writers = [subprocess.Popen([sys.executable, "-c", script, folder, mark]) for mark in "abc"]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    with contextlib.ExitStack() as stack:
+        lines_of = [sys.executable, "-c", script, folder]
+        writers = [stack.enter_context(started([*lines_of, mark])) for mark in "abc"]
+        assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
 
     written = lines(home)
     expected = [f"{number} {mark * (number % 1900)}".strip() for number in range(500) for mark in "abc"]

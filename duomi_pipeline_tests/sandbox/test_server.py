@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.processes import started
 from duomi_pipeline_tests.sandbox.client import Client
 
 
@@ -70,7 +71,7 @@ def test_it_logs_nothing_even_when_connections_break(client: Client, caplog: pyt
 
 def test_in_the_foreground_it_says_its_url_and_ends_with_ctrl_c() -> None:
     program = "from duomi_pipeline.sandbox.server import serve; serve(port=0)"
-    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as process:
+    with started([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         line = process.stderr.readline()
         url = next(word for word in line.replace(",", " ").split() if word.startswith("http://"))
