@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from duomi_pipeline.cli.console import warn_of
-from duomi_pipeline.cli.terminal import safe
+from duomi_pipeline.common.text import safe
 from duomi_pipeline.duomi import DuomiError
 from duomi_pipeline.duomi.broken_calls import without_secrets
 from duomi_pipeline.duomi.masking import Mask

@@ -14,13 +14,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from duomi_pipeline.common.text import SURROGATES
 from duomi_pipeline.gallery.cards import Card, Step, Version
 
 SHARD = 2_000
 SCHEMA = 1
-# U+2028 and U+2029 end a line in old JavaScript; `<`, `>` and `&` could end a script element or open a comment;
-# half a surrogate pair cannot be written as UTF-8.
-_UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
+# U+2028 and U+2029 end a line in old JavaScript; `<`, `>` and `&` could end a script element or open a comment.
+_UNSAFE = re.compile(f"[<>&\u2028\u2029{SURROGATES}]")
 
 
 def script(name: str, content: Any, number: int | None = None) -> str:
