@@ -106,6 +106,8 @@ def _kept(settings: Settings) -> Iterator[Finding]:
 def _sources(settings: Settings) -> Iterator[Finding]:
     sources = read_sources(settings)
     yield True, f"{len(sources.table.prompts)} prompts in the table, {len(sources.files.prompts)} in files"
+    if "db_" in sources.absent:
+        yield True, f"no database at {settings.path(settings.database)}: JSON files are enough"
     for reason in sources.unreadable.values():
         yield False, reason
     warn_of([*sources.table.problems, *sources.files.problems])

@@ -94,8 +94,8 @@ def generate(**flags: Any) -> None:
         raise click.UsageError("--prompt goes with --source prompt")
     with announce_if_slow("Reading the prompts"):
         sources = read_sources(settings)
-    if flags["source"] == "sqlite" and "db_" in sources.unreadable:
-        raise click.UsageError(sources.unreadable["db_"])
+    if flags["source"] == "sqlite" and "db_" in sources.unknown:
+        raise click.UsageError(sources.unknown["db_"])
     warn_of(sources.problems)
     selected = _selected(sources, flags["source"], ids, flags["limit"])
     with Session(settings) as session:

@@ -22,6 +22,10 @@ class SourceError(Exception):
     """A source as a whole cannot be read. Its prompts are unknown, not gone."""
 
 
+class NoDatabaseError(SourceError):
+    """There is no file where the database should be."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """A row or file that gives no prompt, and why; as text one line that can be printed anywhere."""
