@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from duomi_pipeline.common.files import time_stamp
 from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import Overrides, read_overrides
 from duomi_pipeline.prompts.prompt import NoDatabaseError, Problem, Prompt, Reading, SourceError, file_prompt_id
@@ -125,7 +126,7 @@ def write_single_prompt(folder: Path, text: str, overrides: Parameters, now: dat
         content["generation"] = said
     data = json.dumps(content, ensure_ascii=False, indent=2).encode()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"single_prompt_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}.json"
+    path = folder / f"single_prompt_{time_stamp(now)}.json"
     with path.open("xb") as file:
         file.write(data)
     return file_prompt_id(path.stem)
