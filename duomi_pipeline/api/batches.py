@@ -4,26 +4,22 @@ A script asks for each picture by name, so outdated ones are made anew. What was
 picture is left: only the user (`duomi generate --failed`) may pay for it once more.
 """
 
-import json
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from upath import UPath
-
+from duomi_pipeline.common.files import write_whole
 from duomi_pipeline.engine.outcome import Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import State
-from duomi_pipeline.images import ImageStore, StoreError
 from duomi_pipeline.ledger.schema import NOT_BILLED
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.prompts.prompt import SourceKind
-from duomi_pipeline.reporting.results import result_of
+from duomi_pipeline.reporting.results import as_json_bytes, result_of, write_new_results
 from duomi_pipeline.reporting.run_log import RunLog, run_batch
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
@@ -98,32 +94,12 @@ def write_results_log(settings: Settings, results: Sequence[Mapping[str, Any]], 
     Raises:
         StoreError, OSError: it cannot be written; then nothing is, and a former file stays.
     """
-    text = json.dumps({"results": list(results)}, ensure_ascii=False, indent=1, default=str)
-    data = text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes what JSON writes for it
+    content = {"results": list(results)}
     if output_file is None:
-        return _write_new(settings.path(settings.log_dir), data)
+        return write_new_results(settings.path(settings.log_dir), content, datetime.now(UTC))
     path = settings.path(output_file)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        draft.write_bytes(data)
-        return draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _write_new(folder: Path, data: bytes) -> Path:
-    now = datetime.now(UTC)
-    while True:
-        path = folder / f"duomi_generation_results_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}.json"
-        try:
-            ImageStore(UPath(folder)).save(path.name, data)
-        except StoreError:
-            if not path.exists():
-                raise
-            now += timedelta(milliseconds=1)
-        else:
-            return path
+    write_whole(path, as_json_bytes(content))
+    return path
 
 
 def _kept(session: Session, entry: PlannedPrompt) -> dict[str, Any]:

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.cli.terminal import safe
-from duomi_pipeline.common.text import counted
+from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, State
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Problem

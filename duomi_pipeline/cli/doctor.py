@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from duomi_pipeline.cli.console import warn_of
-from duomi_pipeline.cli.terminal import safe
+from duomi_pipeline.common.text import safe
 from duomi_pipeline.duomi import DuomiError
 from duomi_pipeline.duomi.broken_calls import without_secrets
 from duomi_pipeline.duomi.masking import Mask
@@ -106,6 +106,8 @@ def _kept(settings: Settings) -> Iterator[Finding]:
 def _sources(settings: Settings) -> Iterator[Finding]:
     sources = read_sources(settings)
     yield True, f"{len(sources.table.prompts)} prompts in the table, {len(sources.files.prompts)} in files"
+    if "db_" in sources.absent:
+        yield True, f"no database at {settings.path(settings.database)}: JSON files are enough"
     for reason in sources.unreadable.values():
         yield False, reason
     warn_of([*sources.table.problems, *sources.files.problems])

@@ -93,8 +93,8 @@ def generate(**flags: Any) -> None:
 def _generate(settings: Settings, options: Options) -> None:
     with announce_if_slow("Reading the prompts"):
         sources = read_sources(settings)
-    if options.source == "sqlite" and "db_" in sources.unreadable:
-        raise click.UsageError(sources.unreadable["db_"])
+    if options.source == "sqlite" and "db_" in sources.unknown:
+        raise click.UsageError(sources.unknown["db_"])
     warn_of(sources.problems)
     selected = _selected(sources, options)
     with Session(settings) as session:

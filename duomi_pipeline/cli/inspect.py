@@ -1,7 +1,5 @@
 """`duomi inspect`. Texts of pictures come from anywhere: none reaches the terminal with its control characters."""
 
-import json
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +8,8 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import json_option
+from duomi_pipeline.cli.console import json_option, print_json
+from duomi_pipeline.common.text import safe
 from duomi_pipeline.images import PictureInfo, read_info
 from duomi_pipeline.images.metadata import A1111_KEY, OWN_KEY, read_texts
 from duomi_pipeline.images.png_chunks import SIGNATURE, BrokenPngError, png_size, walk
@@ -20,9 +19,6 @@ from duomi_pipeline.reporting.receipt import amount
 EXIT_BAD_FILE = 2
 _MAX_SHOWN = 2000  # characters of a foreign text; `--json` has it whole
 _SENT_BY_NAME = ("model", "prompt", "negative_prompt")
-# Control characters, marks that turn the reading direction of what follows, and halves of characters.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -65,8 +61,7 @@ def inspect(files: tuple[Path, ...], as_json: bool) -> None:
         else:
             _show(file, found)
     if as_json:
-        text = json.dumps({"files": entries}, ensure_ascii=False, indent=2)
-        click.echo(_UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+        print_json({"files": entries})
     if bad:
         sys.exit(EXIT_BAD_FILE)
 
@@ -104,7 +99,7 @@ def _show(file: Path, found: _Found) -> None:
     click.echo(_safe_line(str(file)))
     lines = _ours(found.info, found.texts) if found.info else _foreign(found)
     for name, value in [*lines, ("Disclosure", _disclosure(found))]:
-        text = _safe(value).replace("\n", "\n" + " " * 17)
+        text = safe(value).replace("\n", "\n" + " " * 17)
         click.echo(f"  {_safe_line(name) + ':':<14} {text}")
 
 
@@ -144,10 +139,5 @@ def _disclosure(found: _Found) -> str:
     return "; ".join(said) or "none"
 
 
-def _safe(text: str) -> str:
-    """Text that a terminal shows and does not obey; its line ends stay."""
-    return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text.replace("\r\n", "\n"))
-
-
 def _safe_line(text: str) -> str:
-    return _safe(text).replace("\n", "\\n")
+    return safe(text).replace("\n", "\\n")

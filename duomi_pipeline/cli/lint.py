@@ -1,4 +1,4 @@
-"""`duomi lint`. Prompts are text of others: they reach the terminal through `terminal.safe` alone."""
+"""`duomi lint`. Prompts are text of others: they reach the terminal through `text.safe` alone."""
 
 import json
 import os
@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from duomi_pipeline.cli.console import json_option, problems_json, warn_of
-from duomi_pipeline.cli.terminal import safe, word_diff
+from duomi_pipeline.cli.terminal import word_diff
+from duomi_pipeline.common.text import safe
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.plan import make_plan, requests_to_buy, total_cost
 from duomi_pipeline.engine.prompt_request import findings_for

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from duomi_pipeline.cli.console import json_option, print_json
-from duomi_pipeline.cli.terminal import safe
+from duomi_pipeline.common.text import safe
 from duomi_pipeline.duomi import DuomiError, ImageRequest, build_request
 from duomi_pipeline.duomi.errors import AccountError
 from duomi_pipeline.duomi.profiles import Profile, known_profiles, profile_of

@@ -1,4 +1,4 @@
-"""Text of others on a terminal: shown, never obeyed; and two texts compared word by word."""
+"""Two texts compared word by word, for a terminal."""
 
 import difflib
 import re
@@ -7,14 +7,9 @@ from typing import Literal
 
 import click
 
-# Control characters, separators of lines that are none for us, marks that turn the reading direction, half characters.
-_UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from duomi_pipeline.common.text import safe
+
 _WORD = re.compile(r"[^\W_]+|\s+|[\W_]")
-
-
-def safe(text: str) -> str:
-    """Text without what a terminal would obey: line ends stay, the rest is written out, as JSON does it too."""
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\r\n", "\n"))
 
 
 def word_diff(old: str, new: str, *, colour: bool) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from duomi_pipeline.cli.console import STATE_WORDS, json_option, moment, print_json
-from duomi_pipeline.cli.terminal import safe
+from duomi_pipeline.common.text import safe
 from duomi_pipeline.engine import PlannedPrompt, Session
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.prompts.overrides import read_overrides

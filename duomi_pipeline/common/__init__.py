@@ -1,1 +1,1 @@
-"""What every room may use: outside text made fit for one line, processes of this machine. Knows nothing of ours."""
+"""What every room may use: safe text, files written whole, processes of this machine. Knows nothing of ours."""

@@ -7,20 +7,20 @@ need, `details-…js` what the large view needs, each for `SHARD` prompts and lo
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from duomi_pipeline.common.files import write_whole
+from duomi_pipeline.common.text import SURROGATES
 from duomi_pipeline.gallery.cards import Card, Step, Version
 
 SHARD = 2_000
 SCHEMA = 1
-# U+2028 and U+2029 end a line in old JavaScript; `<`, `>` and `&` could end a script element or open a comment;
-# half a surrogate pair cannot be written as UTF-8.
-_UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
+# U+2028 and U+2029 end a line in old JavaScript; `<`, `>` and `&` could end a script element or open a comment.
+_UNSAFE = re.compile(f"[<>&\u2028\u2029{SURROGATES}]")
 
 
 def script(name: str, content: Any, number: int | None = None) -> str:
@@ -54,7 +54,7 @@ def write_data(cards: Sequence[Card], folder: Path, about: Mapping[str, Any]) ->
         "flags": dict(Counter(kind for card in cards for kind in _kinds(card)).most_common()),
         "columns": _columns(cards),
     }
-    _replace(folder / "index.js", script("index", index))
+    write_whole(folder / "index.js", script("index", index).encode())
     for old in {path.name for path in folder.iterdir()} - {"index.js", *names["cards"], *names["details"]}:
         with contextlib.suppress(OSError):
             (folder / old).unlink()
@@ -139,11 +139,5 @@ def _write(folder: Path, kind: str, text: str) -> str:
     """Named by its content: what did not change is not written again, and a browser's cache never shows old data."""
     name = f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.js"
     if not (folder / name).exists():
-        _replace(folder / name, text)
+        write_whole(folder / name, text.encode())
     return name
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f"{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)  # noqa: PTH105

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from duomi_pipeline.common.files import drafts
+
 BOX = (256, 456)  # pixels: sharp at 256 CSS pixels, and at 128 on a screen of double density
 _QUALITY = 70
 _WORKERS = min(8, os.cpu_count() or 1)
-_DRAFT = ".draft"
 
 
 def thumbnail_name(file: str) -> str:
@@ -52,15 +53,13 @@ def make_thumbnails(
 
 
 def _make(picture: Path, thumbnail: Path) -> bool:
-    draft = thumbnail.with_name(thumbnail.name + _DRAFT)
     try:
         with Image.open(picture) as opened:
             factor = max(1, min(opened.width // (2 * BOX[0]), opened.height // (2 * BOX[1])))
             small = (opened if opened.mode in ("RGB", "RGBA", "L") else opened.convert("RGB")).reduce(factor)
         small.thumbnail(BOX, Image.Resampling.LANCZOS)
-        small.save(draft, "WEBP", quality=_QUALITY, method=4)
-        os.replace(draft, thumbnail)  # noqa: PTH105
+        with drafts(thumbnail) as (draft,):
+            small.save(draft, "WEBP", quality=_QUALITY, method=4)
     except (OSError, SyntaxError, ValueError):
-        draft.unlink(missing_ok=True)
         return False
     return True

@@ -16,12 +16,13 @@ import time
 import unicodedata
 import zlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from upath import UPath
 from upath.implementations.local import FilePath, PosixUPath, WindowsUPath
 
+from duomi_pipeline.common.files import time_stamp
 from duomi_pipeline.common.processes import process_exists
 from duomi_pipeline.common.text import one_line
 from duomi_pipeline.images.listing import Listing
@@ -69,8 +70,7 @@ class ImageStore:
         """
         with self._naming:
             while True:
-                utc = now.astimezone(UTC)
-                stem = f"{prefix}_{utc:%Y%m%d_%H%M%S}_{utc.microsecond // 1000:03d}"
+                stem = f"{prefix}_{time_stamp(now)}"
                 names = [f"{stem}.png"] if count == 1 else [f"{stem}_{index}.png" for index in range(1, count + 1)]
                 marks = {_without_case(name) for name in names}
                 if self._given.isdisjoint(marks) and not any((self.base / name).exists() for name in names):

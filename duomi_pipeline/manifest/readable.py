@@ -11,9 +11,9 @@ def check_readable(sources: Sources, session: Session) -> None:
     Raises:
         SourceError: such rows would vanish from the manifest.
     """
-    if not sources.unreadable:
+    if not sources.unknown:
         return
     pictured = session.ledger.selections()
-    for prefix, reason in sources.unreadable.items():
+    for prefix, reason in sources.unknown.items():
         if any(prompt_id.startswith(prefix) for prompt_id in pictured):
             raise SourceError(reason)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from duomi_pipeline.common.text import without_surrogates
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.states import presence_of
 from duomi_pipeline.images import Presence
@@ -18,7 +19,6 @@ from duomi_pipeline.manifest.costs import Cost, purchase_costs
 from duomi_pipeline.prompts import Prompt
 
 _PICTURED = {State.CURRENT, State.CHANGED, State.OUTDATED}
-_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 _ROW_ID = re.compile(r"db_(0|-?[1-9]\d{0,17})")  # as an integer key of a table is written, within 64 bits
 
 
@@ -164,7 +164,6 @@ def _iso(moment: datetime) -> str:
 
 
 def _writable(value: Any) -> Any:
-    """Half a character (a lone surrogate) cannot be written as UTF-8; U+FFFD stands in its place."""
     if isinstance(value, str):
-        return _HALF_A_CHARACTER.sub("\ufffd", value)
+        return without_surrogates(value)
     return [_writable(one) for one in value] if isinstance(value, list) else value

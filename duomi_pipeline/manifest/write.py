@@ -1,10 +1,6 @@
 """The manifest's files, each whole or not at all. CSV and SQLite have modules of their own."""
 
-import contextlib
 import json
-import os
-import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from duomi_pipeline.common.files import drafts, sweep_drafts
 from duomi_pipeline.manifest.columns import SCHEMA, Type
 from duomi_pipeline.manifest.csv_file import write_csv
 from duomi_pipeline.manifest.left_out import write_left_out
@@ -20,7 +17,6 @@ from duomi_pipeline.manifest.sqlite import write_database
 from duomi_pipeline.prompts import Problem
 
 Rows = Sequence[Sequence[Any]]
-_FORGOTTEN = 3600.0  # seconds after which a draft is one of a killed process
 _LEFT_OUT = "left_out"
 _NAMES = [column.name for column in SCHEMA]
 _PARQUET: Mapping[Type, pa.DataType] = {
@@ -51,7 +47,7 @@ def write_manifest(table: pd.DataFrame, left_out: Sequence[Problem], folder: Pat
         OSError: the folder cannot be written, or is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _sweep(folder)
+    sweep_drafts(folder)
     rows = _plain_rows(table)
     writers: dict[str, Callable[[Path], None]] = {
         "parquet": lambda path: _write_parquet(table, path),
@@ -60,17 +56,10 @@ def write_manifest(table: pd.DataFrame, left_out: Sequence[Problem], folder: Pat
         "db": lambda path: write_database(_NAMES, rows, left_out, path),
         _LEFT_OUT: lambda path: write_left_out(left_out, path),
     }
-    drafts = {kind: folder / f".results-{secrets.token_hex(4)}.{kind}" for kind in writers}
     written = {kind: folder / f"results.{kind}" for kind in writers} | {_LEFT_OUT: folder / "left_out.json"}
-    try:
-        for kind, write in writers.items():
-            write(drafts[kind])
-            _sync(drafts[kind])
-        for kind, draft in drafts.items():
-            os.replace(draft, written[kind])  # noqa: PTH105
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+    with drafts(*written.values(), on_disk=True) as made:
+        for write, draft in zip(writers.values(), made, strict=True):
+            write(draft)
     return {kind: path for kind, path in written.items() if kind != _LEFT_OUT}
 
 
@@ -101,17 +90,3 @@ def _write_json(rows: Rows, path: Path) -> None:
             record["data"] = json.loads(record["data"]) if record["data"] else None
             file.write(f"{',' if number else ''}\n{json.dumps(record, ensure_ascii=False, allow_nan=False)}")
         file.write("\n]\n")
-
-
-def _sync(path: Path) -> None:
-    """Bring a file to the disk before it takes the place of a good one."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes left half-written."""
-    for draft in folder.glob(".results-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - draft.stat().st_mtime > _FORGOTTEN:
-                draft.unlink()

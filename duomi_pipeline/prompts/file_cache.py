@@ -6,7 +6,6 @@ A cache, in memory and in a SQLite file beside the results; deleting it costs on
 import contextlib
 import json
 import os
-import re
 import sqlite3
 import sys
 import time
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from duomi_pipeline.common.text import has_surrogates
 from duomi_pipeline.prompts.prompt import Prompt
 from duomi_pipeline.settings import ParameterOverrides
 
@@ -28,7 +28,6 @@ CREATE TABLE IF NOT EXISTS prompt_files_v1 (
 ) WITHOUT ROWID
 """
 _COLUMNS = "name, changed, bytes, id, text, source, origin, file_prefix, overrides"
-_HALF = re.compile("[\ud800-\udfff]")  # in names whose bytes are no UTF-8: no database takes them
 _seen: dict[str, dict[str, "_Known"]] = {}  # by folder and name, as long as the process lives
 
 
@@ -73,7 +72,7 @@ class FileMemory:
 
     def keep(self, entry: os.stat_result, name: str, prompt: Prompt) -> None:
         """Remember what was read from a file that looked like this before it was read."""
-        if time.time() - entry.st_mtime > _SETTLED and not _HALF.search(name):
+        if time.time() - entry.st_mtime > _SETTLED and not has_surrogates(name):  # a database takes UTF-8 alone
             self._found[name] = _Known(entry.st_mtime_ns, entry.st_size, prompt)
 
     def _stored(self) -> Iterator[tuple[str, _Known]]:

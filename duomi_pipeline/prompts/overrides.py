@@ -4,13 +4,12 @@ A JSON object such as `{"db_12": {"seed": 123}}`, to be read and edited by peopl
 """
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from duomi_pipeline.common.files import write_whole
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError
 from duomi_pipeline.settings import ParameterOverrides
@@ -72,15 +71,11 @@ def record_seeds(path: Path, seeds: Mapping[str, int]) -> None:
     for prompt_id, seed in seeds.items():
         said = content.get(prompt_id)
         content[prompt_id] = {**(said if isinstance(said, dict) else {}), "seed": seed}
-    draft = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(draft, path)  # noqa: PTH105
+        write_whole(path, text.encode())
     except OSError as error:
         raise SourceError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _content(path: Path) -> dict[str, Any]:

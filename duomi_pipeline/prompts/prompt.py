@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from duomi_pipeline.common.text import one_line
+from duomi_pipeline.common.text import CONTROLS, has_surrogates, one_line
 from duomi_pipeline.settings import ParameterOverrides
 
 SourceKind = Literal["database", "json", "single_prompt"]
@@ -15,14 +15,15 @@ MAX_ID_LENGTH = 100
 MAX_TEXT = 500_000  # characters of a prompt; no service takes a tenth of it
 MAX_PREFIX_BYTES = 200  # a file name holds 255 bytes: room for timestamp, index, ending and a temporary suffix
 _MAX_SHOWN = 500  # characters of an origin or a reason
-# What file systems refuse; control characters; marks that turn the reading direction; half characters.
-_NOT_IN_NAMES = re.compile(
-    r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]'
-)
+_NOT_IN_NAMES = re.compile(rf'[/\\:*?"<>|{CONTROLS}]')  # what file systems refuse, and what terminals obey
 
 
 class SourceError(Exception):
     """A source as a whole cannot be read. Its prompts are unknown, not gone."""
+
+
+class NoDatabaseError(SourceError):
+    """There is no file where the database should be."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def text_problem(text: object) -> str | None:
         return "is empty"
     if len(text) > MAX_TEXT:
         return f"has {len(text):,} characters; more than {MAX_TEXT:,} are no prompt"
-    if re.search("[\ud800-\udfff]", text):
+    if has_surrogates(text):
         return "holds half a character (a lone surrogate)"
     return None
 

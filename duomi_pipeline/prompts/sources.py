@@ -1,15 +1,16 @@
 """Both sources together, and the way a single prompt becomes a file of the second."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from duomi_pipeline.common.files import time_stamp
 from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import Overrides, read_overrides
-from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError, file_prompt_id
+from duomi_pipeline.prompts.prompt import NoDatabaseError, Problem, Prompt, Reading, SourceError, file_prompt_id
 from duomi_pipeline.prompts.table import Row, fetch_rows, table_prompts
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
@@ -23,11 +24,18 @@ class Sources:
     Attributes:
         table, files: what each gave.
         unreadable: per source that failed as a whole (`"db_"` or `"json_"`, the prefix of its ids), why.
+        absent: the same of a source that nobody said there is: no fault, yet no proof that its prompts are gone.
     """
 
     table: Reading
     files: Reading
-    unreadable: dict[str, str]
+    unreadable: Mapping[str, str]
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unknown(self) -> Mapping[str, str]:
+        """Per source whose prompts are not known now, why."""
+        return {**self.unreadable, **self.absent}
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -42,7 +50,7 @@ class Sources:
 
     def why_absent(self, prompt_id: str) -> str:
         """Why an id is not among the prompts."""
-        for prefix, reason in self.unreadable.items():
+        for prefix, reason in self.unknown.items():
             if prompt_id.startswith(prefix):
                 return f"its source could not be read: {reason}"
         if prompt_id in self.files.present | self.table.present:
@@ -59,18 +67,29 @@ class Sources:
 
 
 def read_sources(settings: Settings) -> Sources:
-    """Look at the table and the folder; a source that cannot be read leaves the other one usable."""
+    """Look at the table and the folder; a source that cannot be read leaves the other one usable.
+
+    Files are enough: a database is missed only where one was named, or where there are no files either.
+    """
     unreadable: dict[str, str] = {}
+    absent: dict[str, str] = {}
     table, files = Reading(), Reading()
-    try:
-        table = read_table(settings, fetch_rows(settings.path(settings.database)))
-    except SourceError as error:
-        unreadable["db_"] = str(error)
     try:
         files = read_files(settings)
     except SourceError as error:
         unreadable["json_"] = str(error)
-    return Sources(table, files, unreadable)
+    try:
+        table = read_table(settings, fetch_rows(settings.path(settings.database)))
+    except NoDatabaseError as error:
+        if "database" in settings.model_fields_set:
+            unreadable["db_"] = str(error)
+        elif files == Reading():
+            unreadable["db_"] = f"{error} Or put JSON files in {settings.path(settings.prompt_dir)}."
+        else:
+            absent["db_"] = str(error)
+    except SourceError as error:
+        unreadable["db_"] = str(error)
+    return Sources(table, files, unreadable, absent)
 
 
 def read_table(settings: Settings, rows: Sequence[Row]) -> Reading:
@@ -110,7 +129,7 @@ def write_single_prompt(folder: Path, text: str, overrides: ParameterOverrides, 
         content["generation"] = said
     data = json.dumps(content, ensure_ascii=False, indent=2).encode()
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"single_prompt_{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}.json"
+    path = folder / f"single_prompt_{time_stamp(now)}.json"
     with path.open("xb") as file:
         file.write(data)
     return file_prompt_id(path.stem)

@@ -9,6 +9,7 @@ from typing import Literal
 from duomi_pipeline.common.text import one_line
 from duomi_pipeline.prompts.prompt import (
     MAX_ID_LENGTH,
+    NoDatabaseError,
     Problem,
     Prompt,
     Reading,
@@ -34,10 +35,11 @@ def fetch_rows(database: Path, lock_wait: float = LOCK_WAIT) -> list[Row]:
     """All rows of the prompt table, in the order of `COLUMNS`.
 
     Raises:
-        SourceError: no such file, not a database, a table or column missing, or locked for too long.
+        NoDatabaseError: no such file.
+        SourceError: not a database, a table or column missing, or locked for too long.
     """
     if not database.is_file():
-        raise SourceError(f"No database at {database}. Put the file there, or set DUOMI_DATABASE to where it is.")
+        raise NoDatabaseError(f"No database at {database}. Put the file there, or set DUOMI_DATABASE to where it is.")
     try:
         with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, timeout=lock_wait)) as db:
             db.text_factory = lambda raw: raw.decode("utf-8", "replace")

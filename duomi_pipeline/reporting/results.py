@@ -8,6 +8,7 @@ from typing import Any
 
 from upath import UPath
 
+from duomi_pipeline.common.files import time_stamp
 from duomi_pipeline.engine.outcome import Outcome
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.session import Session
@@ -64,19 +65,26 @@ def result_of(outcome: Outcome, state: State, at: float, store: ImageStore) -> d
 
 
 def write_results(folder: Path, receipt: Receipt, results: Sequence[Mapping[str, Any]], now: datetime) -> Path:
+    """Write the results file of a run, with its receipt; as `write_new_results`."""
+    return write_new_results(folder, {"receipt": receipt.as_json(), "results": list(results)}, now)
+
+
+def as_json_bytes(content: Mapping[str, Any]) -> bytes:
+    """A results file's content; a lone surrogate of a prompt becomes what JSON writes for it."""
+    return json.dumps(content, ensure_ascii=False, indent=1, default=str).encode("utf-8", "backslashreplace")
+
+
+def write_new_results(folder: Path, content: Mapping[str, Any], now: datetime) -> Path:
     """Write `duomi_generation_results_{timestamp}.json`, whole or not at all; an earlier one is never replaced.
 
     Raises:
         StoreError: it cannot be written.
     """
-    content = {"receipt": receipt.as_json(), "results": list(results)}
-    # A lone surrogate of a prompt becomes what JSON writes for it.
-    data = json.dumps(content, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace")
+    data = as_json_bytes(content)
     files = ImageStore(UPath(folder))  # it knows how a file is written whole; what the file holds is no matter to it
     files.sweep()
     while True:
-        utc = now.astimezone(UTC)
-        name = f"{_PREFIX}_{utc:%Y%m%d_%H%M%S}_{utc.microsecond // 1000:03d}.json"
+        name = f"{_PREFIX}_{time_stamp(now)}.json"
         try:
             files.save(name, data)
             return folder / name

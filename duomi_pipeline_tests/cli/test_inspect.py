@@ -17,7 +17,9 @@ from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, Home
 from duomi_pipeline_tests.images.harness import chunk, encoded, gradient, with_chunk
 
 PNG = encoded(gradient())
-HOSTILE = "red \x1b[2J\x1b]0;title\x07 \x9b31m \u202egnp.exe\u2066\x7f end"
+# What a terminal obeys: colours, a title, other ends of lines, and all that turns the reading direction.
+OBEYED = "\t\x1b\x07\x7f\x9b\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+HOSTILE = f"red \x1b[2J\x1b]0;title\x07 \x9b31m \u202egnp.exe\u2066\x7f {OBEYED} end"
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def test_no_control_character_reaches_the_terminal(tmp_path: Path) -> None:
         line, env = command(tmp_path, "inspect", *options, "texts.png", "\x1b[31mname.png", "\x1b[31mmissing.png")
         run = subprocess.run(line, env=env, cwd=tmp_path, capture_output=True, timeout=90, check=False)
         seen = run.stdout.decode() + run.stderr.decode()
-        assert not [c for c in seen if c != "\n" and (c < " " or "\x7f" <= c <= "\x9f" or c in "\u202e\u2066")]
+        assert not [c for c in seen if c != "\n" and (c < " " or "\x7f" <= c <= "\x9f" or c in OBEYED)]
         assert "\\u202egnp.exe" in seen
         assert "31mkey\\nPrice" in seen
     assert json.loads(run.stdout)["files"][0]["texts"] == [{"key": "Comment", "text": HOSTILE}]

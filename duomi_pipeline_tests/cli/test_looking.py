@@ -64,11 +64,26 @@ def test_manifest_has_a_row_for_every_prompt(home: Path, sandbox: SandboxServer)
 
 def test_doctor_finds_what_is_wrong_and_says_what_to_do(home: Path, sandbox: SandboxServer) -> None:
     sandbox.change_faults(api_key="right")
-    run = duomi(home, "doctor", DUOMI_API_KEY="wrong")
+    run = duomi(home, "doctor", DUOMI_API_KEY="wrong", DUOMI_DATABASE="no/such.db")
     assert run.returncode == 1
     assert "Check DUOMI_API_KEY" in run.stdout
     assert "No database at" in run.stdout
     assert "set DUOMI_DATABASE" in run.stdout
+
+
+def test_somebody_who_has_json_files_alone_is_told_of_no_database(home: Path) -> None:
+    run = duomi(home, "doctor")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "BAD" not in run.stdout
+    assert "Left out" not in duomi(home, "plan").stderr
+    assert duomi(home, "generate", "--source", "sqlite", "--dry-run").returncode == 2, "it was asked for"
+
+
+def test_doctor_tells_somebody_without_any_prompts_where_they_go(tmp_path: Path) -> None:
+    run = duomi(tmp_path, "doctor")
+    assert run.returncode == 1
+    assert f"No database at {tmp_path / 'data/llm_video_batch.db'}" in run.stdout
+    assert f"JSON files in {tmp_path / 'out/prompt_json'}" in run.stdout
 
 
 def test_bad_settings_are_named_with_what_is_allowed(home: Path) -> None:

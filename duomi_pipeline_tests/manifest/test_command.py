@@ -45,7 +45,6 @@ def test_it_names_on_stderr_what_gives_no_row(home: Home) -> None:
     told = run()
 
     assert 'Left out: empty.json: "image_prompt" is empty' in told.stderr
-    assert "Left out: source: No database at" in told.stderr
     assert query(home.path / "out/manifest/results.db", "SELECT prompt_id FROM results") == [("json_fox",)]
 
 

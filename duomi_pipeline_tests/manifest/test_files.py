@@ -103,7 +103,7 @@ def test_where_one_file_cannot_be_written_all_stay_as_they_were(filled: Home) ->
     folder, found = filled.path / "out/manifest", table(filled)
     before = contents(folder)
 
-    with room_for(60_000), pytest.raises(OSError, match=r"results-\w+\.db"):  # the last one, and the largest
+    with room_for(60_000), pytest.raises(OSError, match=r"results\.db-\w+"):  # the last one, and the largest
         write_manifest(found, [], folder)
 
     assert contents(folder) == before
@@ -116,8 +116,7 @@ def test_what_gives_no_row_is_named_in_a_file_and_a_table_of_its_own(home: Home)
         os.utime(home.path / f"out/prompt_json/{name}.json", (0, 0))
     paths = write(home)
     told = json.loads(paths["json"].with_name("left_out.json").read_text(encoding="utf-8"))
-    assert told[0] == {"origin": "source", "reason": told[0]["reason"]}, "the table is not there as a whole"
-    assert told[1:] == [
+    assert told == [
         {"origin": "=1+1.json", "reason": '"image_prompt" is empty'},
         {"origin": "blank \x1b[31m.json", "reason": '"image_prompt" is empty'},
     ]
@@ -133,7 +132,7 @@ def test_where_nothing_is_left_out_the_file_says_so(filled: Home) -> None:
 def test_drafts_of_killed_processes_are_removed_and_those_of_living_ones_are_not(home: Home) -> None:
     folder = home.path / "out/manifest"
     folder.mkdir(parents=True)
-    old, fresh = folder / ".results-0.csv", folder / ".results-1.csv"
+    old, fresh = folder / ".results.csv-0.draft", folder / ".results.csv-1.draft"
     for draft in (old, fresh):
         draft.touch()
     os.utime(old, (time.time() - 7200,) * 2)

@@ -46,6 +46,41 @@ def test_a_database_that_cannot_be_read_leaves_the_files_and_retires_none_of_its
     assert sources.may_retire("json_gone")
 
 
+def test_without_a_database_at_its_default_place_files_are_enough(home: Path) -> None:
+    sources = read_sources(Settings.load(home, prompt_dir="json"))
+    assert [prompt.id for prompt in sources.prompts] == ["json_boat"]
+    assert (sources.problems, sources.unreadable) == ((), {})
+    assert not sources.may_retire("db_1"), "it may have been moved away, with the pictures of its prompts here"
+    assert "No database at" in sources.why_absent("db_1")
+
+
+def test_without_a_folder_of_files_the_table_is_enough(home: Path) -> None:
+    sources = read_sources(Settings.load(home, database="x.db"))
+    assert [prompt.id for prompt in sources.prompts] == ["db_1"]
+    assert [problem.origin for problem in sources.problems] == ["prompts.id=2"]
+
+
+@pytest.mark.parametrize("said", ["environment", ".env", "duomi.toml"])
+def test_a_database_that_the_user_named_is_missed_wherever_it_was_named(
+    home: Path, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = "data/llm_video_batch.db"  # to name it is to say that it is there
+    if said == "environment":
+        monkeypatch.setenv("DUOMI_DATABASE", default)
+    elif said == ".env":
+        (home / ".env").write_text(f"DUOMI_DATABASE={default}\n")
+    else:
+        (home / "duomi.toml").write_text(f'database = "{default}"\n')
+    (problem,) = read_sources(Settings.load(home, prompt_dir="json")).problems
+    assert problem.reason.startswith(f"No database at {home / default}")
+
+
+def test_with_neither_database_nor_files_it_is_said_where_both_may_be(tmp_path: Path) -> None:
+    (problem,) = read_sources(Settings.load(tmp_path)).problems
+    for word in (tmp_path / "data/llm_video_batch.db", "DUOMI_DATABASE", tmp_path / "out/prompt_json"):
+        assert str(word) in problem.reason
+
+
 def test_a_folder_that_cannot_be_listed_leaves_the_table_and_retires_none_of_its_prompts(home: Path) -> None:
     (home / "json" / "boat.json").unlink()
     (home / "json").rmdir()
