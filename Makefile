@@ -32,7 +32,7 @@ demo: install ## the sample prompts to pictures, on the built-in sandbox: free, 
 
 dev: install ## Dagster's UI with all assets, on http://127.0.0.1:3000
 	@mkdir -p "$(DAGSTER_HOME)" && cp -u dagster.yaml "$(DAGSTER_HOME)/dagster.yaml"
-	$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT)
+	$(BIN)/duomi dev --port $(PORT)
 
 test: install ## the tests
 	$(BIN)/python -m pytest

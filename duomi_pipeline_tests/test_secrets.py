@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from duomi_pipeline import definitions
 from duomi_pipeline.cli import cli
+from duomi_pipeline.cli.dev import dev
 from duomi_pipeline.engine import Session
 from duomi_pipeline.ledger import LedgerError
 from duomi_pipeline.orchestration.resources import DuomiResource
@@ -213,5 +214,6 @@ def test_servers_listen_on_this_machine_alone() -> None:
     with SandboxServer() as server:
         assert server.url.startswith("http://127.0.0.1:")
     recipe = (REPO / "Makefile").read_text(encoding="utf-8")
-    assert "dagster dev --host 127.0.0.1 " in recipe
+    assert "duomi dev --port" in recipe
     assert "0.0.0.0" not in recipe
+    assert {option.name: option.default for option in dev.params}["host"] == "127.0.0.1"

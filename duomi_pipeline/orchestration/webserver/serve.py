@@ -1,0 +1,103 @@
+"""What `dagster dev` starts, with the guard in front: code servers and daemon beside the webserver in this process.
+
+Dagster's own command cannot be given a middleware. The parts used here are those that it uses itself; they are not
+promised, so tests start them.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from dagster._cli.proxy_server_manager import ProxyServerManager
+from dagster._cli.utils import get_instance_for_cli
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget, WorkspaceLoadTarget
+from dagster_webserver.app import create_app_from_workspace_process_context
+from dagster_webserver.cli import DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_MAX_OVERFLOW, DEFAULT_POOL_RECYCLE
+
+from duomi_pipeline.orchestration.instance import prepare_dagster_home
+from duomi_pipeline.orchestration.webserver.guard import RequestGuard
+from duomi_pipeline.settings import Settings
+
+_POLL_MILLISECONDS = 2000  # how often the UI asks for live data: `dagster dev`'s own default
+_GRACE_SECONDS = 5  # for open pages, whose websockets would otherwise be waited for
+_DAEMON_STOPS_WITHIN = 60
+
+
+class DaemonEndedError(Exception):
+    """Dagster's daemon ended by itself: sensors, schedules and queued runs would wait for ever."""
+
+
+def serve(settings: Settings, listening: socket.socket, hosts: Collection[str]) -> None:
+    """Serve Dagster's UI until Ctrl-C or SIGTERM, then stop all that was started.
+
+    Args:
+        settings: of the home folder, whose `workspace.yaml` is loaded where there is one.
+        listening: where the UI is served.
+        hosts: names under which it is reached, beside `localhost` and IP addresses.
+
+    Raises:
+        DaemonEndedError: the daemon ended by itself.
+    """
+    os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(settings))
+    signal.signal(signal.SIGTERM, _interrupt)  # uvicorn raises it again, once it has stopped
+    with ExitStack() as stack:
+        instance = stack.enter_context(get_instance_for_cli())
+        instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
+        code_servers = stack.enter_context(ProxyServerManager(instance, _target(settings), "warning"))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="duomi_dev_")))
+        workspace = folder / "workspace.yaml"
+        workspace.write_text(json.dumps({"load_from": code_servers.get_code_server_specs()}))  # JSON is YAML, too
+        context = stack.enter_context(WorkspaceProcessContext(instance, WorkspaceFileTarget([str(workspace)])))
+        app = create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MILLISECONDS)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                RequestGuard(app, hosts), log_level="warning", lifespan="off", timeout_graceful_shutdown=_GRACE_SECONDS
+            )
+        )
+        daemon = stack.enter_context(_daemon(["--workspace", str(workspace)]))
+        threading.Thread(target=_stop_with, args=(daemon, server), daemon=True).start()
+        server.run(sockets=[listening])
+        if daemon.poll() is not None:
+            raise DaemonEndedError(f"Dagster's daemon ended by itself, with exit code {daemon.returncode}")
+
+
+def _target(settings: Settings) -> WorkspaceLoadTarget:
+    workspace = settings.home / "workspace.yaml"
+    if workspace.is_file():
+        return WorkspaceFileTarget([str(workspace)])
+    return ModuleTarget("duomi_pipeline.definitions", None, str(settings.home), "duomi_pipeline")
+
+
+@contextmanager
+def _daemon(arguments: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Dagster's daemon, stopped at the end."""
+    process = subprocess.Popen([sys.executable, "-m", "dagster._daemon", "run", *arguments])  # noqa: S603 - ours alone
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_DAEMON_STOPS_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _stop_with(process: "subprocess.Popen[bytes]", server: uvicorn.Server) -> None:
+    process.wait()
+    server.should_exit = True
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
