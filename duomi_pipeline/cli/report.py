@@ -18,6 +18,7 @@ EXIT_CODES: Mapping[StoppedBy, int] = {
     StoppedBy.CAP: 4,
     StoppedBy.INTERRUPTED: 130,
     StoppedBy.STORE: EXIT_FAILED,
+    StoppedBy.LOST: 3,
     StoppedBy.ERROR: EXIT_FAILED,
 }
 

@@ -19,6 +19,7 @@ from duomi_pipeline.duomi.answers import Pictures
 from duomi_pipeline.duomi.errors import BadImage, DuomiError, NotDownloaded
 from duomi_pipeline.duomi.pictures import Image
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
+from duomi_pipeline.engine.tasks import Tasks
 from duomi_pipeline.images import NotAPictureError, Png, StoreError, to_png
 from duomi_pipeline.ledger import Ledger, Purchase
 from duomi_pipeline.settings import Size
@@ -52,6 +53,7 @@ class Fetcher:
 
     client: DuomiClient
     ledger: Ledger
+    tasks: Tasks
     hurried: threading.Event
     patience: float
 
@@ -70,7 +72,7 @@ class Fetcher:
             had: positions of those that are there already.
 
         Raises:
-            DuomiError: none is there, and the service has an error for who asks for fresh addresses.
+            DuomiError: none is there, and fresh addresses are to be had at another service, or not at all.
         """
         pngs, missing = self._got(request, answer, had)
         if isinstance(missing, NotDownloaded):
@@ -110,6 +112,7 @@ class Fetcher:
         if purchase.task_id is None:
             return None
         try:
+            self.tasks.check_is_here(purchase)
             renewed = self.client.poll(request, purchase.task_id)
         except DuomiError:
             if spare:

@@ -23,6 +23,7 @@ class StoppedBy(StrEnum):
     CAP = "cap"
     INTERRUPTED = "interrupted"
     STORE = "store"
+    LOST = "lost"  # of the ledger, or of the folder
     ERROR = "error"
 
 

@@ -23,6 +23,7 @@ _AFTER_STOP: Mapping[StoppedBy, str] = {
     StoppedBy.SERVICE: "Mend what the service says, then start again; nothing that was paid is bought twice.",
     StoppedBy.CAP: "Start again once the cap allows more, or raise it.",
     StoppedBy.STORE: ErrorClass.STORE.policy.advice,
+    StoppedBy.LOST: "Put back what was moved or deleted, then start again; the answers in flight were kept.",
     StoppedBy.ERROR: "Start again: nothing that was paid is bought twice. "
     "If it happens again, it is a defect: report it.",
 }
