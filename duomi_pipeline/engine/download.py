@@ -57,12 +57,6 @@ class Fetcher:
     hurried: threading.Event
     patience: float
 
-    def note(self, purchase: Purchase, post: int | None, answer: Pictures) -> None:
-        """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is."""
-        urls = [image.url for image in answer.images if image.url]
-        if len(urls) == len(answer.images):
-            retry_ledger_write(lambda: self.ledger.answered(purchase, post, urls, answer.seed))
-
     def fetch(
         self, request: ImageRequest, purchase: Purchase, answer: Pictures, had: Collection[int]
     ) -> tuple[dict[int, Png], BadImage | None]:
@@ -120,7 +114,9 @@ class Fetcher:
             raise
         if not isinstance(renewed, Pictures):
             return None
-        self.note(purchase, None, renewed)
+        urls = [image.url for image in renewed.images if image.url]
+        if len(urls) == len(renewed.images):
+            retry_ledger_write(lambda: self.ledger.answered(purchase, None, urls, renewed.seed))
         return renewed
 
     def png(self, image: Image, request: ImageRequest) -> Png:

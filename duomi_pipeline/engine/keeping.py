@@ -5,7 +5,6 @@ Where it lies is `kept_answers`'s.
 """
 
 import threading
-
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -66,8 +65,9 @@ class Keeper:
             with suppress(OSError, ValueError):
                 if one.kind == "unrecorded":
                     answer = _UNRECORDED.validate_json(self.answers.data(one))
-                    in_hand = isinstance(answer, Pictures) and not all(image.url for image in answer.images)
-                    return SecondLook(kept, answer if in_hand else None, answer)
+                    if isinstance(answer, Pictures) and not all(image.url for image in answer.images):
+                        return SecondLook(kept, answer, answer)
+                    return SecondLook(kept, None, answer)
         return SecondLook(kept, self._reread(request, kept))
 
     def read_back(self, purchase: Purchase, look: SecondLook) -> Purchase:
@@ -77,11 +77,10 @@ class Keeper:
             return purchase
         told = [one for one in look.kept if one.kind == "unrecorded"]
         if isinstance(answer, Task):
-            purchase = self.ledger.read_back(purchase, told[-1].paid, task_id=answer.id)
+            purchase = self.ledger.read_back(purchase, told[-1].paid, answer.id)
         else:
             urls = [image.url for image in answer.images if image.url] if look.pictures is None else []
-            more = {"task_id": answer.task_id, "image_urls": urls, "seed": answer.seed}
-            purchase = self.ledger.read_back(purchase, told[-1].paid, **more)
+            purchase = self.ledger.read_back(purchase, told[-1].paid, answer.task_id, urls, answer.seed)
         if look.pictures is None:  # else they are in no file yet
             self.answers.drop(told)
         return purchase
@@ -152,9 +151,7 @@ class Keeper:
         kept = self.answers.of(purchase.request_key)
         return [one for one in kept if one.kind == "unrecorded" and one.purchase_id == purchase.id]
 
-    def _keep_unrecorded(
-        self, entry: PlannedPrompt, purchase: Purchase, answer: Pictures | Task, reason: str
-    ) -> None:
+    def _keep_unrecorded(self, entry: PlannedPrompt, purchase: Purchase, answer: Pictures | Task, reason: str) -> None:
         """Keep what an answer says, in place of what an earlier one of the same purchase said."""
         before = self._unrecorded(purchase)
         with suppress(StoreError, OSError):  # nowhere is room: the ledger's own error says what is to be done

@@ -1,6 +1,7 @@
-"""The second place of paid answers: bytes without a picture, and answers that the ledger has not taken, with the reason.
+"""The second place of paid answers: bytes without a picture, answers that the ledger has not taken.
 
-Before anything is bought for a request, what is kept of it is looked at again; that is `keeping`'s.
+Each is a file with a reason. Before anything is bought for a request, what is kept of it is looked at again; that is
+`keeping`'s.
 """
 
 import json

@@ -181,7 +181,6 @@ class Buyer:
         Fewer or more pictures than were asked for are taken as they come. One that is broken is left out; one whose
         address does not answer is left to the next run as long as it may live, and the others wait for it on disk.
         """
-        request = entry.request
         if kept is not None:
             pictures = kept
         elif purchase.state == "submitted":

@@ -43,7 +43,7 @@ class Tasks:
         return purchase.service not in (None, self.settings.service_identity)
 
     def check_is_here(self, purchase: Purchase) -> None:
-        """Raise `TaskElsewhere` where a purchase's task is not of the settings' service: its number means nothing here."""
+        """Raise `TaskElsewhere` where a purchase is of another service: the number of its task means nothing here."""
         if self.are_elsewhere(purchase):
             raise TaskElsewhere(f"task {purchase.task_id} is at {where(purchase)}, not at the service of the settings")
 

@@ -124,8 +124,10 @@ class Judge:
             return reaction
         first, before = job.entries[0], job.entries[0].purchase
         met_before = first.met_trouble and before is not None and before.error_class == error.error_class
-        if before is not None and met_before and self.ledger.has_sold(
-            self.settings.service_identity, before.updated_at - SAME_TIME
+        if (
+            before is not None
+            and met_before
+            and self.ledger.has_sold(self.settings.service_identity, before.updated_at - SAME_TIME)
         ):
             return Reaction.REFUSE
         return reaction

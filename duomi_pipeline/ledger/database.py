@@ -53,8 +53,8 @@ class Database:
             # A new connection would make a new, empty file; those that are open still know what this run did.
             event.listen(self._engine, "do_connect", lambda *_: self.check())
         except (SQLAlchemyError, LedgerUnavailableError) as error:
-            words = _words(error.__cause__ or error)
-            raise LedgerError(f"The ledger cannot be opened: {words}. Check DUOMI_LEDGER_URL.") from error
+            words, file = _words(error.__cause__ or error), f" {self._file}" if self._file else ""
+            raise LedgerError(f"The ledger{file} cannot be opened: {words}. Check DUOMI_LEDGER_URL.") from error
         except ValueError:  # of a port that is no number; its text would show what stands there, a password maybe
             raise LedgerError(
                 "The ledger cannot be opened: its URL has no usable form. Check DUOMI_LEDGER_URL."
@@ -120,8 +120,8 @@ class Database:
             return None
         file, folder = shlex.quote(str(self._file)), shlex.quote(str(self._file.parent / "damaged"))
         return LedgerError(
-            f"The ledger {self._file} is damaged: {_words(error)}. Put a backup in its place; or move it away and "
-            f"restore it from the pictures: mkdir -p {folder} && mv {file}* {folder} && duomi ledger rebuild"
+            f"The ledger {self._file} is damaged: {_words(error)}. Check DUOMI_LEDGER_URL; put a backup in "
+            f"its place; or move it away and restore it from the pictures: mkdir -p {folder} && mv {file}* {folder} && duomi ledger rebuild"
         )
 
     def close(self) -> None:
@@ -129,14 +129,14 @@ class Database:
         self._engine.dispose()
 
 
-_Identity = tuple[tuple[int, int] | None, ...]
+_Identity = tuple[tuple[int, int] | None, tuple[int, int] | None]
 
 
 def _identity(file: Path | None) -> _Identity | None:
     """Device and inode of an SQLite database and its write-ahead log, which is there as long as we are connected."""
     if file is None:
         return None
-    return tuple(map(_inode, (file, f"{file}-wal")))
+    return _inode(file), _inode(f"{file}-wal")
 
 
 def _inode(file: Path | str) -> tuple[int, int] | None:

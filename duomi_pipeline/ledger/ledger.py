@@ -236,7 +236,6 @@ class Ledger(LedgerReader):
         self,
         purchase: Purchase,
         paid: PaidAnswer,
-        *,
         task_id: str | None = None,
         image_urls: Sequence[str] = (),
         seed: int | None = None,
