@@ -21,7 +21,7 @@ from duomi_pipeline.engine.outcome import Failure, Outcome, Status, Stop, Stoppe
 from duomi_pipeline.engine.purchase import Buyer, FailedBeforeError, NoRoomError, StoppedError
 from duomi_pipeline.engine.verdict import Judge, Verdict
 from duomi_pipeline.images import PictureLostError, StoreError
-from duomi_pipeline.ledger import Held, LedgerError, LimitReached, NotYet
+from duomi_pipeline.ledger import Held, LedgerError, LedgerLostError, LimitReached, NotYet
 from duomi_pipeline.prompts import Prompt
 
 HELD_WAIT = 0.5  # seconds until another look at a request that another run is buying
@@ -133,6 +133,8 @@ class Batch:
         try:
             while (job := self._next()) is not None:
                 self._try(job)
+        except LedgerLostError as error:
+            self.stop(Stop(StoppedBy.LOST, f"{error} Nothing more is sent."))
         except LedgerError as error:
             self.stop(Stop(StoppedBy.STORE, str(error)))
         except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates

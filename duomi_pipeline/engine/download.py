@@ -19,6 +19,7 @@ from duomi_pipeline.duomi.answers import Pictures
 from duomi_pipeline.duomi.errors import BadImage, DuomiError, NotDownloaded
 from duomi_pipeline.duomi.pictures import Image
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
+from duomi_pipeline.engine.tasks import Tasks
 from duomi_pipeline.images import NotAPictureError, Png, StoreError, to_png
 from duomi_pipeline.ledger import Ledger, Purchase
 from duomi_pipeline.settings import Size
@@ -52,14 +53,9 @@ class Fetcher:
 
     client: DuomiClient
     ledger: Ledger
+    tasks: Tasks
     hurried: threading.Event
     patience: float
-
-    def note(self, purchase: Purchase, post: int | None, answer: Pictures) -> None:
-        """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is."""
-        urls = [image.url for image in answer.images if image.url]
-        if len(urls) == len(answer.images):
-            retry_ledger_write(lambda: self.ledger.answered(purchase, post, urls, answer.seed))
 
     def fetch(
         self, request: ImageRequest, purchase: Purchase, answer: Pictures, had: Collection[int]
@@ -70,7 +66,7 @@ class Fetcher:
             had: positions of those that are there already.
 
         Raises:
-            DuomiError: none is there, and the service has an error for who asks for fresh addresses.
+            DuomiError: none is there, and fresh addresses are to be had at another service, or not at all.
         """
         pngs, missing = self._got(request, answer, had)
         if isinstance(missing, NotDownloaded):
@@ -110,6 +106,7 @@ class Fetcher:
         if purchase.task_id is None:
             return None
         try:
+            self.tasks.check_is_here(purchase)
             renewed = self.client.poll(request, purchase.task_id)
         except DuomiError:
             if spare:
@@ -117,7 +114,9 @@ class Fetcher:
             raise
         if not isinstance(renewed, Pictures):
             return None
-        self.note(purchase, None, renewed)
+        urls = [image.url for image in renewed.images if image.url]
+        if len(urls) == len(renewed.images):
+            retry_ledger_write(lambda: self.ledger.answered(purchase, None, urls, renewed.seed))
         return renewed
 
     def png(self, image: Image, request: ImageRequest) -> Png:

@@ -1,6 +1,7 @@
-"""Paid bytes that no picture could be made of, or that no picture could be saved of: kept as files, with the reason.
+"""The second place of paid answers: bytes without a picture, answers that the ledger has not taken.
 
-Before anything is bought for a request, what is kept of it is looked at again; that is `keeping`'s.
+Each is a file with a reason. Before anything is bought for a request, what is kept of it is looked at again; that is
+`keeping`'s.
 """
 
 import json
@@ -10,12 +11,14 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import TypeAdapter
+
+from duomi_pipeline.ledger import PaidAnswer
 
 FOLDER = "out/kept_answers"
 MAX_BYTES = 1_000_000_000  # of all of them
@@ -23,7 +26,7 @@ MAX_FILES = 2_000
 _KEY = 16  # characters of a request key in a file's name
 _ENDINGS = ((b"\x89PNG", "png"), (b"\xff\xd8\xff", "jpg"), (b"RIFF", "webp"), (b"{", "json"), (b"<", "html"))
 
-Kind = Literal["answer", "picture"]
+Kind = Literal["answer", "picture", "unrecorded"]
 
 
 class KeptFullError(Exception):
@@ -35,7 +38,9 @@ class About:
     """Whose bytes they are, and why there is no picture of them.
 
     Attributes:
-        kind: the whole answer to a POST, or the bytes of one picture of it.
+        kind: the whole answer to a POST, the bytes of one picture of it, or an understood answer (task, addresses,
+            pictures) that the ledger does not know.
+        sent_at, pictures, price, currency, service: as in `ledger.PaidAnswer`.
         position: of the picture in its answer.
         seed: that the service told, `None` where it told none or where the answer is not understood.
     """
@@ -48,6 +53,11 @@ class About:
     position: int = 0
     seed: int | None = None
     task_id: str | None = None
+    sent_at: float = 0.0
+    pictures: int = 1
+    price: float | None = None
+    currency: str = ""
+    service: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +73,11 @@ class KeptAnswer(About):
     file: str
     bytes: int
     kept_at: float
+
+    @property
+    def paid(self) -> PaidAnswer:
+        """What the ledger books of it."""
+        return PaidAnswer(**{field.name: getattr(self, field.name) for field in fields(PaidAnswer)})
 
 
 _RECORD = TypeAdapter(KeptAnswer)

@@ -14,6 +14,7 @@ def retry_ledger_write(write: Callable[[], None]) -> None:
 
     Raises:
         LedgerUnavailableError: it could not be written; the run stops.
+        LedgerError: it cannot be written at all.
     """
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -22,6 +23,6 @@ def retry_ledger_write(write: Callable[[], None]) -> None:
         except LedgerUnavailableError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(_WAIT)
+            time.sleep(min(_WAIT, PATIENCE))
         else:
             return

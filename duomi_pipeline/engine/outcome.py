@@ -23,7 +23,7 @@ class StoppedBy(StrEnum):
     CAP = "cap"
     INTERRUPTED = "interrupted"
     STORE = "store"
-    LOST = "lost"
+    LOST = "lost"  # of the ledger, or of the folder
     ERROR = "error"
 
 

@@ -4,8 +4,9 @@ What to do about an error (try again, fail the prompt, stop the run) is `batch`'
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from duomi_pipeline.duomi import DuomiClient, ErrorClass, ImageRequest
 from duomi_pipeline.duomi.answers import Pictures, Task
@@ -22,13 +23,13 @@ from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.fallback import Fallbacks, fallback_fingerprint
 from duomi_pipeline.engine.flow_control import FlowControl
 from duomi_pipeline.engine.job import Job, failure_of
-from duomi_pipeline.engine.keeping import Keeper
+from duomi_pipeline.engine.keeping import Keeper, SecondLook
 from duomi_pipeline.engine.kept_answers import KeptAnswer
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
 from duomi_pipeline.engine.outcome import Failure, Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
 from duomi_pipeline.engine.save import Saver
-from duomi_pipeline.engine.tasks import Tasks
+from duomi_pipeline.engine.tasks import Tasks, where
 from duomi_pipeline.images import StoreError
 from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase, RepeatsUsedUp, Selection
 from duomi_pipeline.settings import Settings
@@ -85,19 +86,22 @@ class Buyer:
             return [self._reuse(job, entry, entry.reusable) for entry in job.entries]
         if not first.resumes:
             self._check(job.request)
-        kept, answer = ([], None) if job.anew else self.keeper.second_look(job.request)
-        if answer is None and job.looks_only:
-            raise FailedBeforeError(job.planned_failure or _looked_in_vain(kept))
+        look = SecondLook() if job.anew else self.keeper.second_look(job.request)
+        if job.looks_only and not look.is_of_use:
+            raise FailedBeforeError(job.planned_failure or _looked_in_vain(look.kept))
         purchase = self._claim(job)
         if purchase.state == "saved":  # another run was faster
             return [self._reuse(job, entry, self._files_on_disk(job, entry)) for entry in job.entries]
+        purchase = self.keeper.read_back(purchase, look)
         found = self._found(first, purchase)
-        if found and len(found) >= len(purchase.image_urls):
+        if found and len(found) >= max(len(purchase.image_urls), len(look.pictures.images) if look.pictures else 0):
             bought, seed, thumbnail = self._record(first, purchase, found), purchase.seed, None
         else:
-            bought, seed, thumbnail = self._buy(first, purchase, found, answer)
-        if answer is not None:
-            self.keeper.became_pictures(kept)
+            if purchase.state == "ambiguous" and look.pictures is None and self.tasks.are_elsewhere(purchase):
+                purchase = self._begun_here(job, purchase)
+            bought, seed, thumbnail = self._buy(first, purchase, found, look.pictures)
+        if look.pictures is not None:
+            self.keeper.became_pictures(purchase, look.kept)
         outcome = self._outcome(job, first, bought, seed, thumbnail)
         generated = replace(outcome, status=Status.GENERATED, attempts=job.attempts + 1, cost=job.request.cost)
         return [generated, *(self._copy(job, entry, bought.files) for entry in others)]
@@ -131,6 +135,13 @@ class Buyer:
             raise FailedBeforeError(failure)
         return purchase
 
+    def _begun_here(self, job: Job, purchase: Purchase) -> Purchase:
+        """A new purchase at this service; the lost answer stays with the other service, which may have billed it."""
+        words = f"its answer was lost at {where(purchase)}; asked for at another service since"
+        self.ledger.ended(purchase, "failed", ErrorClass.AMBIGUOUS, "", words)
+        job.purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, purchase.id)
+        return job.purchase
+
     def _leads_nowhere(self, purchase: Purchase) -> bool:
         """Whether what was begun cannot come to pictures here, so that asking anew must not wait for it."""
         if purchase.state == "ambiguous":
@@ -144,9 +155,15 @@ class Buyer:
             return {}
         return self.saver.found(entry.prompt, entry.request, purchase)
 
-    def _record(self, entry: PlannedPrompt, purchase: Purchase, files: Mapping[int, PictureFile]) -> Selection:
+    def _record(
+        self,
+        entry: PlannedPrompt,
+        purchase: Purchase,
+        files: Mapping[int, PictureFile],
+        write: Callable[[Callable[[], None]], None] = retry_ledger_write,
+    ) -> Selection:
         in_order = [files[position] for position in sorted(files)]
-        return self._saver(entry, len(files)).record(entry.prompt, entry.request, purchase, in_order)
+        return self._saver(entry, len(files)).record(entry.prompt, entry.request, purchase, in_order, write)
 
     def _saver(self, entry: PlannedPrompt, pictures: int) -> Saver:
         """The run's saver for one prompt's pictures, who together cost what their request was billed."""
@@ -164,18 +181,31 @@ class Buyer:
         Fewer or more pictures than were asked for are taken as they come. One that is broken is left out; one whose
         address does not answer is left to the next run as long as it may live, and the others wait for it on disk.
         """
-        request = entry.request
         if kept is not None:
             pictures = kept
         elif purchase.state == "submitted":
-            pictures = self._wait(request, purchase)
+            pictures = self._wait(entry, purchase)
         elif purchase.state == "ready" and purchase.image_urls:
             pictures = self._told(purchase)
         else:
             pictures = self._send(entry, purchase)
         pictures = replace(pictures, images=pictures.images[:MOST_PICTURES])
+        with self.keeper.holding(entry, purchase, pictures):
+            return self._save(entry, purchase, found, pictures, is_kept=kept is not None)
+
+    def _save(
+        self,
+        entry: PlannedPrompt,
+        purchase: Purchase,
+        found: Mapping[int, PictureFile],
+        pictures: Pictures,
+        *,
+        is_kept: bool,
+    ) -> tuple[Selection, int | None, bytes | None]:
+        """From an answer to recorded files; as `_buy`."""
+        request = entry.request
         pngs, missing = self.fetcher.fetch(request, purchase, pictures, found)
-        if missing and missing.error_class is ErrorClass.BAD_IMAGE and kept is None:
+        if missing and missing.error_class is ErrorClass.BAD_IMAGE and not is_kept:
             self.keeper.keep_pictures(
                 entry,
                 purchase,
@@ -194,12 +224,13 @@ class Buyer:
         try:
             files = {**found, **saver.write(entry.prompt, request, bought, pngs, count, "generated")}
         except StoreError as error:
-            if kept is None:
+            if not is_kept:
                 self.keeper.keep_pictures(entry, purchase, pictures, str(error))
             raise
         if isinstance(missing, NotDownloaded) and self.fetcher.address_lives(purchase.id):
             raise missing
-        return self._record(entry, bought, files), pictures.seed, pngs[0].thumbnail if 0 in pngs else None
+        record = partial(self._write, entry, purchase, pictures)
+        return self._record(entry, bought, files, record), pictures.seed, pngs[0].thumbnail if 0 in pngs else None
 
     def _told(self, purchase: Purchase) -> Pictures:
         """The pictures whose addresses an earlier run was told.
@@ -211,10 +242,23 @@ class Buyer:
             raise TaskElsewhere("the picture is at another service than that of the settings")
         return Pictures(tuple(Image(url=url) for url in purchase.image_urls), purchase.seed, purchase.task_id)
 
-    def _wait(self, request: ImageRequest, purchase: Purchase) -> Pictures:
-        pictures = self.tasks.wait(request, purchase)
-        self.fetcher.note(purchase, None, pictures)
-        return replace(pictures, task_id=purchase.task_id)
+    def _wait(self, entry: PlannedPrompt, purchase: Purchase) -> Pictures:
+        with self.keeper.holding(entry, purchase, Task(purchase.task_id or "")):
+            pictures = replace(self.tasks.wait(entry.request, purchase), task_id=purchase.task_id)
+        self._note(entry, purchase, None, pictures)
+        return pictures
+
+    def _note(self, entry: PlannedPrompt, purchase: Purchase, post: int | None, answer: Pictures) -> None:
+        """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is."""
+        urls = [image.url for image in answer.images if image.url]
+        if len(urls) == len(answer.images):
+            self._write(entry, purchase, answer, lambda: self.ledger.answered(purchase, post, urls, answer.seed))
+
+    def _write(
+        self, entry: PlannedPrompt, purchase: Purchase, answer: Pictures | Task, write: Callable[[], None]
+    ) -> None:
+        with self.keeper.holding(entry, purchase, answer):
+            self.keeper.write(write, entry, purchase, answer)
 
     def _send(self, entry: PlannedPrompt, purchase: Purchase) -> Pictures:
         """POST the request, under all limits; an accepted task is waited for."""
@@ -241,9 +285,10 @@ class Buyer:
             raise
         self.flow.width.answered()
         if isinstance(answer, Task):
-            retry_ledger_write(lambda: self.ledger.accepted(purchase, post, answer.id))
-            return self._wait(request, replace(purchase, task_id=answer.id, state="planned"))
-        self.fetcher.note(purchase, post, answer)
+            task = answer
+            self._write(entry, purchase, task, lambda: self.ledger.accepted(purchase, post, task.id))
+            return self._wait(entry, replace(purchase, task_id=task.id, state="planned"))
+        self._note(entry, purchase, post, answer)
         return answer
 
     def _not_answered(self, entry: PlannedPrompt, purchase: Purchase, post: int, error: DuomiError) -> None:

@@ -1,7 +1,7 @@
 """From answers to files: check, inscribe, store, record. The last steps of a purchase, safe to die in."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -90,11 +90,16 @@ class Saver:
         return files
 
     def record(
-        self, prompt: Prompt, request: ImageRequest, purchase: Purchase, files: Sequence[PictureFile]
+        self,
+        prompt: Prompt,
+        request: ImageRequest,
+        purchase: Purchase,
+        files: Sequence[PictureFile],
+        write: Callable[[Callable[[], None]], None] = retry_ledger_write,
     ) -> Selection:
-        """Write into the ledger that these new files are the prompt's pictures."""
+        """Write into the ledger, in the given way, that these new files are the prompt's pictures."""
         selection = self._selection(prompt, request, purchase.id, files)
-        retry_ledger_write(lambda: self.ledger.saved(purchase, selection))
+        write(lambda: self.ledger.saved(purchase, selection))
         return selection
 
     def select(self, prompt: Prompt, request: ImageRequest, files: Sequence[PictureFile]) -> Selection:

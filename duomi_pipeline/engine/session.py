@@ -31,7 +31,7 @@ from duomi_pipeline.engine.tasks import Tasks
 from duomi_pipeline.engine.verdict import Judge
 from duomi_pipeline.engine.width import TRUST
 from duomi_pipeline.images import ImageStore, StoreError
-from duomi_pipeline.ledger import Ledger, LedgerUnavailableError, Limits
+from duomi_pipeline.ledger import Ledger, LedgerError, Limits
 from duomi_pipeline.ledger.leases import HEARTBEAT
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ParameterOverrides, Settings
@@ -111,9 +111,10 @@ class Session:
             jobs = _jobs(self._with_purchases(entries) if force else entries, force=force)
             to_send = sum(force or not job.entries[0].reusable for job in jobs)
             self.store.sweep()
-            trusted = self.ledger.was_answered(fingerprint, time.time() - TRUST)
+            trusted = self.ledger.was_answered(fingerprint, self.settings.service_identity, time.time() - TRUST)
             flow = FlowControl(self.settings, to_send, trusted=trusted)
-            fetcher = Fetcher(client, self.ledger, flow.hurried, self.settings.download_patience)
+            tasks = Tasks(self.settings, client, self.ledger)
+            fetcher = Fetcher(client, self.ledger, tasks, flow.hurried, self.settings.download_patience)
             fallbacks = Fallbacks(self.settings, below, self.ledger, self.store)
             limits = _limits(self.settings, max_images)
             buyer = Buyer(
@@ -122,8 +123,8 @@ class Session:
                 ledger=self.ledger,
                 saver=Saver(self.ledger, self.store, fingerprint, self.settings.price, self.settings.currency),
                 fetcher=fetcher,
-                tasks=Tasks(self.settings, client, self.ledger),
-                keeper=Keeper(self.kept, client, fetcher, self.ledger),
+                tasks=tasks,
+                keeper=Keeper(self.settings, self.kept, client, fetcher, self.ledger),
                 limits=limits,
                 fallbacks=fallbacks,
                 flow=flow,
@@ -150,9 +151,7 @@ class Session:
             finally:
                 batch.close()
                 stop = batch.stop_reason
-                with contextlib.suppress(
-                    LedgerUnavailableError
-                ):  # said already; an end that is not told is seen as one
+                with contextlib.suppress(LedgerError):  # said already; an end that is not told is seen as one
                     self.ledger.end_run(
                         self.run_id, stop.by if stop else None, stop.message if stop else None, batch.counts
                     )
@@ -180,7 +179,7 @@ class Session:
 
         def beat() -> None:
             while not ended.wait(HEARTBEAT):
-                with contextlib.suppress(LedgerUnavailableError):  # a locked ledger: the next beat may find it free
+                with contextlib.suppress(LedgerError):  # a locked ledger: the next beat may find it free
                     self.ledger.renew_run(self.run_id)
 
         thread = threading.Thread(target=beat, name="duomi-heartbeat", daemon=True)

@@ -42,16 +42,22 @@ class Tasks:
         """Whether a purchase was made at another service or with another key."""
         return purchase.service not in (None, self.settings.service_identity)
 
+    def check_is_here(self, purchase: Purchase) -> None:
+        """Raise `TaskElsewhere` where a purchase is of another service: the number of its task means nothing here."""
+        if self.are_elsewhere(purchase):
+            raise TaskElsewhere(f"task {purchase.task_id} is at {where(purchase)}, not at the service of the settings")
+
     def wait(self, request: ImageRequest, purchase: Purchase) -> Pictures:
         """Poll a task until it has pictures.
 
         Raises:
             TaskElsewhere, TaskDenied, TaskTimedOut: it is left to the next run.
+            LedgerLostError: nobody would know of it.
             PromptRefused, TaskFailed, NoPicture: it ended without a picture.
         """
         task_id, resumed = purchase.task_id or "", purchase.state == "submitted"
-        if resumed and self.are_elsewhere(purchase):
-            raise TaskElsewhere(f"task {task_id} is at {_where(purchase)}, not at the service of the settings")
+        if resumed:
+            self.check_is_here(purchase)
         sent_at = self.ledger.sent_at(purchase.id)
         deadline = sent_at + self.settings.task_timeout
         looks = _Looks(late=resumed and time.time() >= deadline)
@@ -60,6 +66,7 @@ class Tasks:
             if looks.any or not resumed:
                 time.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311 - jitter is no secret
                 interval = min(interval * 1.3, MAX_POLL_INTERVAL)
+            self.ledger.database.check()  # where it is lost, the task is kept, and need not be waited for
             try:
                 found: Pictures | Waiting | Empty = self.client.poll(request, task_id)
                 looks.answered += 1
@@ -117,5 +124,6 @@ def _without_picture(found: Empty, task_id: str) -> PromptRefused | NoPicture:
     return NoPicture(f"task {task_id} is done, but has no picture{words}", "task")
 
 
-def _where(purchase: Purchase) -> str:
+def where(purchase: Purchase) -> str:
+    """The service of a purchase, in words."""
     return (purchase.service or "another service").replace(" ", ", key ", 1)

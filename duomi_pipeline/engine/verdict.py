@@ -106,7 +106,7 @@ class Judge:
         is_own = error.error_class in (ErrorClass.UNKNOWN, ErrorClass.REFUSED)
         if has_sold or (is_own and error.is_own):
             return self._failed(job, error, "refused", final=True)
-        if is_own or self.ledger.has_sold_at(self.settings.service_identity):
+        if is_own or self.ledger.has_sold(self.settings.service_identity):
             return self._failed(job, error, "failed")
         return Verdict(stop=stop_of_all([Suspect(job, error)]))
 
@@ -124,7 +124,11 @@ class Judge:
             return reaction
         first, before = job.entries[0], job.entries[0].purchase
         met_before = first.met_trouble and before is not None and before.error_class == error.error_class
-        if before is not None and met_before and self.ledger.has_sold_since(before.updated_at - SAME_TIME):
+        if (
+            before is not None
+            and met_before
+            and self.ledger.has_sold(self.settings.service_identity, before.updated_at - SAME_TIME)
+        ):
             return Reaction.REFUSE
         return reaction
 

@@ -1,19 +1,21 @@
 """What was asked, paid and saved. No Dagster, no HTTP."""
 
-from duomi_pipeline.ledger.database import LedgerError, LedgerUnavailableError
+from duomi_pipeline.ledger.database import LedgerError, LedgerLostError, LedgerUnavailableError
 from duomi_pipeline.ledger.ledger import Held, Ledger
 from duomi_pipeline.ledger.limits import LimitReached, Limits, NotYet, RepeatsUsedUp
-from duomi_pipeline.ledger.records import Money, PictureFile, Post, Purchase, RunRecord, Selection
+from duomi_pipeline.ledger.records import Money, PaidAnswer, PictureFile, Post, Purchase, RunRecord, Selection
 
 __all__ = [
     "Held",
     "Ledger",
     "LedgerError",
+    "LedgerLostError",
     "LedgerUnavailableError",
     "LimitReached",
     "Limits",
     "Money",
     "NotYet",
+    "PaidAnswer",
     "PictureFile",
     "Post",
     "Purchase",

@@ -1,14 +1,16 @@
 """Opening the ledger's database and its transactions: SQLite (WAL, every commit on disk) or PostgreSQL by URL."""
 
+import os
+import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from duomi_pipeline.ledger.migrate import NewerLedgerError, migrate
 
@@ -24,18 +26,35 @@ class LedgerUnavailableError(LedgerError):
     """The database takes no write now: locked, full, gone. It may take it later."""
 
 
+class LedgerLostError(LedgerError):
+    """The database's file was deleted, moved or replaced under this run: what is written would be lost with it."""
+
+
 class Database:
-    """Read and write transactions on the ledger; creates its tables on first use."""
+    """Read and write transactions on the ledger; creates its tables on first use.
+
+    Of an SQLite ledger the files are watched: what is written into one that has no name any more nobody reads.
+    """
 
     def __init__(self, url: str, home: Path) -> None:
         self._writing = threading.Lock()
+        self._file: Path | None = None
+        self._opened: _Identity | None = None
         try:
-            self._engine = _engine(url, home)
+            parsed = make_url(url)
+            if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
+                self._file = home / parsed.database
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                parsed = parsed.set(database=str(self._file))
+            self._engine = _engine(parsed)
             with self.write() as connection:
                 migrate(connection)
+            self._opened = _identity(self._file)
+            # A new connection would make a new, empty file; those that are open still know what this run did.
+            event.listen(self._engine, "do_connect", lambda *_: self.check())
         except (SQLAlchemyError, LedgerUnavailableError) as error:
-            words = _words(error.__cause__ or error)
-            raise LedgerError(f"The ledger cannot be opened: {words}. Check DUOMI_LEDGER_URL.") from error
+            words, file = _words(error.__cause__ or error), f" {self._file}" if self._file else ""
+            raise LedgerError(f"The ledger{file} cannot be opened: {words}. Check DUOMI_LEDGER_URL.") from error
         except ValueError:  # of a port that is no number; its text would show what stands there, a password maybe
             raise LedgerError(
                 "The ledger cannot be opened: its URL has no usable form. Check DUOMI_LEDGER_URL."
@@ -51,38 +70,88 @@ class Database:
 
         Raises:
             LedgerUnavailableError: the database does not take it now; nothing of it was written.
+            LedgerLostError: its file is not the one that was opened; nobody will read what was written.
+            LedgerError: its file is damaged.
         """
+        self.check()
         try:
             with self._writing, self._engine.begin() as connection:
                 if connection.dialect.name == "postgresql":
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PG_LOCK})
                 yield connection
-        except OperationalError as error:
-            message = f"The ledger cannot be written: {_words(error)}. Make room or let go of it, then start again."
-            raise LedgerUnavailableError(message) from error
+        except DatabaseError as error:
+            self.check()
+            if (explained := self._explained(error, "written")) is None:
+                raise
+            raise explained from error
+        self.check()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A look at one consistent state; never blocks a writer."""
-        with self._engine.connect().execution_options(read_only=True) as connection:
-            yield connection
+        """A look at one consistent state; never blocks a writer.
+
+        Raises:
+            LedgerUnavailableError: the database cannot be asked now.
+            LedgerError: its file is damaged.
+        """
+        try:
+            with self._engine.connect().execution_options(read_only=True) as connection:
+                yield connection
+        except DatabaseError as error:
+            if (explained := self._explained(error, "read")) is None:
+                raise
+            raise explained from error
+
+    def check(self) -> None:
+        """Look whether the files are still those that were opened.
+
+        Raises:
+            LedgerLostError: they are not.
+        """
+        if self._opened is not None and _identity(self._file) != self._opened:
+            raise LedgerLostError(f"The ledger {self._file} was deleted, moved or replaced while it was in use.")
+
+    def _explained(self, error: DatabaseError, how: str) -> LedgerError | None:
+        """What the database's error means; `None` of one that is a defect of this program."""
+        if isinstance(error, OperationalError):
+            words = f"The ledger cannot be {how}: {_words(error)}. Make room or let go of it, then start again."
+            return LedgerUnavailableError(words)
+        if type(error) is not DatabaseError or self._file is None:
+            return None
+        file, folder = shlex.quote(str(self._file)), shlex.quote(str(self._file.parent / "damaged"))
+        return LedgerError(
+            f"The ledger {self._file} is damaged: {_words(error)}. Check DUOMI_LEDGER_URL; put a backup in "
+            f"its place; or move it away and restore it from the pictures: "
+            f"mkdir -p {folder} && mv {file}* {folder} && duomi ledger rebuild"
+        )
 
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
 
 
-def _engine(url: str, home: Path) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
-    if parsed.database and parsed.database != ":memory:":
-        file = home / parsed.database
-        file.parent.mkdir(parents=True, exist_ok=True)
-        parsed = parsed.set(database=str(file))
-    engine = create_engine(
-        parsed, connect_args={"timeout": LOCK_WAIT, "check_same_thread": False}, hide_parameters=True
-    )
+_Identity = tuple[tuple[int, int] | None, tuple[int, int] | None]
+
+
+def _identity(file: Path | None) -> _Identity | None:
+    """Device and inode of an SQLite database and its write-ahead log, which is there as long as we are connected."""
+    if file is None:
+        return None
+    return _inode(file), _inode(f"{file}-wal")
+
+
+def _inode(file: Path | str) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(file)  # noqa: PTH116 - asked twice for each write, and half as long
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(url, connect_args={"timeout": LOCK_WAIT, "check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

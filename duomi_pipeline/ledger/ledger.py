@@ -19,7 +19,7 @@ from duomi_pipeline.ledger import statements
 from duomi_pipeline.ledger.database import Database, LedgerError
 from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace, check_repeats, lost_answers
 from duomi_pipeline.ledger.queries import LedgerReader
-from duomi_pipeline.ledger.records import Purchase, Selection, record_values
+from duomi_pipeline.ledger.records import PaidAnswer, Purchase, Selection, record_values
 from duomi_pipeline.ledger.repair import Findings, record_findings
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
 
@@ -233,10 +233,54 @@ class Ledger(LedgerReader):
             connection.execute(statements.ADD_PICTURES, [record_values(file) for file in selection.files])
             _select(connection, selection)
 
-    def answer_found(self, purchase_id: int) -> None:
-        """A picture of a chain whose answer was not understood could be read after all: it was billed for sure."""
+    def read_back(
+        self,
+        purchase: Purchase,
+        paid: PaidAnswer,
+        task_id: str | None = None,
+        image_urls: Sequence[str] = (),
+        seed: int | None = None,
+    ) -> Purchase:
+        """A paid answer that was kept elsewhere is known to the ledger from now on: it was billed, and what it told.
+
+        A ledger that does not know its POST books one. Returns the purchase as it is then.
+
+        Args:
+            purchase: of the same request, claimed.
+            paid: the answer.
+            task_id, image_urls, seed: what it told; all empty where its pictures are in hand.
+        """
         with self.database.write() as connection:
-            _answer_found(connection, purchase_id)
+            if not self._is_told(connection, purchase, paid):
+                return purchase
+            is_task = task_id is not None and not image_urls
+            if purchase.state in ("planned", "submitting", "ambiguous", *(() if is_task else ("submitted",))):
+                told = {"task_id": task_id, "answer": json.dumps(list(image_urls)), "answered_at": paid.kept_at}
+                state = "submitted" if is_task else "ready"
+                self._change(connection, purchase, state=state, service=paid.service, seed=seed, **told)
+            return reading.purchase(connection, purchase.id)
+
+    def billed(self, purchase: Purchase, paid: PaidAnswer) -> None:
+        """A picture of an answer that was not understood could be read after all: it was billed for sure."""
+        with self.database.write() as connection:
+            self._is_told(connection, purchase, paid)
+
+    def _is_told(self, connection: Connection, purchase: Purchase, paid: PaidAnswer) -> bool:
+        """Book the POST of a kept answer as billed; whether the ledger has something to learn from it."""
+        of_it = posts.join(purchases, purchases.c.id == posts.c.purchase_id)
+        mine = (purchases.c.request_key == paid.request_key) & posts.c.sent_at.between(paid.sent_at, paid.kept_at)
+        query = select(posts.c.id, posts.c.billing, posts.c.purchase_id).select_from(of_it).where(mine)
+        post = connection.execute(query.order_by(posts.c.id.desc()).limit(1)).first()
+        if post is None:
+            price = {"pictures": paid.pictures, "price": paid.price, "currency": paid.currency}
+            row = {"purchase_id": purchase.id, "run_id": purchase.run_id, "sent_at": paid.sent_at, **price}
+            connection.execute(statements.ADD_POST, {**row, "answered_at": paid.kept_at, "billing": "billed"})
+            return True
+        if post.billing == "billed":  # a chain may know that, and not yet all that the answer told
+            return bool(post.purchase_id == purchase.id)
+        values = {"purchase_id": purchase.id, "billing": "billed", "answered_at": paid.kept_at}
+        connection.execute(statements.SETTLE, {"of_post": post.id, **values})
+        return True
 
     def adopt(self, found: Findings) -> int:
         """Record what was found in the folder of pictures. Returns how many pictures are known now that were not."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, or_, select
+from sqlalchemy import Connection, Select, bindparam, case, func, or_, select
 
 from duomi_pipeline.ledger.schema import NOT_BILLED, posts, purchases
 
@@ -70,6 +70,12 @@ def _total(column: Any, condition: Any) -> Select[Any]:
     return select(func.coalesce(func.sum(column), 0)).where(posts.c.billing != NOT_BILLED, condition)
 
 
+def _spend(condition: Any) -> Select[Any]:
+    """The total of prices, and a currency among them that is not the settings'."""
+    is_other = (posts.c.price > 0) & (posts.c.currency != bindparam("currency"))
+    return _total(posts.c.price, condition).add_columns(func.max(case((is_other, posts.c.currency))))
+
+
 # A chain that brought pictures, or that the user asked for anew, ends what was lost before it.
 _NEW_START = select(func.coalesce(func.max(purchases.c.id), 0)).where(
     purchases.c.request_key == bindparam("request_key"), or_(purchases.c.state == "saved", purchases.c.asked_anew)
@@ -90,13 +96,16 @@ _OPEN_OF_RUN = select(
     func.coalesce(func.sum(posts.c.price), 0).label("price"),
 ).where(posts.c.billing == "sent", posts.c.run_id == bindparam("run_id"))
 _IMAGES_OF_RUN = _total(posts.c.pictures, posts.c.run_id == bindparam("run_id"))
-_SPEND_OF_RUN = _total(posts.c.price, posts.c.run_id == bindparam("run_id"))
-_SPEND_OF_DAY = _total(posts.c.price, posts.c.sent_at >= bindparam("day_start"))
+_SPEND_OF_RUN = _spend(posts.c.run_id == bindparam("run_id"))
+_SPEND_OF_DAY = _spend(posts.c.sent_at >= bindparam("day_start"))
 
 
 def check_caps(connection: Connection, run_id: str, asked: int, price: float, limits: Limits, now: float) -> None:
-    """Raise `LimitReached` where this POST would pass a cap; open and lost POSTs count as spent."""
-    of: dict[str, Any] = {"run_id": run_id, "day_start": _day_start(now)}
+    """Raise `LimitReached` where this POST would pass a cap; open and lost POSTs count as spent.
+
+    Amounts of two currencies have no sum: then a cap on money lets nothing through.
+    """
+    of: dict[str, Any] = {"run_id": run_id, "day_start": _day_start(now), "currency": limits.currency}
     again, tomorrow = "Start again, each run may use as much; or", "Start again after midnight UTC; or"
     caps = [
         (limits.images_per_run_by, limits.images_per_run, asked, _IMAGES_OF_RUN, "images", again),
@@ -106,13 +115,20 @@ def check_caps(connection: Connection, run_id: str, asked: int, price: float, li
     for setting, cap, more, total, unit, otherwise in caps:
         if cap is None:
             continue
-        used = connection.execute(total, of).scalar_one()
+        used, *others = connection.execute(total, of).one()
+        if any(others):
+            raise _in_two_currencies(setting, cap, limits.currency, others[0], otherwise)
         if used + more > cap + 1e-9:
             open_ones = connection.execute(_OPEN_OF_RUN, of).one()
             if used - (open_ones.pictures if unit == "images" else open_ones.price) + more <= cap + 1e-9:
                 raise NotYet(_UNTIL_ANSWERED)  # what is on the wire may come back free
             message = f"{setting}={cap:g} is reached ({used:g} {unit} used)."
             raise LimitReached(message, f"{otherwise} raise {setting}.")
+
+
+def _in_two_currencies(setting: str, cap: float, currency: str, other: str, otherwise: str) -> LimitReached:
+    message = f"{setting}={cap:g} cannot be checked: what it counts was paid in {other}, and DUOMI_CURRENCY={currency}."
+    return LimitReached(message, f"{otherwise} set DUOMI_CURRENCY={other} with its price, or unset {setting}.")
 
 
 def check_repeats(connection: Connection, request_key: str, limits: Limits) -> None:

@@ -1,7 +1,7 @@
 """What the ledger tells: bulk looks for plans and status, single ones for the step at hand. Never writes."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice, starmap
 from typing import Any
@@ -128,30 +128,25 @@ class LedgerReader:
             query = select(func.max(posts.c.sent_at)).where(posts.c.purchase_id == purchase_id)
             return float(connection.execute(query).scalar() or 0.0)
 
-    def was_answered(self, settings_fingerprint: str, since: float) -> bool:
-        """Whether the service has sold a picture under these settings since a time (seconds since 1970)."""
+    def was_answered(self, settings_fingerprint: str, service: str, since: float) -> bool:
+        """Whether a service has sold a picture under these settings since a time (seconds since 1970)."""
         query = (
             select(posts.c.id)
             .join(selections, selections.c.purchase_id == posts.c.purchase_id)
-            .where(posts.c.billing == "billed", posts.c.answered_at >= since)
+            .join(purchases, purchases.c.id == posts.c.purchase_id)
+            .where(purchases.c.service == service, posts.c.billing == "billed", posts.c.answered_at >= since)
             .where(selections.c.settings_fingerprint == settings_fingerprint)
             .limit(1)
         )
         with self.database.read() as connection:
             return connection.execute(query).first() is not None
 
-    def has_sold_since(self, since: float) -> bool:
-        """Whether the service has sold anything since a time (seconds since 1970)."""
-        query = select(posts.c.id).where(posts.c.billing == "billed", posts.c.answered_at > since).limit(1)
-        with self.database.read() as connection:
-            return connection.execute(query).first() is not None
-
-    def has_sold_at(self, service: str) -> bool:
-        """Whether a service has sold anything to this key."""
+    def has_sold(self, service: str, since: float = 0.0) -> bool:
+        """Whether a service has sold anything to this key since a time (seconds since 1970)."""
         of_it = posts.join(purchases, purchases.c.id == posts.c.purchase_id)
         query = select(posts.c.id).select_from(of_it).where(purchases.c.service == service, posts.c.billing == "billed")
         with self.database.read() as connection:
-            return connection.execute(query.limit(1)).first() is not None
+            return connection.execute(query.where(posts.c.answered_at > since).limit(1)).first() is not None
 
     def chains(self, request_keys: Sequence[str]) -> list[Purchase]:
         """All chains of some requests, oldest first."""
@@ -179,6 +174,7 @@ class LedgerReader:
         """What was spent since a time (seconds since 1970), by one run or by all."""
         query = select(
             posts.c.billing,
+            posts.c.currency,
             func.sum(posts.c.pictures),
             func.sum(posts.c.price),
             func.count(posts.c.price),
@@ -192,7 +188,7 @@ class LedgerReader:
                 pictures.c.purchase_id.in_(select(posts.c.purchase_id).where(posts.c.run_id == run_id))
             )
         with self.database.read() as connection:
-            rows = {row[0]: row[1:] for row in connection.execute(query.group_by(posts.c.billing))}
+            rows = connection.execute(query.group_by(posts.c.billing, posts.c.currency)).all()
             return _money(rows, int(connection.execute(copies).scalar_one()))
 
     def last_run(self) -> RunRecord | None:
@@ -242,10 +238,24 @@ def _purchase(row: Sequence[Any]) -> Purchase:
     return Purchase(*values)
 
 
-def _money(rows: Mapping[str, Any], reused: int) -> Money:
-    def total(billing: str) -> tuple[int, float | None]:
-        images, price, priced, count = rows.get(billing, (0, 0.0, 0, 0))
-        return int(images or 0), (float(price or 0) if priced == count else None)
+def _money(rows: Sequence[Any], reused: int) -> Money:
+    """The sums, from rows of billing, currency, pictures, price, and how many POSTs of how many have a price."""
 
-    (billed, spent), (lost, lost_price) = total("billed"), total("ambiguous")
-    return Money(billed, lost, total("sent")[0], reused, spent, lost_price)
+    def total(billing: str) -> tuple[int, dict[str, float], bool]:
+        mine = [row[1:] for row in rows if row[0] == billing]
+        by_currency = {currency: float(price) for currency, _, price, _, _ in mine if price}
+        return sum(pictures for _, pictures, *_ in mine), by_currency, all(row[3] == row[4] for row in mine)
+
+    (billed, spent, is_known), (lost, maybe, is_lost_known) = total("billed"), total("ambiguous")
+    currencies = {*spent, *maybe}
+    is_one = len(currencies) <= 1
+    return Money(
+        billed,
+        lost,
+        total("sent")[0],
+        reused,
+        sum(spent.values()) if is_known and is_one else None,
+        sum(maybe.values()) if is_lost_known and is_one else None,
+        next(iter(currencies)) if len(currencies) == 1 else None,
+        spent,
+    )

@@ -1,6 +1,7 @@
 """What the ledger tells, as frozen records. Writing them is `Ledger`'s."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 PurchaseState = Literal["planned", "submitting", "submitted", "ready", "saved", "refused", "failed", "ambiguous"]
@@ -91,9 +92,28 @@ class Post:
     billing: Literal["sent", "billed", "free", "ambiguous"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PaidAnswer:
+    """A paid answer that the ledger may not know, as it was kept elsewhere.
+
+    Attributes:
+        sent_at, kept_at: the POST went out after the one and before the other (seconds since 1970).
+        pictures, price, currency: what the POST asked for, and what that cost; `None` where unknown.
+        service: as in `Purchase`.
+    """
+
+    request_key: str
+    sent_at: float
+    kept_at: float
+    pictures: int
+    price: float | None
+    currency: str
+    service: str | None
+
+
 @dataclass(frozen=True)
 class Money:
-    """What was spent, in the setting's currency; `None` where no price was known.
+    """What was spent; `None` where a price was not known, or where it was spent in several currencies.
 
     Attributes:
         billed: pictures that were billed for sure.
@@ -101,6 +121,8 @@ class Money:
         reserved: pictures of requests that are on the wire now.
         reused: pictures that another prompt's identical request had paid already.
         spent, maybe_spent: prices of the first two.
+        currency: of both; `None` where nothing was spent, or in several.
+        amounts: what was spent in each currency, as far as prices were known.
     """
 
     billed: int
@@ -109,6 +131,8 @@ class Money:
     reused: int
     spent: float | None
     maybe_spent: float | None
+    currency: str | None = None
+    amounts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

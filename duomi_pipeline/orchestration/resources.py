@@ -1,6 +1,7 @@
 """The resources `duomi` and `image_store`: settings, sessions and pictures for assets and sensors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from duomi_pipeline.common.processes import protect_new_files
 from duomi_pipeline.engine import Outcome, Session, Stop
 from duomi_pipeline.engine.session import open_store
 from duomi_pipeline.images import ImageStore
+from duomi_pipeline.ledger import LedgerError
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.settings import Settings
@@ -60,9 +62,18 @@ class DuomiResource(HomeResource, dg.ConfigurableResource[Any]):
         """One look at all prompts."""
         return read_sources(self.settings())
 
-    def session(self, trigger: str = "ui", run_id: str | None = None) -> Session:
-        """Ledger, store and service for one run; use it as a context manager."""
-        return Session(self.settings(), trigger, run_id)
+    @contextmanager
+    def session(self, trigger: str = "ui", run_id: str | None = None) -> Iterator[Session]:
+        """Ledger, store and service for one run.
+
+        Raises:
+            dg.Failure: the ledger cannot be used; the words say why, and what to do.
+        """
+        try:
+            with Session(self.settings(), trigger, run_id) as session:
+                yield session
+        except LedgerError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
 
 
 class ImageStoreResource(HomeResource, dg.ConfigurableResource[Any]):

@@ -36,6 +36,13 @@ _MAX_NAMED = 50
 )
 def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
     """One look at both sources: from a new file to a running generation in a single tick."""
+    try:
+        return _look(context, duomi)
+    except dg.Failure as error:  # in plain words, and no traceback on every tick
+        return dg.SensorResult(skip_reason=dg.SkipReason(error.description))
+
+
+def _look(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
     instance, sources = context.instance, duomi.sources()
     for problem in sources.problems[:_MAX_NAMED]:
         context.log.warning("Left out: %s", problem)
@@ -70,8 +77,11 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
     sources = duomi.sources()
     track(context.instance, sources)
     order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
-    with duomi.session() as session:
-        plan = session.plan(sources.prompts)
+    try:
+        with duomi.session() as session:
+            plan = session.plan(sources.prompts)
+    except dg.Failure as error:
+        return dg.SkipReason(error.description)
     if plan.stop:
         return dg.SkipReason(f"{plan.stop.message} {plan.stop.advice}")
     when = context.scheduled_execution_time.isoformat()

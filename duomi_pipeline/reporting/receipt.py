@@ -22,8 +22,8 @@ _NAMED = 20  # failures in a text; the results file has all
 _AFTER_STOP: Mapping[StoppedBy, str] = {
     StoppedBy.SERVICE: "Mend what the service says, then start again; nothing that was paid is bought twice.",
     StoppedBy.CAP: "Start again once the cap allows more, or raise it.",
-    StoppedBy.LOST: "Mount or restore what is missing, then start again.",
     StoppedBy.STORE: ErrorClass.STORE.policy.advice,
+    StoppedBy.LOST: "Put back what was moved or deleted, then start again; paid answers in flight were kept.",
     StoppedBy.ERROR: "Start again: nothing that was paid is bought twice. "
     "If it happens again, it is a defect: report it.",
 }

@@ -22,7 +22,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
-from duomi_pipeline_tests.cli import command, duomi, write_prompts
+from duomi_pipeline_tests.cli.harness import command, duomi, write_prompts
 
 PROTOCOL = Subprotocol("graphql-ws")
 ALLOWED = "studio.example"

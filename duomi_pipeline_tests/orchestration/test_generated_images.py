@@ -336,3 +336,16 @@ def test_the_failures_are_also_a_table_of_the_run(project: Project) -> None:
     table = failure_of(run).metadata["failures"]
     assert isinstance(table, dg.TableMetadataValue)
     assert {record.data["prompt_id"] for record in table.records} == set(keys[:22])
+
+
+def test_a_damaged_ledger_fails_a_run_and_skips_a_tick_in_plain_words(project: Project, keys: list[str]) -> None:
+    ledger = project.home / "out" / "ledger.db"
+    ledger.write_bytes(ledger.read_bytes()[:20_000])
+    project.write("kite", "a red kite")
+
+    run = project.run(keys[0], keys[-1])
+
+    assert failure_text(run).startswith(f"The ledger {ledger} is damaged: ")
+    assert str(project.tick().skip_message) == failure_text(run)
+    assert failure_text(run).endswith("duomi ledger rebuild")
+    assert project.posts() == []
