@@ -39,7 +39,8 @@ def doctor(show_settings: bool, repairs: bool) -> None:
     settings = Settings.load()
     if repairs:
         with Session(settings) as session:
-            repair(session, survey(session))
+            if lost := repair(session, survey(session)).lost:
+                click.echo(f"Not repaired: {lost} Mount or restore the folder first.", err=True)
     if show_settings:
         for name in Settings.model_fields:
             value = getattr(settings, name)
@@ -131,8 +132,9 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 def _ledger(settings: Settings) -> Iterator[Finding]:
     try:
         with Session(settings) as session:
+            plan = session.plan(read_sources(settings).prompts)
             found = survey(session)
-            asked = {entry.request.key for entry in session.plan(read_sources(settings).prompts).entries}
+            asked = {entry.request.key for entry in plan.entries}
             begun = {key for key, chain in session.ledger.interrupted_purchases().items() if chain.state != "planned"}
             unasked = begun - asked
             files = sum(len(selection.files) for selection in session.ledger.selections().values())
@@ -140,6 +142,11 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
         yield False, str(error)
         return
     yield True, f"ledger: {files} current pictures on record"
+    if plan.adopted:
+        yield True, f"{plan.adopted} pictures in the folder were not on record, and are now"
+    if plan.stop:
+        yield False, f"{plan.stop.message} {plan.stop.advice}"
+        return
     if unasked:
         why = "their prompts were edited, or the settings changed; change them back to have the pictures"
         yield False, f"{len(unasked)} interrupted purchases belong to no prompt as it is now: {why}"

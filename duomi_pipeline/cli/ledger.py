@@ -22,9 +22,12 @@ def rebuild() -> None:
     settings = Settings.load()
     with Session(settings) as session:
         found = survey(session)
-        recorded = repair(session, found)
-        click.echo(f"{counted(recorded, 'picture')} recorded, {len(session.ledger.selections())} prompts have one")
-        if found.gone:
-            click.echo(f"{len(found.gone)} records of files that are gone were dropped")
+        done = repair(session, found)
+        having = counted(len(session.ledger.selections()), "prompt")
+        click.echo(f"{counted(done.recorded, 'picture')} recorded, {having} with a picture")
+        if done.lost:
+            raise click.ClickException(f"{done.lost} Mount or restore the folder; no record was dropped.")
+        if done.forgotten:
+            click.echo(f"{counted(done.forgotten, 'record')} of files that are gone dropped")
         if found.foreign:
             click.echo(f"{len(found.foreign)} files are not ours or are damaged, and were left alone")

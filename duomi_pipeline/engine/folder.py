@@ -38,24 +38,37 @@ def why_lost(
     if not gone:
         return None
     try:
-        is_other = _is_other_folder(ledger, store, listing)
+        if len(gone) <= MANY and not _is_other_folder(ledger, store, listing):
+            return None
+        lost = lost_pictures(ledger, store, listing)
     except StoreError as error:
         return Stop(StoppedBy.LOST, f"{error}. Nothing was bought.", advice=_MAKE_READABLE)
-    if not is_other and len(gone) <= MANY:
-        return None
-    selected = ledger.selected_files()
-    missing = sum(listing.presence(name, size) is Presence.GONE for name, size in selected)
-    if not is_other and (missing <= MANY or missing <= SHARE * len(selected)):
+    if not lost:
         return None
     cost = total_cost(entry.request for entry in gone)
     price = "an unknown amount" if cost is None else f"{cost:.2f} {currency}"
-    what = "it is not the folder that the ledger knows" if is_other else "nobody deletes so many by hand"
     return Stop(
         StoppedBy.LOST,
-        f"{missing:,} of {counted(len(selected), 'recorded picture')} are not in {store.base}: {what}. "
-        f"Nothing was bought; to make {counted(len(gone), 'picture')} again would cost {price}.",
+        f"{lost} Nothing was bought; to make {counted(len(gone), 'picture')} again would cost {price}.",
         advice=f"Mount or restore the folder (DUOMI_IMAGE_DIR), then start again; {_MEANT}.",
     )
+
+
+def lost_pictures(ledger: Ledger, store: ImageStore, listing: Listing) -> str:
+    """A sentence on pictures that are gone in a way that nobody deletes files; empty where they are not.
+
+    Raises:
+        StoreError: the folder cannot be looked at.
+    """
+    if listing.problem:
+        raise StoreError(listing.problem)
+    selected = ledger.selected_files()
+    missing = sum(listing.presence(name, size) is Presence.GONE for name, size in selected)
+    is_other = missing > 0 and _is_other_folder(ledger, store, listing)
+    if not is_other and (missing <= MANY or missing <= SHARE * len(selected)):
+        return ""
+    what = "it is not the folder that the ledger knows" if is_other else "nobody deletes so many by hand"
+    return f"{missing:,} of {counted(len(selected), 'recorded picture')} are not in {store.base}: {what}."
 
 
 def mark_folder(ledger: Ledger, store: ImageStore) -> None:

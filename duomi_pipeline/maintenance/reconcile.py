@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from duomi_pipeline.engine.adoption import Survey as Unknown
 from duomi_pipeline.engine.adoption import findings_of, look_into
+from duomi_pipeline.engine.folder import lost_pictures
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.images import PictureInfo, Presence
 from duomi_pipeline.ledger import PictureFile
@@ -47,10 +48,31 @@ def survey(session: Session) -> Survey:
     return Survey(unknown, tuple(file for file in gone if file not in renamed), dict(listing.sizes))
 
 
-def repair(session: Session, found: Survey) -> int:
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair did.
+
+    Attributes:
+        recorded: pictures that the ledger knows now and did not know.
+        forgotten: records of files that are gone.
+        lost: why nothing was forgotten, empty where it was: the folder itself looks lost.
+    """
+
+    recorded: int
+    forgotten: int
+    lost: str = ""
+
+
+def repair(session: Session, found: Survey) -> Repaired:
     """Record what is unrecorded and forget what is gone; safe while runs work. No file is touched, no cost forgotten.
 
-    Returns how many pictures the ledger knows now that it did not know.
+    Where the folder itself looks lost, nothing is forgotten: without their records the pictures would be bought again.
+
+    Raises:
+        StoreError: the folder cannot be looked at.
     """
+    recorded = session.ledger.adopt(findings_of(found.unknown, found.sizes))
+    if lost := lost_pictures(session.ledger, session.store, session.store.listing()):
+        return Repaired(recorded, 0, lost)
     forget(session.ledger.database, found.gone)
-    return session.ledger.adopt(findings_of(found.unknown, found.sizes))
+    return Repaired(recorded, len(found.gone))

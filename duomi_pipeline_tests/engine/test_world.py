@@ -13,6 +13,7 @@ from upath import UPath
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
 from duomi_pipeline.images import ImageStore
+from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline_tests.engine.home import BETWEEN_FILE_AND_RECORD, MARK, Home
 
@@ -129,6 +130,16 @@ def test_a_picture_in_the_right_folder_brings_back_a_lost_mark(made: Home) -> No
     assert made.run().stop is None
     assert (made.images / MARK).is_file()
     assert made.posts == 16
+
+
+def test_a_repair_does_not_forget_what_only_is_not_mounted(made: Home) -> None:
+    away = unmount(made)
+    with made.session() as session:
+        repair(session, survey(session))
+    assert made.run().stop is not None
+    made.images.rmdir()
+    away.rename(made.images)
+    assert (made.plan().counts[State.CURRENT], made.posts) == (15, 15)
 
 
 # --- what cannot be looked at --------------------------------------------------------------------------
