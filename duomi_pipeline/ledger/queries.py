@@ -235,5 +235,5 @@ def _money(rows: Sequence[Any], reused: int) -> Money:
         sum(spent.values()) if is_known and is_one else None,
         sum(maybe.values()) if is_lost_known and is_one else None,
         next(iter(currencies)) if len(currencies) == 1 else None,
-        spent,
+        spent if is_known else {},
     )
