@@ -11,7 +11,7 @@ from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, State
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Problem
-from duomi_pipeline.reporting.receipt import amount
+from duomi_pipeline.reporting.receipt import amount, spent
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -59,13 +59,14 @@ def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:
 
 def money_lines(money: Money, currency: str) -> list[str]:
     """What was billed, and what may have been billed twice."""
-    lines = [f"{money.billed} pictures billed, {amount(money.spent, currency)}"]
+    currency = money.currency or currency
+    lines = [f"{money.billed} pictures billed, {spent(money, currency)}"]
     if money.reused:
         lines.append(f"saved by reuse: {money.reused} pictures that an identical request had paid")
     if money.reserved:
         lines.append(f"on the wire: {money.reserved} pictures, their price is reserved")
     if money.maybe_billed:
-        most = amount(money.maybe_spent, currency)
+        most = "unknown" if len(money.amounts) > 1 else amount(money.maybe_spent, currency)
         lines.append(f"may have been billed twice: {money.maybe_billed} (at most {most})")
     return lines
 

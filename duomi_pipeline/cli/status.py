@@ -1,5 +1,8 @@
 """`duomi status`."""
 
+from dataclasses import asdict, dataclass
+from typing import Self
+
 import click
 
 from duomi_pipeline.cli.console import (
@@ -14,11 +17,39 @@ from duomi_pipeline.cli.console import (
     warn_of,
 )
 from duomi_pipeline.cli.progress import announce_if_slow
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 
 _MAX_NAMED = 20
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """Paid requests that wait to become pictures, at one service and for one key of it.
+
+    Attributes:
+        service, key: its address and a mark of the key; empty where that was never noted.
+    """
+
+    service: str
+    key: str
+    purchases: int
+    is_here: bool
+
+    @classmethod
+    def of(cls, service: str | None, count: int, settings: Settings) -> Self:
+        address, _, key = (service or "").partition(" ")
+        return cls(address, key, count, service in (None, settings.service_identity))
+
+    def __str__(self) -> str:
+        key = f" (key {self.key})" if self.key else ""
+        what = f"{counted(self.purchases, 'purchase')} wait{'s' if self.purchases == 1 else ''}"
+        where = f"{what} at {self.service or 'the service'}{key}"
+        if self.is_here:
+            return f"{where}: the next start looks for their pictures."
+        return f"{where}: to have their pictures, set DUOMI_BASE_URL and DUOMI_API_KEY to these again."
 
 
 @click.command()
@@ -29,6 +60,7 @@ def status(as_json: bool) -> None:
     with announce_if_slow("Reading the prompts"), Session(settings) as session:
         sources = read_sources(settings)
         found = session.plan(sources.prompts)
+        waiting = [_Waiting.of(service, count, settings) for service, count in session.waiting().items()]
         total, day, last = session.ledger.money(), session.ledger.money(today()), session.ledger.last_run()
     tell_plan(found, settings.image_dir)
     failed = [e for e in found.entries if e.state in (State.FAILED_FOR_GOOD, State.FAILED_FOR_NOW)]
@@ -38,6 +70,7 @@ def status(as_json: bool) -> None:
                 "states": {state.value: count for state, count in found.counts.items()},
                 "service": settings.host_kind,
                 "spend": {"total": vars(total), "today": vars(day), "currency": settings.currency},
+                "waiting": [asdict(one) for one in waiting],
                 "last_run": {**vars(last), "door": last.trigger} if last else None,
                 "failed": [
                     {
@@ -61,6 +94,8 @@ def status(as_json: bool) -> None:
     if last:
         how = f"stopped by {last.stopped_by}: {last.message}" if last.stopped_by else "to its end"
         click.echo(f"Last run: {moment(last.started_at)} from {last.trigger}, {how}; {last.counts}")
+    for one in waiting:
+        click.echo(str(one))
     for entry in failed[:_MAX_NAMED]:
         click.echo(f"{entry.state.value}: {entry.prompt.id}: {entry.purchase and entry.purchase.error_message}")
     if len(failed) > _MAX_NAMED:

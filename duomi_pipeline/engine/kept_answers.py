@@ -184,11 +184,12 @@ def _write(folder: Path, stem: str, ending: str, data: bytes, record: bytes) -> 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not _is_ours(folder):
         raise PermissionError(f"{folder} is somebody else's")
-    file = folder / f"{stem}.{ending}"
+    file, half = folder / f"{stem}.{ending}", folder / f"{stem}.half"
     try:
         file.write_bytes(data)
-        (folder / f"{stem}.about").write_bytes(record)
+        half.write_bytes(record)
+        half.rename(folder / f"{stem}.about")
     except OSError:
         file.unlink(missing_ok=True)
-        (folder / f"{stem}.about").unlink(missing_ok=True)
+        half.unlink(missing_ok=True)
         raise

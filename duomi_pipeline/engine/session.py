@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -82,6 +83,14 @@ class Session:
         self._stop = why_lost(self.ledger, self.store, listing, plan.entries, self.settings.currency)
         plan = replace(plan, stop=self._stop, adopted=adopted)
         return with_interrupted(plan, self.settings, below, self.ledger)
+
+    def waiting(self) -> dict[str | None, int]:
+        """How many paid requests wait to become pictures, by the service that sold them; `None`: not noted."""
+        found = {(one.service, one.request_key) for one in self.kept.all() if one.kind == "unrecorded"}
+        for key, chain in self.ledger.interrupted_purchases().items():
+            if chain.state in ("submitted", "ready"):
+                found.add((chain.service, key))
+        return dict(Counter(service for service, _ in found))
 
     @contextlib.contextmanager
     def generating(

@@ -119,10 +119,10 @@ class Database:
         if type(error) is not DatabaseError or self._file is None:
             return None
         file, folder = shlex.quote(str(self._file)), shlex.quote(str(self._file.parent / "damaged"))
+        move = f"mkdir -p {folder} && mv {file}* {folder}"
         return LedgerError(
-            f"The ledger {self._file} is damaged: {_words(error)}. Check DUOMI_LEDGER_URL; put a backup in "
-            f"its place; or move it away and restore it from the pictures: "
-            f"mkdir -p {folder} && mv {file}* {folder} && duomi ledger rebuild"
+            f"The ledger {self._file} is damaged: {_words(error)}. Check DUOMI_LEDGER_URL; put a backup in its place; "
+            f"or move it away and restore it from the pictures: {move} && duomi ledger rebuild"
         )
 
     def close(self) -> None:

@@ -257,5 +257,5 @@ def _money(rows: Sequence[Any], reused: int) -> Money:
         sum(spent.values(), 0.0) if is_known and is_one else None,
         sum(maybe.values(), 0.0) if is_lost_known and is_one else None,
         next(iter(currencies)) if len(currencies) == 1 else None,
-        spent,
+        spent if is_known else {},
     )

@@ -122,7 +122,7 @@ class Money:
         reused: pictures that another prompt's identical request had paid already.
         spent, maybe_spent: prices of the first two.
         currency: of both; `None` where nothing was spent, or in several.
-        amounts: what was spent in each currency, as far as prices were known.
+        amounts: what was spent, by currency; empty where a price was not known.
     """
 
     billed: int

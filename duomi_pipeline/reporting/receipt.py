@@ -15,6 +15,7 @@ from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.duomi.policy import policy_of
 from duomi_pipeline.engine.outcome import Failure, Outcome, StoppedBy
 from duomi_pipeline.engine.plan import PlannedPrompt
+from duomi_pipeline.ledger import Money
 from duomi_pipeline.settings import SANDBOX
 
 MAX_REASON = 400  # characters of one reason in a text
@@ -195,6 +196,13 @@ def _why_left(entry: PlannedPrompt) -> str:
 def by_class(failures: Sequence[FailedPrompt]) -> dict[str, int]:
     """How many there are of each error class."""
     return dict(Counter(failure.error_class for failure in failures))
+
+
+def spent(money: Money, currency: str) -> str:
+    """What was spent, in words: amounts of several currencies one by one."""
+    if len(money.amounts) > 1:
+        return " and ".join(amount(price, name) for name, price in sorted(money.amounts.items()))
+    return amount(money.spent, money.currency or currency)
 
 
 def amount(price: float | None, currency: str) -> str:

@@ -102,7 +102,7 @@ class RunLog:
             spent=money.spent,
             maybe_billed=money.maybe_billed,
             maybe_spent=money.maybe_spent,
-            currency=session.settings.currency,
+            currency=money.currency or session.settings.currency,
             left_out=self._left_out,
         )
 

@@ -144,6 +144,8 @@ def _together(session: Session, group: Group, runs: Sequence[dg.DagsterRun], rec
     ids = sorted({ledger_run(run) for run in runs})
     records = [record for run_id in ids if (record := session.ledger.run(run_id))]
     moneys = [session.ledger.money(run_id=run_id) for run_id in ids]
+    currencies = {money.currency for money in moneys if money.currency}
+    is_one = len(currencies) <= 1  # amounts of two have no sum
     stops = [receipt for receipt in receipts if receipt.stopped_by]
     stopped = min(stops, key=lambda receipt: receipt.stopped_by == "interrupted", default=None)
     failed: Counter[str] = Counter()
@@ -163,10 +165,10 @@ def _together(session: Session, group: Group, runs: Sequence[dg.DagsterRun], rec
         stopped_by=stopped.stopped_by if stopped else None,
         message=stopped.message if stopped else None,
         advice=stopped.advice if stopped else "",
-        spent=_sum([money.spent for money in moneys]),
+        spent=_sum([money.spent for money in moneys]) if is_one else None,
         maybe_billed=sum(money.maybe_billed for money in moneys),
-        maybe_spent=_sum([money.maybe_spent for money in moneys]),
-        currency=session.settings.currency,
+        maybe_spent=_sum([money.maybe_spent for money in moneys]) if is_one else None,
+        currency=currencies.pop() if is_one and currencies else session.settings.currency,
     )
 
 

@@ -40,8 +40,10 @@ def money_metadata(money: Money, currency: str) -> dict[str, dg.MetadataValue]:
         "pictures_reused": dg.MetadataValue.int(money.reused),
         "maybe_billed_twice": dg.MetadataValue.int(money.maybe_billed),
     }
-    if money.spent is not None:
-        metadata[f"spent_{currency}"] = dg.MetadataValue.float(round(money.spent, 6))
+    amounts = money.amounts if money.amounts else {currency: money.spent}
+    for name, spent in amounts.items():
+        if spent is not None:
+            metadata[f"spent_{name}"] = dg.MetadataValue.float(round(spent, 6))
     return metadata
 
 
