@@ -1,6 +1,5 @@
 """Dagster runs in this process, one per range of partitions: what the command line did, the UI shows."""
 
-import os
 import uuid
 import warnings
 from collections.abc import Collection
@@ -12,7 +11,7 @@ from duomi_pipeline.cli.report import Report, unwanted_failures
 from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State, Stop
 from duomi_pipeline.orchestration.assets.generated_images import MORE_RUNS_FOLLOW, OUTCOME_LISTENER, ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
-from duomi_pipeline.orchestration.instance import prepare_dagster_home
+from duomi_pipeline.orchestration.instance import open_instance
 from duomi_pipeline.orchestration.jobs import images_config
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange, end_dead_runs, partition_ranges
 from duomi_pipeline.orchestration.partition_sync import track
@@ -37,7 +36,6 @@ def run_in_process(
     max_images: int | None,
 ) -> Report:
     """Bring the wanted prompts to pictures. All ranges share one ledger run, and so its caps."""
-    os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(settings))
     config = ImagesConfig(
         **parameters.explicit(),
         force=force,
@@ -45,7 +43,7 @@ def run_in_process(
         states=sorted(state.value for state in states),
     )
     passable = set() if force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
-    with Session(settings, "cli", uuid.uuid4().hex) as session, dg.DagsterInstance.get() as instance:
+    with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings) as instance:
         left = left_prompts(unwanted_failures(plan, wanted))
         log = RunLog(session, wanted, left=left, left_out=rows_and_files_left_out(sources))
         with log.written():
