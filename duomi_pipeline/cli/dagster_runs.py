@@ -12,7 +12,7 @@ from duomi_pipeline.cli.report import Report, unwanted_failures
 from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State, Stop, StoppedBy
 from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
-from duomi_pipeline.orchestration.instance import prepare_dagster_home
+from duomi_pipeline.orchestration.instance import open_instance
 from duomi_pipeline.orchestration.jobs import images_config
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange, end_dead_runs, partition_ranges
 from duomi_pipeline.orchestration.partition_sync import track
@@ -42,10 +42,7 @@ def run_in_process(
         states=sorted(state.value for state in options.states),
     )
     passable = set() if options.force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
-    with (
-        Session(settings, "cli", uuid.uuid4().hex) as session,
-        dg.DagsterInstance.from_config(str(prepare_dagster_home(settings))) as instance,
-    ):
+    with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings) as instance:
         left = left_prompts(unwanted_failures(plan, wanted))
         log = RunLog(session, wanted, left=left, left_out=rows_and_files_left_out(sources))
         with log.written():

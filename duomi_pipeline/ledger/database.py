@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
+from duomi_pipeline.common.sqlite import write_ahead
 from duomi_pipeline.ledger.migrate import NewerLedgerError, migrate
 
 LOCK_WAIT = 30  # seconds
@@ -156,7 +157,7 @@ def _engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin transactions ourselves, below
-        connection.execute("PRAGMA journal_mode=WAL")
+        write_ahead(connection, LOCK_WAIT)
         connection.execute("PRAGMA synchronous=FULL")  # a commit announces a paid step: it must survive a power cut
         connection.execute("PRAGMA foreign_keys=ON")
 

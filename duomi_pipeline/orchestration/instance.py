@@ -2,12 +2,18 @@
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
+
+import dagster as dg
+from filelock import FileLock
 
 from duomi_pipeline.settings import Settings
 
 _SHIPPED = "dagster.yaml"  # beside this file, also where the package is installed and there is no clone
+_LOCK = ".opening.lock"
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -19,7 +25,33 @@ def prepare_dagster_home(settings: Settings) -> Path:
     """Make sure that it exists and has a `dagster.yaml`: the user's own, else the shipped one."""
     home, own = dagster_home(settings), settings.home / _SHIPPED
     home.mkdir(parents=True, exist_ok=True)
-    if not (home / _SHIPPED).exists():
-        with as_file(files("duomi_pipeline.orchestration") / _SHIPPED) as shipped:
-            shutil.copyfile(own if own.is_file() else shipped, home / _SHIPPED)
+    with FileLock(home / _LOCK):
+        if not (home / _SHIPPED).exists():
+            with as_file(files("duomi_pipeline.orchestration") / _SHIPPED) as shipped:
+                copied = home / f".{_SHIPPED}.new"  # Dagster alone asks for no lock: it must never see half a file
+                shutil.copyfile(own if own.is_file() else shipped, copied)
+                copied.replace(home / _SHIPPED)
     return home
+
+
+def _from_config(home: Path) -> AbstractContextManager[dg.DagsterInstance]:
+    return dg.DagsterInstance.from_config(str(home))
+
+
+@contextmanager
+def open_instance(
+    settings: Settings, opener: Callable[[Path], AbstractContextManager[dg.DagsterInstance]] = _from_config
+) -> Iterator[dg.DagsterInstance]:
+    """Dagster's instance of the home folder.
+
+    Dagster makes its databases without a lock: of two that open an empty home at once, one would end in a traceback.
+
+    Args:
+        settings: of the home folder.
+        opener: what opens the instance of a folder.
+    """
+    home = prepare_dagster_home(settings)
+    with ExitStack() as stack:
+        with FileLock(home / _LOCK):
+            instance = stack.enter_context(opener(home))
+        yield instance

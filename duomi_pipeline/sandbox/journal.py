@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from duomi_pipeline.common.sqlite import write_ahead
+
 Outcome = Literal["pictures", "refused", "failed"]
 
 SCHEMA = """
@@ -119,7 +121,7 @@ class Books:
         self._connection = sqlite3.connect(
             path or ":memory:", timeout=30, isolation_level=None, check_same_thread=False
         )
-        self._connection.execute("PRAGMA journal_mode=WAL")
+        write_ahead(self._connection)
         # The books must survive the end of the process, not that of the machine.
         self._connection.execute("PRAGMA synchronous=OFF")
         self._connection.executescript(SCHEMA)

@@ -25,7 +25,7 @@ from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarge
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.cli import DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_MAX_OVERFLOW, DEFAULT_POOL_RECYCLE
 
-from duomi_pipeline.orchestration.instance import prepare_dagster_home
+from duomi_pipeline.orchestration.instance import open_instance, prepare_dagster_home
 from duomi_pipeline.orchestration.webserver.guard import RequestGuard
 from duomi_pipeline.settings import Settings
 
@@ -49,10 +49,10 @@ def serve(settings: Settings, listening: socket.socket, hosts: Collection[str]) 
     Raises:
         DaemonEndedError: the daemon ended by itself.
     """
-    os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(settings))
     signal.signal(signal.SIGTERM, _interrupt)  # uvicorn raises it again, once it has stopped
+    os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(settings))  # for code servers, daemon and the runs they start
     with ExitStack() as stack:
-        instance = stack.enter_context(get_instance_for_cli())
+        instance = stack.enter_context(open_instance(settings, lambda _: get_instance_for_cli()))
         instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
         code_servers = stack.enter_context(ProxyServerManager(instance, _target(settings), "warning"))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="duomi_dev_")))

@@ -1,0 +1,45 @@
+"""Two first starts at once in an empty home."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.cli import command, duomi, pictures, write_prompts
+
+SETTINGS = {"DUOMI_IMAGE_SIZE": "108x192"}
+
+
+@pytest.mark.parametrize("round_", range(4))
+def test_two_terminals_in_an_empty_home_both_work_and_buy_once(
+    tmp_path: Path, sandbox: SandboxServer, round_: int
+) -> None:
+    write_prompts(tmp_path, {f"p{number}": f"picture {number} of {round_}" for number in range(3)})
+    line, env = command(tmp_path, "generate", DUOMI_BASE_URL=sandbox.url, **SETTINGS)
+    both = [
+        subprocess.Popen(line, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=90)[0] for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], told
+    assert len(pictures(tmp_path)) == 3
+    assert sandbox.books.totals().posts == 3
+
+
+def test_the_ui_and_a_terminal_in_an_empty_home_both_work(tmp_path: Path, sandbox: SandboxServer) -> None:
+    write_prompts(tmp_path, {"boat": "A red boat"})
+    line, env = command(tmp_path, "dev", "--port", "0", DUOMI_BASE_URL=sandbox.url)
+    with subprocess.Popen(
+        line, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as ui:
+        assert ui.stdout
+        made = duomi(tmp_path, "generate", DUOMI_BASE_URL=sandbox.url, **SETTINGS)
+        serves = any("Instance is configured with the following daemons" in text for text in ui.stdout)
+        ui.terminate()
+        ui.stdout.read()
+
+    assert made.returncode == 0, made.stderr
+    assert serves
+    assert len(pictures(tmp_path)) == 1
