@@ -27,7 +27,7 @@ def prepare_dagster_home(settings: Settings) -> Path:
     if not (home / _SHIPPED).exists():
         with as_file(files("duomi_pipeline.orchestration") / _SHIPPED) as shipped:
             shutil.copyfile(own if own.is_file() else shipped, home / _SHIPPED)
-    if not glob(str(home / _SHIPPED)):  # as Dagster looks for it
+    if not glob(str(home / _SHIPPED)):  # noqa: PTH207 - as Dagster looks for it
         raise SettingsError(
             f"DAGSTER_HOME={home}: Dagster takes [ and ] in a folder's name for a pattern and does not find its "
             "dagster.yaml there. Rename the folder, or set DAGSTER_HOME to another one."

@@ -2,6 +2,7 @@
 
 Dagster writes a database's path into a URL as it stands. A `?` in a folder's name ends the path there: all databases
 become one file, named like the part before it, in which nobody finds a table. Here the path is a `file:` address.
+A `%` in the folder of the installed packages ends what alembic reads there: `accept_percent_signs`.
 """
 
 import atexit
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from alembic.config import Config
 from dagster import Field, StringSource
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
@@ -35,6 +37,7 @@ class AnyFolderRunStorage(SqliteRunStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """Made by Dagster."""
+        accept_percent_signs()
         folder = database_folder(config_value, "history")
         with _plainly_named(folder) as link:
             SqliteRunStorage.from_local(link)
@@ -52,10 +55,20 @@ class AnyFolderScheduleStorage(SqliteScheduleStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """Made by Dagster."""
+        accept_percent_signs()
         folder = database_folder(config_value, "schedules")
         with _plainly_named(folder) as link:
             SqliteScheduleStorage.from_local(link)
         return cls(sqlite_url(folder, "schedules"), inst_data)
+
+
+def accept_percent_signs() -> None:
+    """Have alembic, in this process, not look for formatters of new migrations: nothing here writes any.
+
+    Dagster's alembic.ini names one, and with that section alembic expands the folder's own name (its `here`), in
+    which a `%` is no option. It does so in 1.20, before any database is made or opened.
+    """
+    Config.get_hooks_list = _no_formatters  # type: ignore[method-assign, assignment]
 
 
 def database_folder(config_value: Mapping[str, Any], default: str) -> Path:
@@ -67,6 +80,10 @@ def database_folder(config_value: Mapping[str, Any], default: str) -> Path:
 def sqlite_url(folder: Path, name: str) -> str:
     """The URL of the database `name` in a folder."""
     return f"sqlite:///file:{quote(str(folder / f'{name}.db'))}?uri=true"
+
+
+def _no_formatters(_config: Config) -> list[Mapping[str, str]]:
+    return []
 
 
 @contextmanager

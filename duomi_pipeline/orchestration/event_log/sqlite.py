@@ -16,7 +16,7 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
 
-from duomi_pipeline.orchestration.sqlite_storage import CONFIG, database_folder, sqlite_url
+from duomi_pipeline.orchestration.sqlite_storage import CONFIG, accept_percent_signs, database_folder, sqlite_url
 
 _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"  # Dagster hands batches over only where this is set
 _MOST = "100"
@@ -70,6 +70,7 @@ class BatchingEventLogStorage(EventBatches, SqliteEventLogStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """Made by Dagster."""
+        accept_percent_signs()
         return cls(str(database_folder(config_value, "history/runs")), inst_data)
 
     def conn_string_for_shard(self, shard_name: str) -> str:
