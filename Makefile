@@ -31,7 +31,7 @@ demo: install ## the sample prompts to pictures, on the built-in sandbox: free, 
 	@echo "      cp .env.example .env    then set DUOMI_API_KEY for real pictures"
 
 dev: install ## Dagster's UI with all assets, on http://127.0.0.1:3000
-	@mkdir -p "$(DAGSTER_HOME)" && cp -u dagster.yaml "$(DAGSTER_HOME)/dagster.yaml"
+	@mkdir -p "$$DAGSTER_HOME" && cp -u dagster.yaml "$$DAGSTER_HOME/dagster.yaml"
 	$(BIN)/duomi dev --port $(PORT)
 
 test: install ## the tests

@@ -1,8 +1,5 @@
 """Bring a ledger's tables to this program's version, with alembic."""
 
-from importlib.resources import files
-from pathlib import Path
-
 from sqlalchemy import Connection, inspect, text
 
 # The newest file in `migrations/versions`; known here so that alembic is imported only when there is work for it.
@@ -26,7 +23,7 @@ def migrate(connection: Connection) -> None:
     from alembic.util.exc import CommandError  # noqa: PLC0415
 
     config = Config()
-    config.set_main_option("script_location", str(Path(str(files("duomi_pipeline.ledger"))) / "migrations"))
+    config.set_main_option("script_location", "duomi_pipeline.ledger:migrations")  # as a path, it may have no `%`
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     try:

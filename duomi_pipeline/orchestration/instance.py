@@ -4,13 +4,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from glob import glob
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import dagster as dg
 from filelock import FileLock
 
-from duomi_pipeline.settings import Settings
+from duomi_pipeline.settings import Settings, SettingsError
 
 _SHIPPED = "dagster.yaml"  # beside this file, also where the package is installed and there is no clone
 _LOCK = ".opening.lock"
@@ -22,7 +23,11 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def prepare_dagster_home(settings: Settings) -> Path:
-    """Make sure that it exists and has a `dagster.yaml`: the user's own, else the shipped one."""
+    """Make sure that it exists and has a `dagster.yaml`: the user's own, else the shipped one.
+
+    Raises:
+        SettingsError: Dagster would not find that file there, and go on without a word: telemetry on, no pool limit.
+    """
     home, own = dagster_home(settings), settings.home / _SHIPPED
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / _LOCK):
@@ -31,6 +36,11 @@ def prepare_dagster_home(settings: Settings) -> Path:
                 copied = home / f".{_SHIPPED}.new"  # Dagster alone asks for no lock: it must never see half a file
                 shutil.copyfile(own if own.is_file() else shipped, copied)
                 copied.replace(home / _SHIPPED)
+    if not glob(str(home / _SHIPPED)):  # noqa: PTH207 - as Dagster looks for it
+        raise SettingsError(
+            f"DAGSTER_HOME={home}: Dagster takes [ and ] in a folder's name for a pattern and does not find its "
+            "dagster.yaml there. Rename the folder, or set DAGSTER_HOME to another one."
+        )
     return home
 
 

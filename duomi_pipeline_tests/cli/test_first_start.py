@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli import command, duomi, pictures, write_prompts
+from duomi_pipeline_tests.cli.harness import command, duomi, pictures, write_prompts
 
 SETTINGS = {"DUOMI_IMAGE_SIZE": "108x192"}
 

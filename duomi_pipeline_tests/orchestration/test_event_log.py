@@ -44,7 +44,7 @@ def batching(
         monkeypatch.setenv("DAGSTER_POSTGRES_URL", request.getfixturevalue("database"))
         guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
         storages = next(block for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL) if "postgres" in block)
-        config = re.sub(r"^event_log_storage:\n(?: .*\n)+", storages, config, flags=re.MULTILINE)
+        config = re.sub(r"^\w+_storage:\n(?: .*\n)+", "", config, flags=re.MULTILINE) + storages
     home = tmp_path / "batching"
     home.mkdir()
     (home / "dagster.yaml").write_text(config, encoding="utf-8")
@@ -91,7 +91,7 @@ def test_without_a_home_the_processes_of_dagster_dev_share_a_folder_that_goes_wi
 ) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "100")
-    monkeypatch.setenv("DUOMI_TEMPORARY_EVENTS", "")
+    monkeypatch.setenv("DUOMI_TEMPORARY_HISTORY", "")
     monkeypatch.chdir(tmp_path)
     first = BatchingEventLogStorage.from_config_value(None, {})
     again = BatchingEventLogStorage.from_config_value(None, {})  # as a process that was started by the first one

@@ -4,24 +4,22 @@ Dagster's own writes each asset event in two transactions, on connections of the
 all else that a picture costs here. What a kill loses of an unwritten batch the next run logs again from the ledger.
 """
 
-import atexit
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
-from dagster import DagsterEventType, EventLogEntry, Field, StringSource
+from dagster import DagsterEventType, EventLogEntry
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
 
+from duomi_pipeline.orchestration.sqlite_storage import CONFIG, accept_percent_signs, database_folder, sqlite_url
+
 _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"  # Dagster hands batches over only where this is set
 _MOST = "100"
-_TEMPORARY = "DUOMI_TEMPORARY_EVENTS"
 _BATCHED = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -67,28 +65,23 @@ class BatchingEventLogStorage(EventBatches, SqliteEventLogStorage):
     @classmethod
     def config_type(cls) -> Any:
         """What `dagster.yaml` may say."""
-        return {"base_dir": Field(StringSource, is_required=False)}
+        return CONFIG
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """Made by Dagster."""
-        home = os.environ.get("DAGSTER_HOME")
-        folder = str(Path(home) / "history" / "runs") if home else os.environ.get(_TEMPORARY)
-        return cls(config_value.get("base_dir") or folder or _temporary_folder(), inst_data)
+        accept_percent_signs()
+        return cls(str(database_folder(config_value, "history/runs")), inst_data)
+
+    def conn_string_for_shard(self, shard_name: str) -> str:
+        """The URL of a run's database, or of the index of all."""
+        return sqlite_url(Path(self._base_dir), shard_name)
 
     def _store_together(self, events: Sequence[EventLogEntry], rows: Sequence[dict[str, Any]]) -> None:
         """Into the run's own database, too."""
         with self.run_connection(events[0].run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
         super()._store_together(events, rows)
-
-
-def _temporary_folder() -> str:
-    """A folder for this process and those that it starts: `dagster dev` without a home throws its history away, too."""
-    folder = tempfile.mkdtemp(prefix="dagster_events_")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ[_TEMPORARY] = folder
-    return folder
 
 
 def _is_batched(event: EventLogEntry) -> bool:
