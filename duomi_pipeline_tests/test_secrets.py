@@ -1,6 +1,8 @@
 """Passing and failing runs through every door, then a search of all that they leave: no key, no password, no webhook."""
 
+import base64
 import importlib
+import io
 import json
 import os
 import sqlite3
@@ -11,10 +13,12 @@ import traceback
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from duomi_pipeline import definitions
 from duomi_pipeline.cli import cli
@@ -124,6 +128,27 @@ def test_a_service_that_repeats_the_key_in_its_errors_brings_it_nowhere(tmp_path
     assert (run.returncode, json.loads(run.stdout)["counts"]["failed"]) == (3, 3), run.stderr
     assert "Incorrect API key provided: ***" in run.stdout
     assert not [secret for secret in SECRETS if secret in run.stdout + run.stderr]
+    assert found_in(home) == []
+
+
+def test_the_address_of_a_picture_that_holds_the_key_is_fetched_and_kept_without_it(tmp_path: Path) -> None:
+    picture = io.BytesIO()
+    Image.linear_gradient("L").resize((108, 192)).save(picture, "PNG")
+    with ScriptedService() as service:
+        address = (
+            f"{service.url}/a.png?key={quote(KEY, safe='')}&login={base64.b64encode(f'me:{KEY}'.encode()).decode()}"
+        )
+        sold, sent = Answer(json.dumps({"images": [{"url": address}]})), Answer(picture.getvalue())
+        service.answers = [sold, sent]
+        home = home_of(tmp_path, service.url)
+        run = duomi(home, "generate", "--limit", "1", **ENVIRONMENT)
+        assert service.asked[1].path == address.removeprefix(service.url)
+    assert run.returncode == 0, run.stderr
+    assert len(pictures(home)) == 1
+    with closing(sqlite3.connect(home / "out/ledger.db")) as ledger:
+        dump = "\n".join(ledger.iterdump())
+    assert "/a.png?key=***&login=" in dump
+    assert base64.b64encode(f"me:{KEY}".encode()).decode()[6:-6] not in dump
     assert found_in(home) == []
 
 

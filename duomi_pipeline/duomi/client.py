@@ -88,7 +88,7 @@ class DuomiClient:
         self._timeouts = (min(CONNECT_TIMEOUT, timeout), timeout)
         self._idempotency_header = idempotency_header
         key = api_key.get_secret_value() if api_key else ""
-        self._masked = Mask(key)
+        self.masked = Mask(key)
         login = _Login(f"Bearer {key}" if key and auth_scheme == "bearer" else key)
         self._api, self._files = DeadlineSession(pool_size, user_agent), DeadlineSession(pool_size, user_agent)
         self._api.auth, self._files.auth = login, _Login("")  # pictures often lie on other hosts: no key for them
@@ -120,7 +120,7 @@ class DuomiClient:
             with answer:
                 text = self._text(answer)
         except BROKEN as error:
-            raise error_of_call(error, url, self._masked) from error
+            raise error_of_call(error, url, self.masked) from error
         except BadImage as error:  # larger than any answer: paid perhaps, and not to be kept
             raise NotUnderstood(error.message, str(answer.status_code)) from error
         try:
@@ -131,14 +131,14 @@ class DuomiClient:
             if error.billed is not Billed.NO:
                 self._api.close()  # all connections: the real answer may come yet, and would be the next prompt's
                 if answer.status_code == 200:
-                    error.body = self._masked(text).encode("utf-8", "replace")
+                    error.body = self.masked(text).encode("utf-8", "replace")
             raise
 
     def _cleaned(self, answer: Pictures | Task) -> Pictures | Task:
         """What could not be read may be kept: without the key in it."""
         if isinstance(answer, Task) or not any(image.raw for image in answer.images):
             return answer
-        raws = [self._masked(image.raw.decode("utf-8", "replace")).encode() for image in answer.images]
+        raws = [self.masked(image.raw.decode("utf-8", "replace")).encode() for image in answer.images]
         return replace(answer, images=tuple(map(lambda image, raw: replace(image, raw=raw), answer.images, raws)))
 
     def reread(self, request: ImageRequest, text: str) -> Pictures | Task:
@@ -148,7 +148,7 @@ class DuomiClient:
             DuomiError: it is still not understood.
         """
         has_tasks = ROUTES[request.protocol].task_path is not None
-        return parse_submission(parse_json(200, text, masked=self._masked), has_tasks=has_tasks)
+        return parse_submission(parse_json(200, text, masked=self.masked), has_tasks=has_tasks)
 
     def poll(self, request: ImageRequest, task_id: str) -> Pictures | Waiting | Empty:
         """Look at a task once; free of charge.
@@ -166,7 +166,7 @@ class DuomiClient:
             with self._api.get(url, timeout=self._timeouts, stream=True) as answer:
                 text = self._text(answer)
         except BROKEN as error:
-            raise ServiceBusy(words_of(error, url, self._masked)) from error
+            raise ServiceBusy(words_of(error, url, self.masked)) from error
         except (BadImage, Redirected) as error:
             raise ServiceBusy(error.message) from error
         if answer.status_code == 404:
@@ -207,7 +207,7 @@ class DuomiClient:
         except (LocationParseError, UnicodeError) as error:
             raise BadImage("the picture's address is invalid") from error
         except BROKEN as error:
-            words = words_of(error, address, self._masked)
+            words = words_of(error, address, self.masked)
             raise NotDownloaded(f"the picture could not be downloaded: {words}") from error
         raise NotDownloaded(f"the picture's host redirects more than {MAX_REDIRECTS} times")
 
@@ -224,7 +224,7 @@ class DuomiClient:
             with self._api.get(url, timeout=self._timeouts, stream=True) as answer:
                 status = answer.status_code
         except BROKEN as error:
-            found = error_of_call(error, url, self._masked)
+            found = error_of_call(error, url, self.masked)
             raise found if isinstance(found, NotSent) else ServiceBusy(found.message) from error
         if status in (401, 403):
             raise AccountError("The service does not accept the key. Check DUOMI_API_KEY.", str(status))
@@ -246,7 +246,7 @@ class DuomiClient:
         self, answer: requests.Response, text: str, *, of_task: bool = False, prompt: str = ""
     ) -> dict[str, object]:
         retry_after = _retry_after(answer)
-        return parse_json(answer.status_code, text, retry_after, of_task=of_task, masked=self._masked, prompt=prompt)
+        return parse_json(answer.status_code, text, retry_after, of_task=of_task, masked=self.masked, prompt=prompt)
 
 
 class _Login(AuthBase):

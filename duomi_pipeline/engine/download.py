@@ -114,7 +114,7 @@ class Fetcher:
             raise
         if not isinstance(renewed, Pictures):
             return None
-        urls = [image.url for image in renewed.images if image.url]
+        urls = [self.client.masked(image.url) for image in renewed.images if image.url]
         if len(urls) == len(renewed.images):
             retry_ledger_write(lambda: self.ledger.answered(purchase, None, urls, renewed.seed))
         return renewed

@@ -7,7 +7,7 @@ Where it lies is `kept_answers`'s.
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -155,8 +155,15 @@ class Keeper:
         """Keep what an answer says, in place of what an earlier one of the same purchase said."""
         before = self._unrecorded(purchase)
         with suppress(StoreError, OSError):  # nowhere is room: the ledger's own error says what is to be done
-            self._keep(_UNRECORDED.dump_json(answer), self._about(entry, purchase, "unrecorded", reason))
+            self._keep(_UNRECORDED.dump_json(self._masked(answer)), self._about(entry, purchase, "unrecorded", reason))
             self.answers.drop(before)
+
+    def _masked(self, answer: Pictures | Task) -> Pictures | Task:
+        """The answer without the key, which addresses may repeat."""
+        if isinstance(answer, Task):
+            return answer
+        images = (replace(one, url=self.client.masked(one.url)) if one.url else one for one in answer.images)
+        return replace(answer, images=tuple(images))
 
     def keep_answer(self, entry: PlannedPrompt, purchase: Purchase, reason: str, body: bytes) -> None:
         """Keep a whole answer that is not understood.

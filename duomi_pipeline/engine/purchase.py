@@ -249,8 +249,11 @@ class Buyer:
         return pictures
 
     def _note(self, entry: PlannedPrompt, purchase: Purchase, post: int | None, answer: Pictures) -> None:
-        """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is."""
-        urls = [image.url for image in answer.images if image.url]
+        """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is.
+
+        An address that repeats the key is written without it: this run fetches it, none after a kill can.
+        """
+        urls = [self.client.masked(image.url) for image in answer.images if image.url]
         if len(urls) == len(answer.images):
             self._write(entry, purchase, answer, lambda: self.ledger.answered(purchase, post, urls, answer.seed))
 

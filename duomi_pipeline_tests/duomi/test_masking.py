@@ -40,6 +40,10 @@ BODIES = {
     "list": json.dumps({"detail": [{"msg": SAID + KEY}]}),
     "as code": json.dumps({"error": {"code": KEY, "message": SAID + "***"}}),
     "bare": json.dumps(SAID + KEY),
+    "percent twice": f'{{"message": "{SAID}{quote(quote(KEY, safe=""), safe="")}"}}',
+    "base64": json.dumps({"message": SAID + base64.b64encode(KEY.encode()).decode()}),
+    "basic": json.dumps({"message": SAID + "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()}),
+    "bearer in base64": json.dumps({"message": base64.urlsafe_b64encode(f"Bearer {KEY} is wrong".encode()).decode()}),
     "page": f"<html><body><h1>{SAID}</h1>{KEY}</body></html>",
     "page with escapes": f"<p>{SAID}{KEY.replace('/', '&#47;')}</p>",
     "broken json": f'{{"message": "{SAID}{escaped(KEY)}',
@@ -59,6 +63,8 @@ def test_a_key_that_is_repeated_is_masked_in_every_form(name: str, status: int) 
     for text in (shown, kept):
         assert "c-long" not in text
         assert "sk-a" not in text
+        for before in range(3):
+            assert base64.urlsafe_b64encode(b"\0" * before + KEY.encode()).decode()[4:-4] not in text
 
 
 def test_a_key_is_not_cut_in_half_before_it_is_masked() -> None:
@@ -76,6 +82,19 @@ def test_any_key_is_found_in_any_form(key: str) -> None:
     text = json.dumps(key)[1:-1]
     for form in (key, text, json.dumps(text)[1:-1], unicode(key), quote(key), quote(key, safe=""), html.escape(key)):
         assert mask(f"<{form}>") == "<***>"
+
+
+@given(
+    st.text(min_size=8, max_size=40).map(lambda text: text.encode("utf-8", "replace").decode()),
+    st.binary(max_size=4),
+    st.binary(max_size=4),
+)
+def test_a_key_in_base64_is_found_wherever_it_stands_in_it(key: str, before: bytes, after: bytes) -> None:
+    secret = key.encode()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        masked = Mask(key)(f"<{encode(before + secret + after).decode()}>")
+        assert "***" in masked
+        assert len(masked) <= 20, "no more than the neighbours' own characters stays"
 
 
 def test_what_has_no_key_in_it_is_left_as_it_is() -> None:
