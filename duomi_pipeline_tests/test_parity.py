@@ -18,8 +18,8 @@ from duomi_pipeline import DuomiImageGenerator
 from duomi_pipeline.prompts import SourceError
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli.harness import duomi, write_prompts
-from duomi_pipeline_tests.cli.quick import quick_commands
+from duomi_pipeline_tests.cli.harness import write_prompts
+from duomi_pipeline_tests.cli.quick import duomi, quick_commands
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.prompts.harness import prompt_database
 
@@ -97,7 +97,7 @@ def scripted(home: Path, service: SandboxServer, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.command)
-def test_the_command_of_a_parity_row_does_what_the_row_says(row: Row, run: Run) -> None:
+def test_the_command_of_a_parity_row_ends_as_the_row_says(row: Row, run: Run) -> None:
     found = run(row.command)
     assert found.returncode == row.exit, found.stdout + found.stderr
     assert found.stdout + found.stderr or row.command.endswith(("G()'", f'G(api_key="{KEY}")\''))

@@ -23,7 +23,20 @@ from typing import Any
 from duomi_pipeline_tests.cli.harness import command
 from duomi_pipeline_tests.processes import started
 
-_PRELOADED = ("duomi_pipeline.cli.dagster_runs", "duomi_pipeline.api.generator", "duomi_pipeline.sandbox.server")
+_PRELOADED = (
+    "duomi_pipeline.cli.dagster_runs",
+    "duomi_pipeline.api.generator",
+    "duomi_pipeline.sandbox.server",
+    # What Dagster and its storage import only in a run.
+    "alembic.command",
+    "dagster._core.execution.execute_in_process",
+    "dagster._core.storage.event_log.sqlite",
+    "dagster._core.storage.legacy_storage",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.root",
+    "dagster._core.workspace.context",
+    "dagster._daemon.backfill",
+)
 _SHIM = """#!{python} -SE
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:

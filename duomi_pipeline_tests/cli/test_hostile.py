@@ -14,7 +14,8 @@ from duomi_pipeline.cli import cli
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli.harness import duomi, pictures
+from duomi_pipeline_tests.cli.harness import pictures
+from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.manifest.harness import query
 from duomi_pipeline_tests.prompts.harness import PROMPTS
 from duomi_pipeline_tests.prompts.test_json_files import UNREADABLE, UNUSABLE

@@ -12,7 +12,8 @@ from duomi_pipeline.engine import State
 from duomi_pipeline.images import read_info
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli.harness import command, duomi
+from duomi_pipeline_tests.cli.harness import command
+from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, Home
 from duomi_pipeline_tests.images.harness import chunk, encoded, gradient, with_chunk
 

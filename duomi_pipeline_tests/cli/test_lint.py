@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli.harness import command, duomi, write_prompts
+from duomi_pipeline_tests.cli.harness import command, write_prompts
+from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.engine.home import SIZE, Home
 from duomi_pipeline_tests.processes import started
 

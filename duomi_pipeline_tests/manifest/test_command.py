@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from duomi_pipeline.cli.manifest import manifest
-from duomi_pipeline_tests.cli.harness import duomi
+from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.engine.home import Home
 from duomi_pipeline_tests.manifest.harness import query, seed_database, write
 

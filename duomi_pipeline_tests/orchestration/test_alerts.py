@@ -19,7 +19,7 @@ from dagster._core.test_utils import freeze_time
 from duomi_pipeline.orchestration.alerts.webhook import WebhookError
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange
 from duomi_pipeline.orchestration.resources import DuomiResource
-from duomi_pipeline_tests.cli.harness import duomi
+from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.engine.home import wait_until
 from duomi_pipeline_tests.orchestration.harness import ONE_MODEL, Project
