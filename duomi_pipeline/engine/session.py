@@ -28,6 +28,7 @@ from duomi_pipeline.engine.outcome import Stop, StoppedBy
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
 from duomi_pipeline.engine.purchase import Buyer
 from duomi_pipeline.engine.save import Saver
+from duomi_pipeline.engine.states import State
 from duomi_pipeline.engine.tasks import Tasks
 from duomi_pipeline.engine.verdict import Judge
 from duomi_pipeline.engine.width import TRUST
@@ -77,11 +78,14 @@ class Session:
         run_parameters = run_parameters or ParameterOverrides()
         below = run_parameters.over(self.settings.parameters)
         check_parameters(self.settings, below)
-        kept = {answer.request_key for answer in self.kept.all()}
+        kept = self.kept.all()
         listing, adopted = adopt(self.ledger, self.store, self.store.listing())
-        plan = make_plan(prompts, self.settings, run_parameters, self.ledger, listing, kept)
+        plan = make_plan(prompts, self.settings, run_parameters, self.ledger, listing, {answer.request_key for answer in kept})
         self._stop = why_lost(self.ledger, self.store, listing, plan.entries, self.settings.currency)
         plan = replace(plan, stop=self._stop, adopted=adopted)
+        if adopted:  # a file tells all that an answer told which the ledger had not taken
+            current = {entry.request.key for entry in plan.entries if entry.state is State.CURRENT}
+            self.kept.drop([one for one in kept if one.kind == "unrecorded" and one.request_key in current])
         return with_interrupted(plan, self.settings, below, self.ledger)
 
     def waiting(self) -> dict[str | None, int]:
