@@ -22,7 +22,7 @@ from duomi_pipeline.images import StoreError
 from duomi_pipeline.ledger import Ledger, LedgerError, Purchase
 from duomi_pipeline.settings import Settings
 
-SOON = 1.0  # seconds: what the ledger has not taken until then is kept, whatever it waits for
+SOON = 0.5  # seconds: what the ledger has not taken until then is kept, whatever it waits for
 _UNRECORDED = TypeAdapter[Pictures | Task](
     Pictures | Task, config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 )
