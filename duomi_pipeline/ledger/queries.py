@@ -232,8 +232,8 @@ def _money(rows: Sequence[Any], reused: int) -> Money:
         lost,
         total("sent")[0],
         reused,
-        sum(spent.values()) if is_known and is_one else None,
-        sum(maybe.values()) if is_lost_known and is_one else None,
+        sum(spent.values(), 0.0) if is_known and is_one else None,
+        sum(maybe.values(), 0.0) if is_lost_known and is_one else None,
         next(iter(currencies)) if len(currencies) == 1 else None,
         spent if is_known else {},
     )
