@@ -132,7 +132,8 @@ class Keeper:
             soon.cancel()
             soon.join()
         if late.is_set():
-            self.answers.drop(self._unrecorded(purchase))
+            with suppress(OSError):  # what stays is read back, and found to be known
+                self.answers.drop(self._unrecorded(purchase))
 
     @contextmanager
     def holding(self, entry: PlannedPrompt, purchase: Purchase, answer: Pictures | Task) -> Iterator[None]:
