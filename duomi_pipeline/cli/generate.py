@@ -71,9 +71,9 @@ def generate(**flags: Any) -> None:
       duomi generate --prompt-id db_12 --force --seed 42
       duomi generate --reroll ~/Downloads/duomi-marks.json
     \b
-    Exit codes: 0 all wanted pictures are there, 1 some failed, 2 wrong usage, 3 stopped by the service or because
-    pictures look lost, 4 stopped by a cap, 130 interrupted (Ctrl-C finishes what is in flight; a second one leaves
-    at once).
+    Exit codes: 0 all wanted pictures are there, 1 some failed, 2 wrong usage, 3 stopped by the service, or pictures or
+    ledger look lost, 4 stopped by a cap, 130 interrupted (Ctrl-C finishes what is in flight; a second one leaves at
+    once).
     """
     settings = Settings.load(**{setting: flags.pop(flag) for flag, setting in _SETTING_FLAGS.items()})
     parameters = given_parameters(flags)

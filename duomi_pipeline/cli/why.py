@@ -70,7 +70,8 @@ def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> dic
                 "error": chain.error_message,
                 "error_class": chain.error_class,
                 "posts": [
-                    {"sent_at": p.sent_at, "billing": p.billing, "price": p.price} for p in posts.get(chain.id, [])
+                    {"sent_at": p.sent_at, "billing": p.billing, "price": p.price, "currency": p.currency}
+                    for p in posts.get(chain.id, [])
                 ],
             }
             for chain in chains

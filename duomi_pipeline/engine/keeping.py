@@ -22,7 +22,7 @@ from duomi_pipeline.images import StoreError
 from duomi_pipeline.ledger import Ledger, LedgerError, Purchase
 from duomi_pipeline.settings import Settings
 
-SOON = 1.0  # seconds: what the ledger has not taken until then is kept, whatever it waits for
+SOON = 0.5  # seconds: what the ledger has not taken until then is kept, whatever it waits for
 _UNRECORDED = TypeAdapter[Pictures | Task](
     Pictures | Task, config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 )
@@ -132,7 +132,8 @@ class Keeper:
             soon.cancel()
             soon.join()
         if late.is_set():
-            self.answers.drop(self._unrecorded(purchase))
+            with suppress(OSError):  # what stays is read back, and found to be known
+                self.answers.drop(self._unrecorded(purchase))
 
     @contextmanager
     def holding(self, entry: PlannedPrompt, purchase: Purchase, answer: Pictures | Task) -> Iterator[None]:

@@ -86,12 +86,12 @@ class Buyer:
             return [self._reuse(job, entry, entry.reusable) for entry in job.entries]
         if not first.resumes:
             self._check(job.request)
-        look = SecondLook() if job.anew else self.keeper.second_look(job.request)
-        if job.looks_only and not look.is_of_use:
+        if job.looks_only and not (look := self.keeper.second_look(job.request)).is_of_use:
             raise FailedBeforeError(job.planned_failure or _looked_in_vain(look.kept))
         purchase = self._claim(job)
         if purchase.state == "saved":  # another run was faster
             return [self._reuse(job, entry, self._files_on_disk(job, entry)) for entry in job.entries]
+        look = SecondLook() if job.anew else self.keeper.second_look(job.request)  # by whichever run it was kept
         purchase = self.keeper.read_back(purchase, look)
         found = self._found(first, purchase)
         if found and len(found) >= max(len(purchase.image_urls), len(look.pictures.images) if look.pictures else 0):

@@ -80,7 +80,8 @@ class Session:
         check_parameters(self.settings, below)
         kept = self.kept.all()
         listing, adopted = adopt(self.ledger, self.store, self.store.listing())
-        plan = make_plan(prompts, self.settings, run_parameters, self.ledger, listing, {answer.request_key for answer in kept})
+        kept_keys = {answer.request_key for answer in kept}
+        plan = make_plan(prompts, self.settings, run_parameters, self.ledger, listing, kept_keys)
         self._stop = why_lost(self.ledger, self.store, listing, plan.entries, self.settings.currency)
         plan = replace(plan, stop=self._stop, adopted=adopted)
         if adopted:  # a file tells all that an answer told which the ledger had not taken

@@ -196,9 +196,13 @@ def _chains_without_pictures(session: Session, plan: Plan) -> dict[str, list[Pur
 
 
 def _posts(session: Session, purchase_ids: Iterable[int]) -> dict[int, list[Post]]:
+    """The POSTs of purchases; the page has one currency, the settings', so prices in another are unknown to it."""
     found: dict[int, list[Post]] = {}
     for some in _chunks(purchase_ids):
-        found.update(session.ledger.posts_of(some))
+        for purchase_id, sent in session.ledger.posts_of(some).items():
+            found[purchase_id] = [
+                one if one.currency == session.settings.currency else replace(one, price=None) for one in sent
+            ]
     return found
 
 

@@ -88,6 +88,7 @@ class Post:
     sent_at: float
     answered_at: float | None
     price: float | None
+    currency: str
     pictures: int
     billing: Literal["sent", "billed", "free", "ambiguous"]
 

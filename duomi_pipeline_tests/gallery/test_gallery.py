@@ -81,6 +81,14 @@ def test_all_versions_of_a_prompt_are_there_with_settings_cost_and_history(home:
     assert [step[1] for step in versions[0]["steps"]] == ["asked, billed", "saved"]
 
 
+def test_a_price_in_another_currency_than_the_pages_is_unknown(home: Home) -> None:
+    fill(home)
+
+    write(home, currency="USD")
+
+    assert {version["cost"] for version in cards(home)["json_boat"]["details"]["versions"]} == {None}
+
+
 def test_flags_of_the_checks_are_counted_by_kind_and_come_with_their_sentence(home: Home) -> None:
     fill(home)
 

@@ -17,6 +17,7 @@ from duomi_pipeline.ledger import (
     LimitReached,
     Limits,
     NotYet,
+    PaidAnswer,
     PictureFile,
     Purchase,
     Selection,
@@ -412,3 +413,43 @@ def test_an_error_of_the_database_shows_no_prompt(ledger: Ledger) -> None:
     with pytest.raises(SQLAlchemyError) as caught:
         ledger.claim("k", "a secret prompt", "a run that never started")  # breaks a foreign key
     assert "secret" not in str(caught.value)
+
+
+# --- answers that were kept elsewhere -----------------------------------------------------------------
+
+
+def paid(purchase: Purchase, **changes: Any) -> PaidAnswer:
+    values = {"pictures": 2, "price": 1.0, "currency": "CNY", "service": "https://a.example 1a2b"}
+    times = {"sent_at": purchase.updated_at, "kept_at": time.time()}
+    return PaidAnswer(**{"request_key": purchase.request_key, **values, **times, **changes})
+
+
+def test_a_task_that_was_kept_settles_its_post_which_goes_with_the_purchase_that_has_the_task(ledger: Ledger) -> None:
+    lost = claim(ledger)
+    post = ledger.send(lost, "r", 2, NO_LIMITS)
+    kept = paid(lost)
+    ledger.answer_lost(lost, post, "ambiguous", "lost")
+    ledger.ended(lost, "failed", "ambiguous", "", "lost")
+    new = claim(ledger, replaces=lost.id)
+    found = ledger.read_back(new, kept, "task-1")
+    assert (found.id, found.state, found.task_id, found.service) == (new.id, "submitted", "task-1", kept.service)
+    assert (ledger.money().billed, ledger.money().maybe_billed, ledger.lost_answers("k")) == (2, 0, 1)
+    assert [one.billing for one in ledger.posts_of([new.id])[new.id]] == ["billed"]
+
+
+def test_an_answer_whose_post_the_ledger_does_not_know_is_booked_once(ledger: Ledger) -> None:
+    purchase = claim(ledger)
+    kept = paid(purchase)
+    for _ in range(3):
+        purchase = ledger.read_back(purchase, kept, image_urls=URLS, seed=7)
+        ledger.billed(purchase, kept)
+    assert (purchase.state, purchase.image_urls, purchase.seed) == ("ready", tuple(URLS), 7)
+    assert (ledger.money().billed, ledger.money().spent) == (2, 1.0)
+
+
+def test_a_kept_answer_that_the_ledger_has_taken_after_all_begins_nothing_anew(ledger: Ledger) -> None:
+    first = bought(ledger)
+    kept = paid(first, sent_at=first.created_at)
+    again = claim(ledger, replaces=first.id)
+    assert ledger.read_back(again, kept, image_urls=URLS) == again
+    assert ledger.money().billed == 1

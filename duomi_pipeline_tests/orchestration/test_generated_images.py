@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,7 @@ import pytest
 
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
 from duomi_pipeline.orchestration.partition_sync import observed_versions
+from duomi_pipeline_tests.engine.home import wait_until
 from duomi_pipeline_tests.images.harness import opened
 from duomi_pipeline_tests.orchestration.harness import (
     ONE_MODEL,
@@ -349,3 +351,21 @@ def test_a_damaged_ledger_fails_a_run_and_skips_a_tick_in_plain_words(project: P
     assert str(project.tick().skip_message) == failure_text(run)
     assert failure_text(run).endswith("duomi ledger rebuild")
     assert project.posts() == []
+
+
+def test_a_run_whose_ledger_is_deleted_fails_in_plain_words_and_the_next_one_buys_nothing_again(
+    project: Project,
+) -> None:
+    keys = project.write_many(1)
+    project.look()
+    project.service.change_faults(latency=0.5)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(project.run, keys[0])
+        wait_until(lambda: project.service.books.billed() == 1, "the bill")
+        (project.home / "out" / "ledger.db").unlink()
+        run = running.result()
+    words = f"The ledger {project.home}/out/ledger.db was deleted, moved or replaced while it was in use."
+    assert f"{words} Nothing more is sent." in failure_text(run)
+
+    assert project.run(keys[0]).success
+    assert len(project.posts()) == 1
