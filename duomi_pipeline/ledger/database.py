@@ -109,7 +109,10 @@ class Database:
         Raises:
             LedgerLostError: they are not.
         """
-        if self._opened is not None and _identity(self._file) != self._opened:
+        if self._opened is None:
+            return
+        (file, log), (file_now, log_now) = self._opened, _identity(self._file) or (None, None)
+        if file_now != file or log_now != (log or log_now):
             raise LedgerLostError(f"The ledger {self._file} was deleted, moved or replaced while it was in use.")
 
     def _explained(self, error: DatabaseError, how: str) -> LedgerError | None:
@@ -127,7 +130,9 @@ class Database:
         )
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back; the write-ahead log goes with the last of them. A later look opens one again."""
+        if self._opened is not None:
+            self._opened = self._opened[0], None
         self._engine.dispose()
 
 
