@@ -9,7 +9,7 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 CHAOS ?= --prompts 200 --kills 30
 FUZZ_SECONDS ?= 300
 
-.PHONY: help install demo dev test check fix chaos bench fuzz audit lint types imports lock clean
+.PHONY: help install demo dev test check fix chaos bench fuzz audit docs lint types imports lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -34,8 +34,8 @@ dev: install ## Dagster's UI with all assets, on http://127.0.0.1:3000
 	@mkdir -p "$$DAGSTER_HOME" && cp -u dagster.yaml "$$DAGSTER_HOME/dagster.yaml"
 	$(BIN)/duomi dev --port $(PORT)
 
-test: install ## the tests
-	$(BIN)/python -m pytest
+test: install ## the tests, and which took longest
+	$(BIN)/python -m pytest --durations=10 --durations-min=1
 
 chaos: install ## the proof: 200 prompts, 30 SIGKILLs, every fault on; then the books are compared
 	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol async $(CHAOS)
@@ -46,6 +46,15 @@ bench: install ## wall and CPU time beside references; BENCH=--save keeps the ta
 
 fuzz: install ## hostile sources, answers and pictures at random for FUZZ_SECONDS (300); each finding is printed
 	$(BIN)/python -m duomi_pipeline_tests.fuzz --seconds $(FUZZ_SECONDS)
+
+docs: ## the handbook and the API reference as a static site, site/index.html
+	@test -x $(VENV)-docs/bin/mkdocs || { $(PYTHON) -m venv $(VENV)-docs && \
+		$(VENV)-docs/bin/pip install --quiet --disable-pip-version-check --requirement requirements-docs.lock; }
+	@# mkdocs takes one folder; the pages stay where GitHub shows them.
+	@mkdir -p build/handbook/duomi_pipeline/duomi
+	@for page in README.md CONTRIBUTING.md CHANGELOG.md docs duomi_pipeline/duomi/models.toml; do \
+		ln -sfn "$(CURDIR)/$$page" "build/handbook/$$page"; done
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict --quiet
 
 audit: install ## known holes of the pinned packages (asks PyPI), and whether they fit together
 	$(BIN)/pip check
@@ -61,7 +70,10 @@ types: install ## mypy, strict
 imports: install ## imports point one way
 	$(BIN)/lint-imports
 
-check: lint types imports test ## all that CI runs
+check: install ## all that CI runs, and how long each step took
+	@for step in lint types imports test; do \
+		start=$$(date +%s); $(MAKE) --no-print-directory $$step || exit 1; \
+		echo "make $$step: $$(( $$(date +%s) - start )) s"; done
 
 fix: install ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .
@@ -72,7 +84,9 @@ lock: ## compile requirements.lock anew from pyproject.toml
 	$(VENV)-lock/bin/pip install --quiet pip-tools
 	$(VENV)-lock/bin/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links \
 		--no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	$(VENV)-lock/bin/pip-compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --output-file requirements-docs.lock requirements-docs.in
 	rm -rf $(VENV)-lock
 
 clean: ## the virtual environment and caches; never pictures, ledger or history
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(VENV) $(VENV)-docs site .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -136,45 +136,83 @@ class Settings(BaseSettings, ImageParameters):
     )
 
     home: Path = Path()
-    api_key: SecretStr | None = None
-    base_url: str = ""
-    auth_scheme: Literal["raw", "bearer"] = "raw"
-    protocol: Literal["auto", "siliconflow", "openai", "duomi_async", "nano_banana"] = "auto"
+    api_key: SecretStr | None = Field(None, description="Key of the service, a secret; without it the sandbox answers.")
+    base_url: str = Field(
+        "",
+        description="Address, with or without `/v1`, or `sandbox`; empty: https://duomiapi.com with a key, else `sandbox`.",
+    )
+    auth_scheme: Literal["raw", "bearer"] = Field("raw", description="How the key is sent: `raw`, or `bearer`.")
+    protocol: Literal["auto", "siliconflow", "openai", "duomi_async", "nano_banana"] = Field(
+        "auto", description="`auto`: by model; or `siliconflow`, `openai`, `duomi_async`, `nano_banana`."
+    )
 
-    models_file: Path = Path("models.toml")
-    fallback_models: ModelNames = ()
+    models_file: Path = Field(
+        Path("models.toml"), description="Your own model profiles, over the shipped ones: [models](models.md)."
+    )
+    fallback_models: ModelNames = Field(
+        (), description="Models that stand in, in this order, with commas, for one that is disabled or does not exist."
+    )
 
-    database: Path = Path("data/llm_video_batch.db")
-    database_names: Literal["id", "descriptive"] = "id"
-    prompt_dir: Path = Path("out/prompt_json")
-    overrides_file: Path = Path("out/overrides.json")
-    clean_prompts: bool = False
-    image_dir: str = "out/generated_images"
-    manifest_dir: Path = Path("out/manifest")
-    gallery_dir: Path = Path("out/gallery")
-    log_dir: Path = Path("logs")
-    ledger_url: SecretStr = SecretStr("sqlite:///out/ledger.db")
+    database: Path = Field(
+        Path("data/llm_video_batch.db"),
+        description="SQLite, opened read-only; missed only where it is named here, or without JSON files.",
+    )
+    database_names: Literal["id", "descriptive"] = Field(
+        "id", description="File names of table rows: `id`: `db_12_…`; `descriptive`: `db_{descriptive_name}_…`."
+    )
+    prompt_dir: Path = Field(Path("out/prompt_json"), description="Folder of JSON prompts.")
+    overrides_file: Path = Field(
+        Path("out/overrides.json"), description="Parameters by prompt id, such as seeds of rerolled pictures."
+    )
+    clean_prompts: bool = Field(
+        False, description="Send prompts without what is not part of the picture: [prompt care](prompt_care.md)."
+    )
+    image_dir: str = Field("out/generated_images", description="Where pictures are saved: a path or an fsspec URL.")
+    manifest_dir: Path = Field(Path("out/manifest"), description="Folder of the [manifest](manifest.md).")
+    gallery_dir: Path = Field(Path("out/gallery"), description="Folder of the [gallery](gallery.md).")
+    log_dir: Path = Field(
+        Path("logs"),
+        description="Folder of `duomi_image_generation.log` and of each run's results; see *Logs and messages*.",
+    )
+    ledger_url: SecretStr = Field(
+        SecretStr("sqlite:///out/ledger.db"), description="SQLAlchemy URL of the ledger, a secret."
+    )
 
-    max_concurrency: int = Field(4, ge=1, le=256)
-    delay: float = Field(0.0, ge=0)
-    requests_per_minute: int | None = Field(None, ge=1)
-    requests_per_day: int | None = Field(None, ge=1)
-    timeout: float = Field(60.0, gt=0)
-    task_timeout: float = Field(1800.0, gt=0)
-    poll_interval: float = Field(4.0, gt=0)
-    max_attempts: int = Field(5, ge=1)
-    ambiguous_retries: int = Field(1, ge=0)
-    download_patience: float = Field(180.0, ge=0)
-    idempotency_header: HeaderName = ""
-    user_agent: HeaderText = ""
+    max_concurrency: int = Field(4, ge=1, le=256, description="Requests in flight, 1 to 256.")
+    delay: float = Field(0.0, ge=0, description="Seconds between two starts of requests.")
+    requests_per_minute: int | None = Field(None, ge=1, description="Over all runs on a ledger.")
+    requests_per_day: int | None = Field(None, ge=1, description="Over all runs on a ledger; a day is a day of UTC.")
+    timeout: float = Field(
+        60.0, gt=0, description="Seconds of silence in one HTTP call; its whole answer may take ten times that."
+    )
+    task_timeout: float = Field(1800.0, gt=0, description="Seconds for one asynchronous task.")
+    poll_interval: float = Field(4.0, gt=0, description="Seconds before the first poll, then growing.")
+    max_attempts: int = Field(5, ge=1, description="Tries per prompt and run.")
+    ambiguous_retries: int = Field(
+        1,
+        ge=0,
+        description="Repeats of a request whose answer was lost, over all runs, until you say more; 0: at most once.",
+    )
+    download_patience: float = Field(
+        180.0, ge=0, description="Seconds for which a busy host of a paid picture is asked again within a run."
+    )
+    idempotency_header: HeaderName = Field(
+        "",
+        description="Header of an idempotency key, such as `Idempotency-Key`: a lost answer is asked for under it.",
+    )
+    user_agent: HeaderText = Field("", description="For services behind a firewall that dislikes that of `requests`.")
 
-    price_per_image: float | None = Field(None, ge=0)
-    currency: str = Field("CNY", min_length=1, max_length=12)
-    max_images_per_run: int | None = Field(None, ge=0)
-    max_spend_per_run: float | None = Field(None, ge=0)
-    max_spend_per_day: float | None = Field(None, ge=0)
+    price_per_image: float | None = Field(None, ge=0, description="What a picture costs, for reports and caps.")
+    currency: str = Field("CNY", min_length=1, max_length=12, description="What prices are in.")
+    max_images_per_run: int | None = Field(None, ge=0, description="Cap, checked before each request.")
+    max_spend_per_run: float | None = Field(None, ge=0, description="Cap, checked before each request; needs a price.")
+    max_spend_per_day: float | None = Field(
+        None, ge=0, description="Cap, checked before each request; needs a price. A day is a day of UTC."
+    )
 
-    webhook_url: SecretStr | None = None
+    webhook_url: SecretStr | None = Field(
+        None, description="Where the sensor `run_failures` posts, such as Slack's incoming webhook; a secret."
+    )
 
     @field_validator("api_key", "webhook_url")
     @classmethod

@@ -45,6 +45,8 @@ def prepare_dagster_home(settings: Settings) -> Path:
 
 
 def _from_config(home: Path) -> AbstractContextManager[dg.DagsterInstance]:
+    # Where storages, telemetry and runs look for it; without it events and runs would go with the process.
+    os.environ["DAGSTER_HOME"] = str(home)
     return dg.DagsterInstance.from_config(str(home))
 
 

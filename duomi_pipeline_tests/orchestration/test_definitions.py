@@ -5,13 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 import warnings
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin
+from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 
+from duomi_pipeline import definitions
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.resources import ImageStoreResource
 from duomi_pipeline.settings import SettingsError
@@ -123,11 +125,12 @@ class TestLoading:
         assert (loaded.returncode, loaded.stderr) == (0, "")
         assert list(tmp_path.iterdir()) == []
 
-    def test_dagsters_own_gate_finds_the_code_through_workspace_yaml_and_needs_no_secret(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("how", [(), ("--workspace", "workspace.yaml")], ids=["pyproject.toml", "workspace.yaml"])
+    def test_dagsters_own_gate_finds_the_code_and_needs_no_secret(self, tmp_path: Path, how: tuple[str, ...]) -> None:
         shutil.copyfile(ROOT / "dagster.yaml", tmp_path / "dagster.yaml")
 
         checked = subprocess.run(
-            [sys.executable, "-m", "dagster", "definitions", "validate"],
+            [sys.executable, "-m", "dagster", "definitions", "validate", *how],
             cwd=ROOT,
             env=environment(DAGSTER_HOME=str(tmp_path), DUOMI_HOME=str(tmp_path)),
             capture_output=True,
@@ -143,10 +146,20 @@ class TestLoading:
         ]
         assert warned == []
 
-    def test_the_settings_file_of_another_tool_does_not_hide_workspace_yaml(self) -> None:
-        tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    def test_workspace_yaml_and_the_block_of_dg_load_the_same_definitions(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # With a [tool.dg] Dagster passes over workspace.yaml without a word: neither may say what the other does not.
+        monkeypatch.chdir(ROOT)
+        (by_file,) = WorkspaceFileTarget(["workspace.yaml"]).create_origins()
+        (by_block,) = PyProjectFileTarget("pyproject.toml").create_origins()
+        assert isinstance(by_file, ManagedGrpcPythonEnvCodeLocationOrigin)
+        assert isinstance(by_block, ManagedGrpcPythonEnvCodeLocationOrigin)
 
-        assert not {"dagster", "dg"} & set(tools)
+        assert by_file.location_name == by_block.location_name == LOCATION
+        loaded = [origin.loadable_target_origin for origin in (by_file, by_block)]
+        assert [(target.module_name, target.attribute) for target in loaded] == 2 * [(definitions.__name__, None)]
+        assert isinstance(definitions.defs, dg.Definitions)
 
     @pytest.mark.parametrize(
         ("setting", "value"),
