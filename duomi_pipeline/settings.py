@@ -139,7 +139,7 @@ class Settings(BaseSettings, ImageParameters):
     api_key: SecretStr | None = Field(None, description="Key of the service, a secret; without it the sandbox answers.")
     base_url: str = Field(
         "",
-        description="Address, with or without `/v1`, or `sandbox`; empty: https://duomiapi.com with a key, else sandbox.",
+        description="Address, with or without `/v1`, or `sandbox`; empty: duomiapi.com with a key, else sandbox.",
     )
     auth_scheme: Literal["raw", "bearer"] = Field("raw", description="How the key is sent: `raw`, or `bearer`.")
     protocol: Literal["auto", "siliconflow", "openai", "duomi_async", "nano_banana"] = Field(

@@ -8,6 +8,16 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
+IN_A_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def can_have_pid_namespaces() -> bool:
+    """Whether a process of ours can be the first one of a pid namespace, as in a container."""
+    try:
+        return subprocess.run([*IN_A_PID_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
 
 @contextlib.contextmanager
 def started(line: Sequence[str], **how: Any) -> Iterator["subprocess.Popen[Any]"]:

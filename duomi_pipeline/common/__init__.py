@@ -1,1 +1,1 @@
-"""What every room may use: safe text, files written whole, processes of this machine. Knows nothing of ours."""
+"""What every room may use: safe text, files written whole, kernel and rights of this process. Knows nothing of ours."""

@@ -58,7 +58,7 @@ class Session:
         self.trigger = trigger
         self.run_id = run_id or uuid.uuid4().hex
         self.ledger = Ledger(settings.ledger_url.get_secret_value(), settings.home)
-        self.store = open_store(settings)
+        self.store = open_store(settings, self.run_id)
         self.kept = KeptAnswers(settings.home)
         self._stop: Stop | None = None
 
@@ -124,7 +124,7 @@ class Session:
         with self._alive(), open_client(self.settings) as client:
             jobs = _jobs(self._with_purchases(entries) if force else entries, force=force)
             to_send = sum(force or not job.entries[0].reusable for job in jobs)
-            self.store.sweep()
+            self.store.sweep(self.ledger.is_gone)
             trusted = self.ledger.was_answered(fingerprint, self.settings.service_identity, time.time() - TRUST)
             flow = FlowControl(self.settings, to_send, trusted=trusted)
             tasks = Tasks(self.settings, client, self.ledger)
@@ -205,10 +205,10 @@ class Session:
             thread.join()
 
 
-def open_store(settings: Settings) -> ImageStore:
-    """The store of the settings; a path without a scheme lies in the home folder."""
+def open_store(settings: Settings, run_id: str = "") -> ImageStore:
+    """The store of the settings, as a run uses it; a path without a scheme lies in the home folder."""
     base = settings.image_dir if "://" in settings.image_dir else settings.path(settings.image_dir)
-    return ImageStore(UPath(base))
+    return ImageStore(UPath(base), run_id)
 
 
 @contextlib.contextmanager

@@ -9,13 +9,11 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import stat
 import threading
 import time
 import unicodedata
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +21,6 @@ from upath import UPath
 from upath.implementations.local import FilePath, PosixUPath, WindowsUPath
 
 from duomi_pipeline.common.files import time_stamp
-from duomi_pipeline.common.processes import process_exists
 from duomi_pipeline.common.text import one_line
 from duomi_pipeline.images.listing import Listing
 
@@ -33,7 +30,7 @@ _IDENTITY = ".duomi-folder.json"
 _PICTURE = ".png"
 _PROBE_BYTES = 4096
 _ROOM = 4_000_000  # bytes that a picture in flight may need
-_FORGOTTEN = 86_400.0  # seconds after which a temporary file of another machine is nobody's
+_FORGOTTEN = 86_400.0  # seconds after which a temporary file is nobody's, whoever made it
 _ADVICE = {
     errno.ENOSPC: "the disk is full; make room, then start again",
     errno.EDQUOT: "the quota is used up; make room, then start again",
@@ -55,10 +52,12 @@ class ImageStore:
 
     Args:
         base: a folder, or any fsspec URL such as `s3://bucket/pictures`.
+        run_id: of the run that writes here; its temporary files are named after it.
     """
 
-    def __init__(self, base: UPath) -> None:
+    def __init__(self, base: UPath, run_id: str = "") -> None:
         self.base = base
+        self._run_id = run_id
         self._is_local = isinstance(base, _LOCAL)
         self._naming = threading.Lock()
         self._given: set[str] = set()
@@ -87,7 +86,7 @@ class ImageStore:
         try:
             self.base.mkdir(parents=True, exist_ok=True)
             if self._is_local:
-                _write_local(self.base.path, name, data)
+                _write_local(self.base.path, self._temporary(), name, data)
             elif (self.base / name).exists():
                 raise FileExistsError(errno.EEXIST, "there is such a file already")
             else:
@@ -109,7 +108,7 @@ class ImageStore:
 
     def problem(self) -> str | None:
         """Why no picture could be saved now, found by writing and removing a small file; `None` if one can be."""
-        name = f"{_own_mark()}{secrets.token_hex(8)}.tmp"
+        name = self._temporary()
         try:
             self.base.mkdir(parents=True, exist_ok=True)
             (self.base / name).write_bytes(bytes(_PROBE_BYTES))
@@ -132,10 +131,17 @@ class ImageStore:
                 return f"Less than {requests * _ROOM // 1_000_000} MB are free for {self.base}: {_ADVICE[errno.ENOSPC]}"
         return None
 
-    def sweep(self) -> None:
-        """Remove what killed processes left half-written."""
+    def sweep(self, is_gone: Callable[[str], bool] = lambda _: False) -> None:
+        """Remove what killed runs left half-written.
+
+        Args:
+            is_gone: whether the run of this id is known to be dead; what others left goes after a day.
+        """
         if self._is_local:
-            _sweep_local(Path(self.base.path))
+            _sweep_local(Path(self.base.path), is_gone)
+
+    def _temporary(self) -> str:
+        return f"{_TEMPORARY}{self._run_id}-{secrets.token_hex(8)}.tmp"
 
     def listing(self) -> Listing:
         """One look at all pictures. Never fails: what cannot be looked at is unknown."""
@@ -189,8 +195,8 @@ def _without_case(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _write_local(folder: str, name: str, data: bytes) -> None:
-    temporary = os.path.join(folder, f"{_own_mark()}{secrets.token_hex(8)}.tmp")  # noqa: PTH118
+def _write_local(folder: str, temporary_name: str, name: str, data: bytes) -> None:
+    temporary = os.path.join(folder, temporary_name)  # noqa: PTH118
     final = os.path.join(folder, name)  # noqa: PTH118
     try:
         with open(temporary, "xb") as file:  # noqa: PTH123
@@ -204,18 +210,11 @@ def _write_local(folder: str, name: str, data: bytes) -> None:
     _sync_folder(folder)
 
 
-def _own_mark() -> str:
-    """How temporary files of this process begin: whose they are can be told when it is gone."""
-    return f"{_TEMPORARY}{zlib.crc32(socket.gethostname().encode()):08x}-{os.getpid()}-"
-
-
-def _sweep_local(folder: Path) -> None:
-    here = _own_mark().rsplit("-", 2)[0]
+def _sweep_local(folder: Path, is_gone: Callable[[str], bool]) -> None:
     for file in folder.glob(f"{_TEMPORARY}*.tmp"):
-        with contextlib.suppress(OSError, ValueError):
-            mark, pid, _ = file.name.rsplit("-", 2)
-            dead = mark == here and not process_exists(int(pid))
-            if dead or time.time() - file.stat().st_mtime > _FORGOTTEN:
+        run_id = file.name.removeprefix(_TEMPORARY).rpartition("-")[0]
+        with contextlib.suppress(OSError):
+            if is_gone(run_id) or time.time() - file.stat().st_mtime > _FORGOTTEN:
                 file.unlink()
 
 

@@ -35,26 +35,29 @@ class Database:
     """Read and write transactions on the ledger; creates its tables on first use.
 
     Of an SQLite ledger the files are watched: what is written into one that has no name any more nobody reads.
+
+    Attributes:
+        file: of an SQLite ledger; `None` for one in memory.
     """
 
     def __init__(self, url: str, home: Path) -> None:
         self._writing = threading.Lock()
-        self._file: Path | None = None
+        self.file: Path | None = None
         self._opened: _Identity | None = None
         try:
             parsed = make_url(url)
             if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
-                self._file = home / parsed.database
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                parsed = parsed.set(database=str(self._file))
-            self._engine = _engine(parsed)
+                self.file = home / parsed.database
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                parsed = parsed.set(database=str(self.file))
+            self.engine = _engine(parsed)
             with self.write() as connection:
                 migrate(connection)
-            self._opened = _identity(self._file)
+            self._opened = _identity(self.file)
             # A new connection would make a new, empty file; those that are open still know what this run did.
-            event.listen(self._engine, "do_connect", lambda *_: self.check())
+            event.listen(self.engine, "do_connect", lambda *_: self.check())
         except (SQLAlchemyError, LedgerUnavailableError) as error:
-            words, file = _words(error.__cause__ or error), f" {self._file}" if self._file else ""
+            words, file = _words(error.__cause__ or error), f" {self.file}" if self.file else ""
             raise LedgerError(f"The ledger{file} cannot be opened: {words}. Check DUOMI_LEDGER_URL.") from error
         except ValueError:  # of a port that is no number; its text would show what stands there, a password maybe
             raise LedgerError(
@@ -76,7 +79,7 @@ class Database:
         """
         self.check()
         try:
-            with self._writing, self._engine.begin() as connection:
+            with self._writing, self.engine.begin() as connection:
                 if connection.dialect.name == "postgresql":
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PG_LOCK})
                 yield connection
@@ -96,7 +99,7 @@ class Database:
             LedgerError: its file is damaged.
         """
         try:
-            with self._engine.connect().execution_options(read_only=True) as connection:
+            with self.engine.connect().execution_options(read_only=True) as connection:
                 yield connection
         except DatabaseError as error:
             if (explained := self._explained(error, "read")) is None:
@@ -111,21 +114,21 @@ class Database:
         """
         if self._opened is None:
             return
-        (file, log), (file_now, log_now) = self._opened, _identity(self._file) or (None, None)
+        (file, log), (file_now, log_now) = self._opened, _identity(self.file) or (None, None)
         if file_now != file or log_now != (log or log_now):
-            raise LedgerLostError(f"The ledger {self._file} was deleted, moved or replaced while it was in use.")
+            raise LedgerLostError(f"The ledger {self.file} was deleted, moved or replaced while it was in use.")
 
     def _explained(self, error: DatabaseError, how: str) -> LedgerError | None:
         """What the database's error means; `None` of one that is a defect of this program."""
         if isinstance(error, OperationalError):
             words = f"The ledger cannot be {how}: {_words(error)}. Make room or let go of it, then start again."
             return LedgerUnavailableError(words)
-        if type(error) is not DatabaseError or self._file is None:
+        if type(error) is not DatabaseError or self.file is None:
             return None
-        file, folder = shlex.quote(str(self._file)), shlex.quote(str(self._file.parent / "damaged"))
+        file, folder = shlex.quote(str(self.file)), shlex.quote(str(self.file.parent / "damaged"))
         move = f"mkdir -p {folder} && mv {file}* {folder}"
         return LedgerError(
-            f"The ledger {self._file} is damaged: {_words(error)}. Check DUOMI_LEDGER_URL; put a backup in its place; "
+            f"The ledger {self.file} is damaged: {_words(error)}. Check DUOMI_LEDGER_URL; put a backup in its place; "
             f"or move it away and restore it from the pictures: {move} && duomi ledger rebuild"
         )
 
@@ -133,7 +136,7 @@ class Database:
         """Give the connections back; the write-ahead log goes with the last of them. A later look opens one again."""
         if self._opened is not None:
             self._opened = self._opened[0], None
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 _Identity = tuple[tuple[int, int] | None, tuple[int, int] | None]

@@ -7,21 +7,23 @@ planned ── submitting ─┬─ submitted (task id) ─┬─ ready (address
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from duomi_pipeline.ledger import leases as liveness
 from duomi_pipeline.ledger import queries as reading
 from duomi_pipeline.ledger import statements
 from duomi_pipeline.ledger.database import Database, LedgerError
+from duomi_pipeline.ledger.file_locks import FileLocks
+from duomi_pipeline.ledger.leases import Lives
 from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace, check_repeats, lost_answers
 from duomi_pipeline.ledger.queries import LedgerReader
 from duomi_pipeline.ledger.records import PaidAnswer, Purchase, Selection, record_values
 from duomi_pipeline.ledger.repair import Findings, record_findings
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
+from duomi_pipeline.ledger.session_locks import SessionLocks
 
 Billing = Literal["billed", "free", "ambiguous"]
 
@@ -35,28 +37,37 @@ class Ledger(LedgerReader):
 
     Args:
         url: SQLAlchemy URL; a relative SQLite file lies in `home`.
+        clock: by which other runs' silence is measured, in seconds from any point in time.
     """
 
-    def __init__(self, url: str, home: Path) -> None:
+    def __init__(self, url: str, home: Path, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(Database(url, home))
+        is_postgresql = self.database.engine.dialect.name == "postgresql"
+        self._lives: Lives = (
+            SessionLocks(self.database.engine) if is_postgresql else FileLocks(self.database.file, clock)
+        )
 
     def close(self) -> None:
-        """Give the database back."""
+        """Give the database back. Runs that were started here are dead, unless another session goes on with them."""
+        self._lives.release()
         self.database.close()
 
     def start_run(self, run_id: str, trigger: str) -> None:
-        """Write that a run lives and what started it."""
+        """Write that a run lives and what started it.
+
+        Raises:
+            LedgerError: it lives in another process.
+        """
         with self.database.write() as connection:
-            liveness.register(connection, run_id, trigger)
+            self._lives.begin(connection, run_id, trigger)
 
     def renew_run(self, run_id: str) -> None:
-        """Give a sign of life; at least every `liveness.HEARTBEAT` seconds."""
+        """Give a sign of life; at least every `leases.HEARTBEAT` seconds."""
         with self.database.write() as connection:
-            liveness.renew(connection, run_id)
+            self._lives.renew(connection, run_id)
 
     def end_run(self, run_id: str, stopped_by: str | None, message: str | None, counts: dict[str, int]) -> None:
         """Write how a run ended; what it held is free for others."""
-        liveness.is_over(run_id)
         with self.database.write() as connection:
             row = connection.execute(select(runs.c.counts).where(runs.c.id == run_id)).scalar()
             total = {**json.loads(row or "{}")}
@@ -71,7 +82,7 @@ class Ledger(LedgerReader):
     def is_gone(self, run_id: str) -> bool:
         """Whether a run's process is known to be dead, whether or not it said that it ended."""
         with self.database.read() as connection:
-            return liveness.is_gone(connection, run_id)
+            return self._lives.is_gone(connection, run_id)
 
     def claim(
         self,
@@ -101,7 +112,7 @@ class Ledger(LedgerReader):
         with self.database.write() as connection:
             latest = reading.latest_purchase(connection, request_key)
             if latest and latest.state in OPEN_STATES:
-                if latest.run_id not in (None, run_id) and liveness.is_alive(connection, latest.run_id):
+                if latest.run_id not in (None, run_id) and self._lives.is_alive(connection, latest.run_id):
                     raise Held(request_key)
                 return self._take_over(connection, latest, run_id, now, anew=anew)
             if latest and latest.state in ("saved", "failed") and latest.id != replaces:
@@ -284,7 +295,7 @@ class Ledger(LedgerReader):
 
     def adopt(self, found: Findings) -> int:
         """Record what was found in the folder of pictures. Returns how many pictures are known now that were not."""
-        return record_findings(self.database, found)
+        return record_findings(self.database, found, self._lives)
 
     def set_fact(self, name: str, value: str) -> None:
         """Write something that is known of the home."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from duomi_pipeline.ledger import leases as liveness
 from duomi_pipeline.ledger.database import Database
+from duomi_pipeline.ledger.leases import Lives, write_ended_run
 from duomi_pipeline.ledger.records import PictureFile, record_values
 from duomi_pipeline.ledger.schema import OPEN_STATES, foreign_files, pictures, posts, purchases, selections
 
@@ -65,7 +65,7 @@ class Findings:
     foreign: Mapping[str, int] = field(default_factory=dict)
 
 
-def record_findings(database: Database, found: Findings) -> int:
+def record_findings(database: Database, found: Findings, lives: Lives) -> int:
     """Record what was found, with what it cost; a prompt's latest picture becomes its current one.
 
     Safe while runs work: what another one has recorded meanwhile, or is buying, is left to it. Returns the number of
@@ -79,18 +79,17 @@ def record_findings(database: Database, found: Findings) -> int:
             connection.execute(insert(foreign_files).values(file=file, bytes=size))
         if not found.purchases:
             return adopted
-        liveness.register(connection, run_id, "rebuild")
+        write_ended_run(connection, run_id, "rebuild")
         chosen = dict(connection.execute(select(selections.c.prompt_id, selections.c.selected_at)).tuples().all())
         for purchase in sorted(found.purchases, key=lambda purchase: purchase.saved_at):
             begun = _begun(connection, purchase.request_key)
-            if _is_recorded(connection, purchase) or (begun and not _is_nothing(connection, begun)):
+            if _is_recorded(connection, purchase) or (begun and not _is_nothing(connection, begun, lives)):
                 continue
             purchase_id = _insert(connection, purchase, run_id, instead_of=begun)
             adopted += len(purchase.files)
             if purchase.saved_at >= chosen.get(purchase.prompt_id, 0.0):
                 chosen[purchase.prompt_id] = purchase.saved_at
                 _choose(connection, purchase, purchase_id)
-        liveness.end(connection, run_id)
     return adopted
 
 
@@ -112,9 +111,9 @@ def _begun(connection: Connection, request_key: str) -> Row[Any] | None:
     return connection.execute(select(*columns).where(purchases.c.request_key == request_key, is_open)).first()
 
 
-def _is_nothing(connection: Connection, begun: Row[Any]) -> bool:
+def _is_nothing(connection: Connection, begun: Row[Any], lives: Lives) -> bool:
     """Whether nothing was sent for a purchase, and nobody works on it. Else its run adopts the picture itself."""
-    return begun.state == "planned" and not (begun.run_id and liveness.is_alive(connection, begun.run_id))
+    return begun.state == "planned" and not (begun.run_id and lives.is_alive(connection, begun.run_id))
 
 
 def forget(database: Database, files: Iterable[PictureFile]) -> None:

@@ -1,7 +1,8 @@
 """The ledger's tables. Times are seconds since 1970 (UTC), money is in the setting's currency.
 
 `purchases` is the chain of steps for one request; `posts` is the journal of every POST that may cost money;
-`pictures` are the files; `selections` says which purchase is each prompt's current one; `runs` says who is alive.
+`pictures` are the files; `selections` says which purchase is each prompt's current one; `runs` says who is alive:
+`host` is the kernel on which a lock file tells it, or a machine's name.
 """
 
 import sys

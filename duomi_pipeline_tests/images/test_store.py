@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -183,6 +184,16 @@ def test_a_name_like_a_temporary_file_of_ours_is_no_matter(tmp_path: Path) -> No
     (tmp_path / ".duomi-x.tmp").write_bytes(b"")
     ImageStore(UPath(tmp_path)).sweep()
     assert (tmp_path / ".duomi-x.tmp").exists()
+
+
+def test_what_runs_left_half_written_goes_when_they_are_dead_or_after_a_day(tmp_path: Path) -> None:
+    dead, living, forgotten = (tmp_path / f".duomi-{name}-00.tmp" for name in ("dead-run", "living-run", "nobody"))
+    for file in (dead, living, forgotten):
+        file.write_bytes(b"half")
+    day_before = time.time() - 90_000
+    os.utime(forgotten, (day_before, day_before))
+    ImageStore(UPath(tmp_path)).sweep(lambda run_id: run_id == "dead-run")
+    assert list(tmp_path.iterdir()) == [living]
 
 
 def test_a_folder_that_takes_nothing_is_known_before_anything_is_paid(tmp_path: Path) -> None:

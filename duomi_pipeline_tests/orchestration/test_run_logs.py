@@ -1,6 +1,7 @@
 """What runs that Dagster starts leave in the folder of logs: each its own receipt, under Dagster's run id."""
 
 import json
+import subprocess
 import sys
 from typing import Any
 
@@ -17,6 +18,18 @@ from duomi_pipeline.engine import Session
 from duomi_pipeline.settings import Settings
 with Session(Settings.load(sys.argv[1])) as session:
     session.ledger.start_run("c0ffee", "cli")
+"""
+COMMAND_ELSEWHERE = """
+import socket, sys, time
+true_time = time.time
+time.time = lambda: true_time() - 600
+socket.gethostname = lambda: "another-container"
+from duomi_pipeline.engine import Session
+from duomi_pipeline.settings import Settings
+with Session(Settings.load(sys.argv[1])) as session:
+    session.ledger.start_run("c0ffee", "cli")
+    print("working", flush=True)
+    sys.stdin.read()
 """
 _AGAIN = """
 mutation ($run: String!) { launchRunReexecution(reexecutionParams: {parentRunId: $run, strategy: ALL_STEPS}) {
@@ -63,6 +76,30 @@ def test_the_receipt_names_all_that_fails_the_run_and_is_on_the_failure(project:
     told: Any = failure_of(run).metadata["receipt"].value
     assert told["run_id"] == run.run_id
     assert told["failed"] == receipt["failed"]
+
+
+def test_a_command_that_works_elsewhere_is_left_alone_until_it_dies(project: Project) -> None:
+    key = project.write("p")
+    project.look()
+    command = [sys.executable, "-c", COMMAND_ELSEWHERE, str(project.home)]
+    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        project.start_run(dg.DagsterRunStatus.STARTED, {**PartitionRange(key, key).tags, RUN_TAG: "c0ffee"})
+        (run,) = project.instance.get_runs()
+        with Session(project.settings()) as session:
+            end_dead_runs(project.instance, session.ledger)
+            assert _status(project, run) == dg.DagsterRunStatus.STARTED
+            process.kill()
+            process.wait()
+            end_dead_runs(project.instance, session.ledger)
+            assert _status(project, run) == dg.DagsterRunStatus.FAILURE
+
+
+def _status(project: Project, run: dg.DagsterRun) -> dg.DagsterRunStatus:
+    found = project.instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found.status
 
 
 def test_a_commands_run_that_is_executed_again_is_a_run_of_its_own(project: Project) -> None:

@@ -1,0 +1,127 @@
+"""Lives of runs on an SQLite ledger: a locked file for each, in a folder beside the database.
+
+The operating system unlocks it when the process dies. That proves a death among the processes of one kernel, be they
+in containers or not; machines that share a folder need not see each other's locks. Then, and on file systems without
+locks, the observer waits for a sign of life, by a clock of its own: no two clocks are compared.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, RowMapping, update
+
+from duomi_pipeline.common.processes import kernel
+from duomi_pipeline.ledger.database import LedgerError
+from duomi_pipeline.ledger.leases import HEARTBEAT, LEASE, Lives
+from duomi_pipeline.ledger.schema import runs
+
+_SUFFIX = ".lock"
+_TRIED = 2.0  # seconds in which whoever only tries a lock has let go of it
+_KERNEL = "kernel:"
+
+
+@dataclass
+class _Silence:
+    """For how long, by the observer's clock, a run has given no sign of life."""
+
+    sign: float
+    looked_at: float
+    seconds: float = 0.0
+
+
+_silences: dict[str, _Silence] = {}  # by run id; of this process, whose sessions may be short
+_listening = threading.Lock()
+
+
+class FileLocks(Lives):
+    """Lives by locked files.
+
+    Args:
+        database: the ledger's file; `None` for one in memory, which no other process sees.
+        clock: of this observer, in seconds from any point in time.
+    """
+
+    def __init__(self, database: Path | None, clock: Callable[[], float]) -> None:
+        self._folder = None if database is None else database.with_name(f".{database.name}-runs")
+        self._clock = clock
+        self._here = f"{_KERNEL}{kernel()}"
+        self._held: dict[str, FileLock] = {}
+
+    def begin(self, connection: Connection, run_id: str, trigger: str) -> None:
+        """As said by `Lives`; dead runs are written to be over, and their files removed."""
+        super().begin(connection, run_id, trigger)
+        for file in self._folder.glob(f"*{_SUFFIX}") if self._folder else ():
+            with contextlib.suppress(OSError), _tried(file):
+                dead = (runs.c.id == file.name.removesuffix(_SUFFIX)) & runs.c.ended_at.is_(None)
+                connection.execute(update(runs).where(dead, runs.c.host == self._here).values(ended_at=time.time()))
+                file.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """As said by `Lives`."""
+        while self._held:
+            self._held.popitem()[1].release()
+
+    def _hold(self, run_id: str) -> str | None:
+        if self._folder is None:
+            return None
+        if run_id in self._held:
+            return self._here
+        file = self._folder / f"{run_id}{_SUFFIX}"
+        # One lock for all sessions of this process; it goes with the last of them.
+        lock = FileLock(file, timeout=_TRIED, is_singleton=True, thread_local=False, fallback_to_soft=False)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise LedgerError(f"The run {run_id} goes on in another process.") from None
+        except OSError:  # a file system without locks
+            with contextlib.suppress(OSError):
+                file.unlink()
+            return None
+        self._held[run_id] = lock
+        return self._here
+
+    def _lease(self) -> float:
+        return time.time() + LEASE  # to an observer it only matters that it changes
+
+    def _is_dead(self, connection: Connection, run: RowMapping) -> bool:
+        has_lock, is_free = run["host"].startswith(_KERNEL), False
+        if self._folder and (file := self._folder / f"{run['id']}{_SUFFIX}").exists():
+            try:
+                with _tried(file):
+                    is_free = True
+            except Timeout:
+                return False
+            except OSError:  # the lock cannot be asked
+                return self._is_silent(run)
+        if (is_free and run["host"] == self._here) or (has_lock and run["ended_at"] is not None):
+            return True
+        return self._is_silent(run)
+
+    def _is_silent(self, run: RowMapping) -> bool:
+        """Whether its lease is out. Between two looks both may have slept: that counts little."""
+        now, sign = self._clock(), run["alive_until"]
+        with _listening:
+            silence = _silences.get(run["id"])
+            if silence is None or silence.sign != sign:
+                silence = _silences[run["id"]] = _Silence(sign, now)
+            silence.seconds += min(max(now - silence.looked_at, 0.0), HEARTBEAT)
+            silence.looked_at = now
+            return silence.seconds > LEASE
+
+
+@contextlib.contextmanager
+def _tried(file: Path) -> Iterator[None]:
+    """A lock that nobody holds; it is held for the moment.
+
+    Raises:
+        Timeout: somebody holds it.
+        OSError: it cannot be asked.
+    """
+    with FileLock(file, blocking=False, fallback_to_soft=False):
+        yield

@@ -1,0 +1,65 @@
+"""Lives of runs on PostgreSQL: an advisory lock on a connection of its own for each.
+
+The server takes the lock back when the process dies, but also when it cuts the connection off. So a run whose lock is
+free has the rest of its lease, by the server's clock, and takes the lock again with its next sign of life.
+"""
+
+import contextlib
+import hashlib
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, func, literal, select, text
+from sqlalchemy.exc import DBAPIError
+
+from duomi_pipeline.ledger.leases import LEASE, Lives
+
+# A machine that lost its power says no goodbye: the server asks after 30 seconds of silence, three times.
+_ASK_FOR_LIFE = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+_NOW = func.extract("epoch", func.clock_timestamp())
+
+
+class SessionLocks(Lives):
+    """Lives by locks of database sessions."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._held: dict[str, Connection] = {}
+
+    def renew(self, connection: Connection, run_id: str) -> None:
+        """As said by `Lives`; a lock that was lost is taken again."""
+        super().renew(connection, run_id)
+        try:
+            if session := self._held.get(run_id):
+                session.execute(select(1))
+        except DBAPIError:
+            self._held.pop(run_id).close()
+        self._hold(run_id)
+
+    def release(self) -> None:
+        """As said by `Lives`."""
+        while self._held:
+            with contextlib.suppress(DBAPIError):  # the server has cut it off
+                self._held.popitem()[1].close()
+
+    def _hold(self, run_id: str) -> str | None:
+        if run_id not in self._held:
+            session = self._engine.connect()
+            session.detach()  # closed, it is not given to anybody else
+            session.execute(text(_ASK_FOR_LIFE))
+            session.execute(select(func.pg_advisory_lock_shared(_key(run_id))))  # shared by all sessions of the run
+            self._held[run_id] = session
+        return None
+
+    def _lease(self) -> ColumnElement[Any]:
+        return _NOW + LEASE
+
+    def _is_dead(self, connection: Connection, run: RowMapping) -> bool:
+        if not connection.execute(select(func.pg_try_advisory_xact_lock(_key(run["id"])))).scalar_one():
+            return False
+        if run["ended_at"] is not None:
+            return True
+        return bool(connection.execute(select(literal(run["alive_until"]) < _NOW)).scalar_one())
+
+
+def _key(run_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8], signed=True)
