@@ -41,7 +41,7 @@ class Reaction(Enum):
     WAIT = "tries again after a while, up to DUOMI_MAX_ATTEMPTS; then fails its prompt for now"
     REPEAT = "asks again as often as lost answers may be repeated; then fails its prompt for good"
     GIVE_UP = "fails its prompt for good: it was or may have been paid, so only the user may ask again"
-    LOOK_LATER = "leaves it to the next run, which looks again at what is paid"
+    RESUME_LATER = "leaves it to the next run, which looks again at what is paid"
 
 
 Verdict = Literal[
@@ -69,7 +69,7 @@ class Policy:
         verdict: the word of `duomi models --probe`.
         advice: what to do about a prompt that met it; `{id}` stands for its id.
         advice_to_all: what to do where it stopped the run; empty where it never does.
-        again_by_itself: whether a later run tries again without being told to; else only the user may.
+        retried_automatically: whether a later run tries again without being told to; else only the user may.
         in_a_row: requests that meet it one after the other, with no success between, before the run stops; added to it
             is what was in flight together. `None`: no number of them stops it.
     """
@@ -80,7 +80,7 @@ class Policy:
     verdict: Verdict
     advice: str
     advice_to_all: str = ""
-    again_by_itself: bool = False
+    retried_automatically: bool = False
     in_a_row: int | None = None
 
     @property
@@ -146,7 +146,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Billed.NO,
         Reaction.ASK_OTHERS,
         in_a_row=20,
-        again_by_itself=True,
+        retried_automatically=True,
         verdict="field refused",
         advice=(
             "The service does not take this request as it is: read its words; `duomi why {id}` shows what was asked. "
@@ -158,7 +158,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.KEY,
         Billed.NO,
         Reaction.ASK_OTHERS,
-        again_by_itself=True,
+        retried_automatically=True,
         verdict="account",
         advice="The service, or a firewall before it, does not let this prompt through: edit it, then start again.",
         advice_to_all="Check that DUOMI_API_KEY is right and has credits. Some relays want DUOMI_AUTH_SCHEME=bearer.",
@@ -167,7 +167,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.MODEL,
         Billed.NO,
         Reaction.OTHER_MODEL,
-        again_by_itself=True,
+        retried_automatically=True,
         verdict="no such model",
         advice="The model is not served: choose another in the prompt's `generation`, or try later with --failed.",
         advice_to_all="The model is not served now: try again later, or choose another with DUOMI_MODEL.",
@@ -192,7 +192,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.KEY,
         Billed.NO,
         Reaction.STOP,
-        again_by_itself=True,
+        retried_automatically=True,
         verdict="account",
         advice="The service does not take the key.",
         advice_to_all=f"Check DUOMI_API_KEY, and DUOMI_AUTH_SCHEME (raw or bearer), {_START_AGAIN}",
@@ -201,7 +201,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.KEY,
         Billed.NO,
         Reaction.STOP,
-        again_by_itself=True,
+        retried_automatically=True,
         verdict="account",
         advice="The balance is used up.",
         advice_to_all=f"The balance is used up: top up, {_START_AGAIN}",
@@ -218,7 +218,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.PACE,
         Billed.NO,
         Reaction.WAIT,
-        again_by_itself=True,
+        retried_automatically=True,
         in_a_row=50,
         verdict="busy",
         advice=f"Too fast for the service: lower DUOMI_MAX_CONCURRENCY or set DUOMI_REQUESTS_PER_MINUTE; {_AGAIN}.",
@@ -227,7 +227,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.SERVICE,
         Billed.NO,
         Reaction.WAIT,
-        again_by_itself=True,
+        retried_automatically=True,
         in_a_row=20,
         verdict="busy",
         advice=f"Failed for now: {_AGAIN}, and so do the sensor and the schedule.",
@@ -281,16 +281,16 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
     ErrorClass.TASK_TIMEOUT: Policy(
         Concerns.TASK,
         Billed.YES,
-        Reaction.LOOK_LATER,
-        again_by_itself=True,
+        Reaction.RESUME_LATER,
+        retried_automatically=True,
         verdict="not done",
         advice="Tasks that are not done yet: start again later; they are looked at again, not bought again.",
     ),
     ErrorClass.TASK_DENIED: Policy(
         Concerns.TASK,
         Billed.YES,
-        Reaction.LOOK_LATER,
-        again_by_itself=True,
+        Reaction.RESUME_LATER,
+        retried_automatically=True,
         verdict="not done",
         advice=(
             "The service does not show these tasks, which are paid: start again later, or ask the service. "
@@ -300,8 +300,8 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
     ErrorClass.TASK_ELSEWHERE: Policy(
         Concerns.TASK,
         Billed.YES,
-        Reaction.LOOK_LATER,
-        again_by_itself=True,
+        Reaction.RESUME_LATER,
+        retried_automatically=True,
         verdict="not done",
         advice=(
             "Paid at another service or with another key: set DUOMI_BASE_URL and DUOMI_API_KEY back to have these. "
@@ -319,7 +319,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
     ErrorClass.NOT_DOWNLOADED: Policy(
         Concerns.TASK,
         Billed.YES,
-        Reaction.LOOK_LATER,
+        Reaction.RESUME_LATER,
         in_a_row=12,
         verdict="no picture",
         advice=(
@@ -331,22 +331,22 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
     ErrorClass.STORE: Policy(
         Concerns.MACHINE,
         Billed.YES,
-        Reaction.LOOK_LATER,
-        again_by_itself=True,
+        Reaction.RESUME_LATER,
+        retried_automatically=True,
         verdict="not saved",
         advice="Not saved: mend what is said of the folder, then start again; what is paid is not bought twice.",
     ),
     ErrorClass.LEFT: Policy(
         Concerns.PROMPT,
         Billed.NO,
-        Reaction.LOOK_LATER,
+        Reaction.RESUME_LATER,
         verdict="not asked",
         advice=f"Failed earlier and left as they were: {_AGAIN}, or the job `regenerate_images`.",
     ),
     ErrorClass.ABSENT: Policy(
         Concerns.PROMPT,
         Billed.NO,
-        Reaction.LOOK_LATER,
+        Reaction.RESUME_LATER,
         verdict="not asked",
         advice="Partitions without a prompt: materialize `prompt_table` and `prompt_files`, and they go.",
     ),

@@ -113,8 +113,8 @@ def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool)
 def _image_runs(plan: Plan, order: Sequence[str], wanted: set[str], when: str | None = None) -> list[dg.RunRequest]:
     """Runs over the wanted prompts; a schedule's need the time of its tick in their keys."""
     config = images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW))
-    in_trouble = {entry.prompt.id for entry in plan.entries if entry.met_trouble}
-    ranges = partition_ranges(order, wanted, passable=_ids(plan, [State.CURRENT]), last=in_trouble)
+    suspects = {entry.prompt.id for entry in plan.entries if entry.is_suspect}
+    ranges = partition_ranges(order, wanted, passable=_ids(plan, [State.CURRENT]), last=suspects)
     return [
         dg.RunRequest(
             run_key=when and f"{when} {found.first}",
