@@ -59,7 +59,7 @@ prompts = dg.AssetSpec(
 def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
     """The prompts of the SQLite table, one row each (`DUOMI_DATABASE`, read-only).
 
-    Materializing it also brings the partitions of its prompts up to date. Costs nothing.
+    Materializing it also updates the partitions of its prompts. Costs nothing.
     """
     settings = duomi.settings()
     try:
@@ -92,7 +92,7 @@ def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
 def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
     """The prompts of the JSON files, one row each (`DUOMI_PROMPT_DIR`); invalid files are named and skipped.
 
-    Materializing it also brings the partitions of its prompts up to date. Costs nothing.
+    Materializing it also updates the partitions of its prompts. Costs nothing.
     """
     settings = duomi.settings()
     try:
