@@ -1,4 +1,4 @@
-"""What `dagster dev` loads, named in `workspace.yaml`; `orchestration.build` makes it."""
+"""The definitions that `dagster dev` loads (named in `workspace.yaml`); they are built in `orchestration.build`."""
 
 from duomi_pipeline.orchestration.build import build_defs
 

@@ -1,7 +1,7 @@
-"""Every setting of the pipeline, read once and passed down: the lowest layer, it imports nothing of ours.
+"""All settings of the pipeline, read once and passed down. The lowest layer: imports no other module of the package.
 
-Order: environment, `.env`, `duomi.toml` (both in the home folder), default. What a setting means to the
-service (which model takes which field) belongs to `duomi`, not here.
+Order: environment, `.env`, `duomi.toml` (both in the home folder), default. Which parameters a model accepts is in
+`duomi.profiles`.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class SettingsError(ValueError):
-    """A setting has a value that cannot be used; the text names setting, value and what is allowed."""
+    """A setting has an invalid value; the message names setting, value and what is allowed."""
 
 
 class Size(NamedTuple):
@@ -76,15 +76,15 @@ ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 NegativePrompt = Annotated[str, Field(max_length=10_000)]
 ImageSize = Annotated[str, BeforeValidator(_checked_size)]
 Seed = Annotated[int, Field(ge=0, le=9_999_999_999)] | Literal["per-prompt"]
-# In the environment one text with commas; a file may have a list. NoDecode: it is no JSON.
+# In the environment a text with commas; in a file a list. NoDecode: the text is no JSON.
 ModelNames = Annotated[tuple[ModelName, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 
 class ImageParameters(BaseModel):
-    """What a picture is asked with, complete: the one list of these fields.
+    """All parameters of a request, each with a value. This is the only list of these fields.
 
-    Environment variables, flags, launchpad fields and documentation are made from it. Ranges: SiliconFlow's image API,
-    whose contract the default model has; what another model takes is its profile's.
+    Environment variables, flags, launchpad fields and documentation are made from it. The ranges are those of
+    SiliconFlow's image API, which the default model uses; the limits of other models are in their profiles.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -106,7 +106,7 @@ _Layer = TypeVar("_Layer", ImageParameters, "ParameterOverrides")
 
 
 class ParameterOverrides(BaseModel):
-    """The parameters that one layer (a run, a prompt's own JSON) sets; `None`: the layer below decides."""
+    """The parameters that one layer (a run, a prompt's own JSON) sets; `None`: not set in this layer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
@@ -123,13 +123,13 @@ class ParameterOverrides(BaseModel):
         return self.model_dump(exclude_none=True)
 
     def over(self, below: _Layer) -> _Layer:
-        """The layer below, with the fields that are set here in place of its own."""
+        """The parameters of the layer below, overridden by the fields that are set here."""
         explicit = self.explicit()
         return type(below)(**{**below.model_dump(exclude_none=True), **explicit}) if explicit else below
 
 
 class Settings(BaseSettings, ImageParameters):
-    """Every setting, by its environment variable without `DUOMI_`; load them with `Settings.load`."""
+    """All settings; a field has the name of its environment variable without `DUOMI_`. Use `Settings.load`."""
 
     model_config = SettingsConfigDict(
         env_prefix="DUOMI_", frozen=True, extra="ignore", env_ignore_empty=True, str_strip_whitespace=True
@@ -240,7 +240,7 @@ class Settings(BaseSettings, ImageParameters):
     @model_validator(mode="after")
     def _spend_caps_need_a_price(self) -> Self:
         caps = [name for name in ("max_spend_per_run", "max_spend_per_day") if getattr(self, name) is not None]
-        own_prices = self.path(self.models_file).is_file()  # it may have them: looked at before anything is sent
+        own_prices = self.path(self.models_file).is_file()  # may have prices: `build_request` checks them
         if caps and self.price_per_image is None and not own_prices:
             raise ValueError(
                 f"DUOMI_{caps[0].upper()} is set, but DUOMI_PRICE_PER_IMAGE is not: set what a picture costs"
@@ -252,7 +252,7 @@ class Settings(BaseSettings, ImageParameters):
         """Read the settings of a home folder (default: `DUOMI_HOME`, else the current folder).
 
         Raises:
-            SettingsError: a value cannot be used; names each such setting, its value and what is allowed.
+            SettingsError: a value is invalid; the message names each such setting, its value and what is allowed.
         """
         root = Path(home or os.environ.get("DUOMI_HOME") or ".").expanduser().resolve()
         try:
@@ -287,27 +287,27 @@ class Settings(BaseSettings, ImageParameters):
 
     @property
     def parameters(self) -> ImageParameters:
-        """What a picture is asked with where neither run nor prompt says otherwise."""
+        """The parameters where neither run nor prompt sets others."""
         return ImageParameters(**{name: getattr(self, name) for name in ImageParameters.model_fields})
 
     @property
     def price(self) -> float | None:
-        """Price of one picture, `None` where unknown; the sandbox is free, whatever the service costs."""
+        """Price of one picture, `None` where unknown; 0 in the sandbox."""
         return 0.0 if self.uses_sandbox else self.price_per_image
 
     @property
     def uses_sandbox(self) -> bool:
-        """Whether the built-in sandbox answers instead of the service."""
+        """Whether the built-in sandbox is used instead of the service."""
         return self.base_url == SANDBOX or not (self.base_url or self.api_key)
 
     @property
     def service_url(self) -> str:
-        """Address of the service, without `/v1`; only of use when the sandbox is not."""
+        """Address of the service, without `/v1`; not used with the sandbox."""
         return self.base_url or "https://duomiapi.com"
 
     @property
     def service_identity(self) -> str:
-        """Who sells, and to whom: the service's origin and a mark of the key. Its tasks are nobody else's."""
+        """Identifies the service and the account: the origin of the service and a short hash of the key."""
         if self.uses_sandbox:
             return SANDBOX
         parts = urlsplit(self.service_url)
@@ -318,18 +318,18 @@ class Settings(BaseSettings, ImageParameters):
 
     @property
     def host_kind(self) -> str:
-        """`sandbox`, `local` (a server on this machine) or `service`: pictures of one never pass for another's."""
+        """`sandbox`, `local` (a server on this machine) or `service`; pictures of one kind never count for another."""
         if self.uses_sandbox:
             return SANDBOX
         return "local" if urlsplit(self.service_url).hostname in _LOOPBACK else "service"
 
     def path(self, path: Path | str) -> Path:
-        """A path of these settings, made absolute on the home folder."""
+        """A path as an absolute path; relative ones are relative to the home folder."""
         return self.home / Path(path).expanduser()
 
 
 def _explain(error: ValidationError) -> str:
-    """Name setting, value and rule of each problem; a secret's value is never shown."""
+    """One line per problem with setting, value and rule; the value of a secret is never shown."""
     lines = []
     for problem in error.errors():
         if not problem["loc"]:

@@ -1,7 +1,7 @@
-"""A run in the caller's own thread, for scripts and probes: prompts in, the guide's results out. No Dagster.
+"""A run in the caller's own thread: prompts in, results in the guide's structure out. No Dagster.
 
-A script asks for each picture by name, so outdated ones are made anew. What was, or may have been, billed without a
-picture is left: only the user (`duomi generate --failed`) may pay for it once more.
+A script names each prompt, so outdated pictures are generated again. A request that was or may have been billed without
+a picture is not sent again: only the user may do that (`duomi generate --failed`).
 """
 
 import time
@@ -29,9 +29,9 @@ class Choice:
     """What a run does with its prompts.
 
     Attributes:
-        current: have the picture that is asked for.
-        wanted: to be brought to pictures.
-        left: failed at a cost, and not to be paid again unasked.
+        current: have a current picture.
+        wanted: are generated.
+        left: failed and may have been billed; not tried again.
     """
 
     current: tuple[PlannedPrompt, ...]
@@ -40,7 +40,7 @@ class Choice:
 
 
 def choose(session: Session, entries: Sequence[PlannedPrompt]) -> Choice:
-    """Sort prompts by what a run is to do with them."""
+    """Group prompts by what a run does with them."""
     for_good = [entry.purchase.id for entry in entries if entry.state is State.FAILED_FOR_GOOD and entry.purchase]
     posts = session.ledger.posts_of(for_good) if for_good else {}
     paid = {purchase for purchase, sent in posts.items() if any(post.billing != NOT_BILLED for post in sent)}
@@ -57,10 +57,10 @@ def choose(session: Session, entries: Sequence[PlannedPrompt]) -> Choice:
 def run_prompts(
     session: Session, prompts: Sequence[Prompt], parameters: ParameterOverrides, left_out: int
 ) -> list[dict[str, Any]]:
-    """One result per prompt, in their order; a picture that is there costs nothing.
+    """One result per prompt, in their order; existing pictures cost nothing.
 
     Args:
-        parameters: of this run, over the settings; a prompt's own win over both.
+        parameters: of this run; they override the settings, and a prompt's own override both.
         left_out: rows and files that give no prompt, for the receipt.
     """
     choice = choose(session, session.plan(prompts, parameters).entries)
@@ -83,13 +83,13 @@ def failed_result(prompt: Prompt, error: str) -> dict[str, Any]:
 
 
 def not_a_prompt(text: str, source: SourceKind, error: str) -> dict[str, Any]:
-    """The result of a text that cannot even be a prompt."""
+    """The result of a text that is not a valid prompt."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return {"success": False, "data": None, "prompt": text, "timestamp": now, "source": source, "error": error}
 
 
 def write_results_log(settings: Settings, results: Sequence[Mapping[str, Any]], output_file: Path | str | None) -> Path:
-    """Write results put together by a script: to a file of its choice, or beside those of the runs.
+    """Write results that a script has collected: to a given file, or to a new one in `DUOMI_LOG_DIR`.
 
     Raises:
         StoreError, OSError: it cannot be written; then nothing is, and a former file stays.
@@ -109,6 +109,6 @@ def _kept(session: Session, entry: PlannedPrompt) -> dict[str, Any]:
 
 
 def _why_left(entry: PlannedPrompt) -> str:
-    said = entry.purchase.error_message if entry.purchase else ""
-    again = f"`duomi generate --failed --prompt-id {entry.prompt.id}` asks once more, which may cost money again"
-    return f"Not sent again: it failed when it was, or may have been, billed ({said}); {again}"
+    reason = entry.purchase.error_message if entry.purchase else ""
+    again = f"`duomi generate --failed --prompt-id {entry.prompt.id}` sends it again, which may cost money again"
+    return f"Not sent again: it failed, and was or may have been billed ({reason}); {again}"

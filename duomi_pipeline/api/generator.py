@@ -1,6 +1,6 @@
-"""`DuomiImageGenerator`: the guide's class, a thin face of the same engine, store and ledger. No Dagster.
+"""`DuomiImageGenerator`: the guide's class, on the same engine, folder of pictures and ledger. No Dagster.
 
-What a script buys, command line and UI know of, and the other way round. How a run goes is `engine.direct`'s.
+Command line and UI see what a script bought, and the other way round. The run itself is in `batches`.
 """
 
 import logging
@@ -30,20 +30,20 @@ _LOGGER = logging.getLogger("duomi_pipeline")
 
 
 class DuomiImageGenerator:
-    """Turns prompts into pictures, each paid once: what is there already is given back at no cost.
+    """Turns prompts into pictures, each paid once: an existing picture is returned at no cost.
 
-    A prompt that fails never raises: its result says why. Results have `success`, `data`, `prompt`, `timestamp`,
+    A failed prompt does not raise: its result says why. Results have `success`, `data`, `prompt`, `timestamp`,
     `source` (`database`, `json`, `single_prompt`), `saved_path` or `error`; also `prompt_id`.
 
     Args:
-        api_key: of the service. `None`: as the settings say, and where they have none, the built-in sandbox answers.
+        api_key: key of the service. `None`: the key in the settings; without one, the built-in sandbox is used.
 
     Attributes:
-        default_params: what pictures are asked with: the settings' values at first. Changes hold for later calls of
-            this object; a prompt's own JSON wins over them.
+        default_params: the parameters of requests, at first those of the settings. Changes apply to later calls of
+            this object; a prompt's own JSON overrides them.
 
     Raises:
-        SettingsError: a setting has a value that cannot be used.
+        SettingsError: a setting has an invalid value.
     """
 
     def __init__(self, api_key: str | None = None) -> None:
@@ -52,33 +52,32 @@ class DuomiImageGenerator:
         self.default_params: dict[str, Any] = self._settings.parameters.model_dump()
 
     def generate_image(self, prompt: str, **params: Any) -> dict[str, Any]:
-        """The picture of a text. It is kept as a JSON prompt file; the same call again is the same prompt.
+        """Generate the picture of a text. The prompt is saved as a JSON file; the same call again is the same prompt.
 
         Args:
             prompt: what to draw.
             params: `model`, `image_size`, `negative_prompt`, `batch_size`, `num_inference_steps`, `guidance_scale`,
-                `seed`; kept with the prompt.
+                `seed`; saved with the prompt.
 
         Raises:
-            ValueError: no such parameter, or a value out of range; nothing was sent.
-            KeyboardInterrupt: after Ctrl-C; what was in flight has been finished and recorded.
+            ValueError: an unknown parameter, or a value out of range; nothing was sent.
+            KeyboardInterrupt: after Ctrl-C; requests in flight have been finished and recorded.
         """
-        said, settings = self._parameters(params), self._load()
+        parameters, settings = self._parameters(params), self._load()
         try:
-            kept = save_single_prompt(settings, prompt, said)
+            kept = save_single_prompt(settings, prompt, parameters)
         except (ValueError, OSError, SourceError) as error:
-            reason = f"The prompt cannot be kept in {settings.prompt_dir}: {error}"
+            reason = f"The prompt cannot be saved in {settings.prompt_dir}: {error}"
             return not_a_prompt(prompt, "single_prompt", reason)
-        return self._bring(settings, [kept], ParameterOverrides())[0]
+        return self._run(settings, [kept], ParameterOverrides())[0]
 
     def save_generated_image(self, result: Mapping[str, Any], filename_prefix: str) -> str | None:
-        """A copy of a result's picture under another name, `{filename_prefix}_{timestamp}.png`; never overwrites.
+        """Copy a result's picture to `{filename_prefix}_{timestamp}.png`; never overwrites a file.
 
-        The picture itself is saved already and stays: `result["saved_path"]`. The copy is the caller's alone.
+        The picture itself is saved already (`result["saved_path"]`) and stays there.
 
         Returns:
-            Where the copy (of several: the first) lies; `None` where there is no picture or it cannot be copied,
-            which is logged.
+            The path of the (first) copy; `None` if there is no picture or it cannot be copied, which is logged.
         """
         if not result.get("success"):
             return None
@@ -94,10 +93,10 @@ class DuomiImageGenerator:
     def get_prompts_from_database(self, limit: int | None = None) -> list[dict[str, Any]]:
         """The table's prompts by id, each with `id`, `image_id`, `prompt`, `original_filename`, `descriptive_name`.
 
-        Rows without a usable prompt are left out, and logged.
+        Rows without a usable prompt are skipped, and logged.
 
         Args:
-            limit: at most so many.
+            limit: most prompts to return.
 
         Raises:
             SourceError: the database cannot be read.
@@ -109,35 +108,36 @@ class DuomiImageGenerator:
     def get_prompts_from_json_files(self, json_dir: str | Path | None = None) -> list[dict[str, Any]]:
         """The prompts of a folder's JSON files by name, each with `id`, `prompt`, `filename`, `source`.
 
-        Files that give no prompt are left out, and logged.
+        Files without a usable prompt are skipped, and logged.
 
         Args:
             json_dir: the folder; `None`: `DUOMI_PROMPT_DIR`.
 
         Raises:
-            SourceError: the folder cannot be read. One that is not there holds no files.
+            SourceError: the folder cannot be read. A missing folder counts as empty.
         """
         return [_file_of(prompt) for prompt in _files(self._load(prompt_dir=json_dir)).prompts]
 
     def batch_generate_from_database(self, limit: int | None = None, delay: float = 0.0) -> list[dict[str, Any]]:
-        """The pictures of the table's first prompts: a result for each of them, in order.
+        """Generate the pictures of the table's first prompts; one result per prompt, in order.
 
-        What every prompt would meet (key, balance, a cap, a full disk) ends the batch: those it did not reach say so.
+        An error that concerns all prompts (key, balance, a cap, a full disk) ends the batch; the results of the
+        remaining prompts say so.
 
         Args:
-            limit: at most so many prompts.
+            limit: most prompts to generate.
             delay: seconds between two starts of requests; 0: `DUOMI_DELAY`.
 
         Raises:
             SourceError: the database cannot be read.
-            ValueError: a value of `default_params` or an argument cannot be used; nothing was sent.
+            ValueError: a value of `default_params` or an argument is invalid; nothing was sent.
         """
         settings = self._load(delay=delay or None)
         reading = _table(settings)[1]
-        return self._bring(settings, _first(reading, limit), self._parameters({}), len(reading.problems))
+        return self._run(settings, _first(reading, limit), self._parameters({}), len(reading.problems))
 
     def batch_generate_from_json(self, json_dir: str | Path | None = None, delay: float = 0.0) -> list[dict[str, Any]]:
-        """The pictures of a folder's JSON files: a result for each of them, in order of their names.
+        """Generate the pictures of a folder's JSON files; one result per file, in order of their names.
 
         Args:
             json_dir: the folder; `None`: `DUOMI_PROMPT_DIR`.
@@ -148,17 +148,17 @@ class DuomiImageGenerator:
         """
         settings = self._load(prompt_dir=json_dir, delay=delay or None)
         reading = _files(settings)
-        return self._bring(settings, reading.prompts, self._parameters({}), len(reading.problems))
+        return self._run(settings, reading.prompts, self._parameters({}), len(reading.problems))
 
     def save_results_log(self, results: Sequence[Mapping[str, Any]], output_file: str | Path | None = None) -> str:
-        """Write results as JSON, whole or not at all, and say where they are.
+        """Write results as JSON, whole or not at all. Returns the path of the file.
 
-        Batches keep their own already, with a receipt, in `DUOMI_LOG_DIR`; this is for results put together.
+        Batches write their own results and a receipt to `DUOMI_LOG_DIR` already; this is for collected results.
 
         Args:
-            results: of any calls.
-            output_file: replaced if it is there. `None`: a new `duomi_generation_results_{timestamp}.json` in
-                `DUOMI_LOG_DIR`.
+            results: results of any calls.
+            output_file: the file; an existing one is replaced. `None`: a new
+                `duomi_generation_results_{timestamp}.json` in `DUOMI_LOG_DIR`.
 
         Raises:
             StoreError, OSError: it cannot be written.
@@ -170,12 +170,12 @@ class DuomiImageGenerator:
         return Settings.load(self._settings.home, api_key=self._api_key, **changes)
 
     def _parameters(self, params: Mapping[str, Any]) -> ParameterOverrides:
-        """What is said here: a call's parameters, and the defaults that are no longer the settings'."""
+        """The parameters that this object sets: those of a call, and changed ones of `default_params`."""
         before = self._settings.parameters.model_dump()
         changed = {name: value for name, value in self.default_params.items() if value != before.get(name)}
         return checked_parameters(dict(params)).over(checked_parameters(changed))
 
-    def _bring(
+    def _run(
         self, settings: Settings, prompts: Sequence[Prompt], parameters: ParameterOverrides, left_out: int = 0
     ) -> list[dict[str, Any]]:
         try:

@@ -51,8 +51,8 @@ def run_in_process(
             with announce_if_slow("Telling Dagster of new and changed prompts"):
                 track(instance, sources, [entry.prompt for entry in plan.entries])
             order = instance.get_dynamic_partitions(PARTITIONS_NAME)
-            in_trouble = {entry.prompt.id for entry in wanted if entry.met_trouble}
-            ranges = partition_ranges(order, {entry.prompt.id for entry in wanted}, passable, last=in_trouble)
+            suspects = {entry.prompt.id for entry in wanted if entry.is_suspect}
+            ranges = partition_ranges(order, {entry.prompt.id for entry in wanted}, passable, last=suspects)
             with ProgressReport(len(wanted)) as progress:
                 command = Command(settings, _recorder(log, progress, {entry.prompt.id for entry in wanted}))
                 job = _job(command)

@@ -1,4 +1,7 @@
-"""The Duomi HTTP API: requests and their keys, model profiles, protocols, client, errors. No Dagster, no disk."""
+"""The Duomi HTTP API: requests and their keys, model profiles, protocols, client, errors. No Dagster, no files.
+
+When a request is sent or retried is decided in `engine`.
+"""
 
 from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline.duomi.errors import DuomiError

@@ -1,7 +1,7 @@
-"""Reading answers: the shapes seen in the wild become one type each, everything else a named error.
+"""Parse the answers of the service: each known form becomes one type, anything else a named error.
 
-What wraps the JSON is `framing`'s, what an error's codes and words mean `classify`'s, the pictures in it `pictures`'s;
-sending, downloading and time-outs are the client's.
+Extracting the JSON is in `framing`, classifying errors in `classify`, finding pictures in `pictures`, and sending and
+downloading in `client`.
 """
 
 import re
@@ -31,19 +31,19 @@ _FAILED = {
 }
 _FINE_CODES = {"", "0", "200", "success", "none"}
 _FINE_WORDS = re.compile(r"\s*(success(ful(ly)?)?|succeeded|ok|成功|操作成功|请求成功)[\s.!。！]*", re.IGNORECASE)
-# Inside a longer text, whatever code stands beside it: nobody calls a failure so.
+# In a longer text, whatever the code: no service describes a failure with these words.
 _SPEAKS_OF_SUCCESS = re.compile(r"\bsuccess(ful(ly)?)?\b|\bsucceeded\b|^\s*ok\s*$|(?<!不)(?<!未)成功", re.IGNORECASE)
-# Fields of an answer that tells of an error, beside which others may hold what was bought.
+# Fields that an error answer has; any other field may hold what was bought.
 _OF_ERRORS = {"error", "data", "detail", "errors", "usage", "metadata", "timings"}
-_MAX_MESSAGE = 300  # characters of the service's words
-_MAX_PAGE = 5_000  # characters of a page that are looked at for words
+_MAX_MESSAGE = 300  # characters of the service's message
+_MAX_PAGE = 5_000  # characters of an HTML page that are searched for a message
 _MAX_CODE = 80  # characters
 _MAX_TASK_ID = 500  # characters
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """An answer that holds pictures, the seed the service says it used, and the task they came from, if any."""
+    """An answer with pictures, the seed that the service reports, and the task of the pictures, if any."""
 
     images: tuple[Image, ...]
     seed: int | None = None
@@ -59,12 +59,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A task that is not done yet, or whose state says nothing we know."""
+    """A task that is not done yet, or that has an unknown state."""
 
 
 @dataclass(frozen=True)
 class Empty:
-    """A task that is done and has no picture (yet: some tell their pictures a few polls later); the service's words."""
+    """A task that is done without a picture; some services deliver it a few polls later. With the service's message."""
 
     message: str
 
@@ -78,18 +78,18 @@ def parse_json(
     masked: Callable[[str], str] = str,
     prompt: str = "",
 ) -> dict[str, Any]:
-    """The answer's object. One that holds pictures or a task is no error, whatever code stands beside them.
+    """The JSON object of an answer. An answer with pictures or a task is never an error, whatever its code.
 
     Args:
-        status: of HTTP.
-        text: of the answer, framed or not.
-        retry_after: seconds of the header.
-        of_task: the state of a task is left to `parse_task`.
-        masked: takes secrets out of a text.
-        prompt: that was asked for.
+        status: HTTP status.
+        text: body of the answer.
+        retry_after: seconds of the `Retry-After` header.
+        of_task: it answers a poll: `parse_task` reads the state of the task.
+        masked: removes secrets from a text.
+        prompt: the prompt of the request.
 
     Raises:
-        DuomiError: HTTP status or body tell of an error; also on HTTP 200.
+        DuomiError: HTTP status or body mean an error; also on HTTP 200.
         NotUnderstood: a success that is no JSON object.
     """
     body = load_json(text, masked)
@@ -112,7 +112,7 @@ def parse_json(
 
 
 def _says_more(body: dict[str, Any]) -> bool:
-    """Whether it holds more than an error does: what it is may be a picture in a shape that nobody knows."""
+    """Whether it has more fields than an error answer: they may hold a picture in an unknown form."""
     return any(isinstance(value, list | dict) and value for name, value in body.items() if name not in _OF_ERRORS)
 
 
@@ -120,8 +120,8 @@ def parse_submission(body: dict[str, Any], *, has_tasks: bool, prompt: str = "")
     """The answer to a POST: pictures (also from an asynchronous route), or a task where the route has tasks.
 
     Raises:
-        PromptRefused: neither, and the words say why; it may be billed all the same.
-        NotUnderstood: neither.
+        PromptRefused: neither, and the message is a refusal; it may still be billed.
+        NotUnderstood: neither, and no refusal.
     """
     if images := pictures_in(body):
         return Pictures(images, _seed(body))
@@ -135,7 +135,7 @@ def parse_submission(body: dict[str, Any], *, has_tasks: bool, prompt: str = "")
 
 
 def _refused(message: str, prompt: str) -> PromptRefused | None:
-    """The refusal that the words of a success without a picture tell of. Whether that was billed they do not say."""
+    """The refusal in the message of a success without a picture, if there is one; it may be billed."""
     error = classify(200, "", message, prompt=prompt)
     if not isinstance(error, PromptRefused):
         return None
@@ -144,12 +144,12 @@ def _refused(message: str, prompt: str) -> PromptRefused | None:
 
 
 def _named_task(body: dict[str, Any]) -> bool:
-    """Whether it says `task_id`; a bare `id` may be anything's."""
+    """Whether it has a `task_id`; an `id` alone may belong to anything."""
     return any(scalar(holder.get("task_id")) for holder in (body, body.get("data")) if isinstance(holder, dict))
 
 
 def _task_id(holder: dict[str, Any]) -> str | None:
-    """The id of a task, if it is one that can be kept and asked for: in a path, `..` would lead elsewhere."""
+    """The id of a task, if it can be stored and used in a path (`..` cannot)."""
     found = scalar(holder.get("task_id")) or scalar(holder.get("id"))
     usable = found.isprintable() and len(found) <= _MAX_TASK_ID and found not in (".", "..")
     return found if found and usable else None
@@ -159,8 +159,8 @@ def parse_task(body: dict[str, Any]) -> Pictures | Waiting | Empty:
     """The answer to a poll.
 
     Raises:
-        PromptRefused: the task failed for its content.
-        TaskFailed: the service says that it failed.
+        PromptRefused: the task failed because of its content.
+        TaskFailed: the task failed for another reason.
     """
     inner, words = body.get("data"), _words(body)
     message = _message(inner) or _message(body)
@@ -170,13 +170,13 @@ def parse_task(body: dict[str, Any]) -> Pictures | Waiting | Empty:
     if words & _DONE:
         if images := pictures_in(body):
             return Pictures(images, _seed(body))
-        # "success" around a task that is "running" is the envelope's.
+        # Beside "running", a "success" describes the poll, not the task.
         return Empty(message) if words <= _DONE | _FINE_CODES else Waiting()
     return Waiting()
 
 
 def _words(body: dict[str, Any]) -> set[str]:
-    """The state words of a task, wherever they stand."""
+    """The state words of a task, from all places where services put them."""
     holders = [holder for holder in (body, body.get("data")) if isinstance(holder, dict)]
     found = (holder.get(name) for holder in holders for name in ("state", "status"))
     return {scalar(word).lower() for word in found}
@@ -196,7 +196,7 @@ def _code(body: Any) -> str:
 
 
 def _words_beside(body: Any) -> list[str]:
-    """Further words that say what an error is: types and codes in the places where services put them."""
+    """Further codes and types of an error, from the places where services put them."""
     if not isinstance(body, dict):
         return []
     holders = [holder for holder in (body, body.get("error"), body.get("data")) if isinstance(holder, dict)]
@@ -220,11 +220,11 @@ def _message(body: Any) -> str:
         *(body.get(name) for name in ("reason", "fail_reason", "finish_reason", "error_message")),
     ]
     texts = [one_line(place, _MAX_MESSAGE) for place in places if isinstance(place, str) and place.strip()]
-    # "success" beside the reason why nothing was made says nothing.
+    # A text like "success" is used only if there is no other text.
     return next((text for text in texts if not _FINE_WORDS.fullmatch(text)), texts[0] if texts else "")
 
 
 def _plain(text: str, masked: Callable[[str], str]) -> str:
-    """The readable part of a body that is not JSON, such as a proxy's HTML page; masked before it is cut."""
+    """The readable text of a body that is not JSON, such as a proxy's HTML page; masked before it is shortened."""
     page = masked(text[: 2 * _MAX_PAGE])[:_MAX_PAGE]
     return one_line(re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL), _MAX_MESSAGE)

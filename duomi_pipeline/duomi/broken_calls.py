@@ -1,6 +1,6 @@
-"""What a call that broke means: whether anything was sent, what to mend, in words without addresses and headers.
+"""Classify HTTP calls that failed without a complete answer: was anything sent, and what should the user check?
 
-Addresses may be signed, headers hold the key. Answers that came whole are `answers`'s.
+The messages contain no addresses and headers, which may hold secrets. Complete answers are parsed in `answers`.
 """
 
 import socket
@@ -20,7 +20,7 @@ from urllib3.exceptions import (
 from duomi_pipeline.duomi.errors import Ambiguous, DuomiError, NotSent, ServiceBusy
 from duomi_pipeline.duomi.transport import NeverSentError, caused_by, certificates_in_force, proxies_in_force
 
-BROKEN = (requests.RequestException, ValueError)  # http.client has a few ValueErrors for what is no HTTP
+BROKEN = (requests.RequestException, ValueError)  # http.client raises ValueError for some answers that are no HTTP
 _BAD_ADDRESS = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
@@ -32,22 +32,22 @@ _BAD_ADDRESS = (
 
 
 def error_of_call(error: Exception, url: str, masked: Callable[[str], str] = str) -> DuomiError:
-    """The class of a POST that broke.
+    """The error class of a POST that failed.
 
     Args:
         error: one of `BROKEN`.
-        url: that was called.
-        masked: takes the key out of a text: a variable that is named may hold it.
+        url: the address that was called.
+        masked: removes the key from a text: an environment variable in the message may hold it.
     """
     words = words_of(error, url, masked)
     if not isinstance(error, NeverSentError):
         return Ambiguous(words)
-    # Else nobody is there at the moment, or there is no network.
-    return NotSent(words) if _needs_mending(error.__cause__ or error) else ServiceBusy(words)
+    # Otherwise the service or the network is down for the moment.
+    return NotSent(words) if _needs_a_fix(error.__cause__ or error) else ServiceBusy(words)
 
 
 def words_of(error: Exception, url: str, masked: Callable[[str], str] = str) -> str:
-    """What happened, and the setting, variable or file to look at."""
+    """What happened, and which setting, variable or file to check."""
     return masked(_words_of(error, url))
 
 
@@ -61,14 +61,14 @@ def _words_of(error: Exception, url: str) -> str:
     if isinstance(cause, requests.exceptions.SSLError) and not never_sent:
         return "the secure connection broke before the answer was complete"
     if never_sent:
-        return _to_mend(cause, url)
+        return _why_not_sent(cause, url)
     if caused_by(cause, ProtocolError) or isinstance(cause, requests.exceptions.ChunkedEncodingError):
         return "the connection broke before the answer was complete"
     return f"the connection failed ({type(cause).__name__})"
 
 
-def _to_mend(cause: BaseException, url: str) -> str:
-    """What keeps a request from leaving this machine."""
+def _why_not_sent(cause: BaseException, url: str) -> str:
+    """Why a request could not leave this machine, and what to check."""
     if isinstance(cause, requests.exceptions.ProxyError | requests.exceptions.InvalidProxyURL) or _is_proxy(cause, url):
         return f"the proxy cannot be used; check {_proxy(url)}"
     if isinstance(cause, requests.exceptions.SSLError):
@@ -85,8 +85,8 @@ def _to_mend(cause: BaseException, url: str) -> str:
     return f"the connection broke before anything was sent; check {where}"
 
 
-def _needs_mending(cause: BaseException) -> bool:
-    """Whether it will be the same until somebody mends it."""
+def _needs_a_fix(cause: BaseException) -> bool:
+    """Whether every further call fails until the user fixes something."""
     is_ours = isinstance(cause, ValueError) and not isinstance(cause, requests.RequestException)
     if isinstance(cause, (*_BAD_ADDRESS, requests.exceptions.InvalidProxyURL)) or is_ours or _is_missing_bundle(cause):
         return True
@@ -101,7 +101,7 @@ def _is_missing_bundle(cause: BaseException) -> bool:
 
 
 def _is_proxy(cause: BaseException, url: str) -> bool:
-    """Whether an address that cannot be used is the proxy's: the service's own can."""
+    """Whether the unusable address is that of the proxy: the service's own address is valid."""
     return isinstance(cause, ValueError) and _is_address(url) and bool(proxies_in_force(url))
 
 
@@ -124,7 +124,7 @@ def _certificates() -> str:
 
 
 def without_secrets(url: str) -> str:
-    """Scheme, host and port of an address: what else stands in it may be a login or a token."""
+    """Scheme, host and port of an address; the rest may hold a login or a token."""
     scheme, mark, rest = url.rpartition("://")
     _login, at, host = rest.rpartition("@")
     place, slash, more = host.partition("/")

@@ -1,8 +1,7 @@
-"""From HTTP status, codes and words to a class of `errors`: whom an answer concerns, and whether it was billed.
+"""Classify error answers: from HTTP status, codes and message to a class of `errors`.
 
-Words and codes are looked at first, since the same number means different things at different relays: a 400 may be
-about this prompt, about the model or about every request. What is not known stays so (`NotKnown`). Source: the
-contract, "What an answer says".
+Codes and message come before the HTTP status, because relays use the same status differently: a 400 may concern this
+prompt, the model or every request. An unknown error becomes `NotKnown`. What each class means is in `policy`.
 """
 
 import re
@@ -24,7 +23,7 @@ from duomi_pipeline.duomi.errors import (
     ServiceBusy,
 )
 
-RATE_WAIT = 60.0  # seconds; codes that ask for a minute, unless the answer says how long
+RATE_WAIT = 60.0  # seconds to wait after a code of a limit per minute, unless the answer has a time
 
 _BY_CODE: dict[str, type[DuomiError]] = {
     "20021": PromptRefused,
@@ -44,7 +43,7 @@ _BY_CODE: dict[str, type[DuomiError]] = {
     "50603": ServiceBusy,
 }
 _MINUTE_CODES = {"50601", "50604", "50607"}
-# Codes that are words; part of a longer one is enough: `image_generation_moderation_blocked`.
+# Codes in words. A part of a longer code is enough: `image_generation_moderation_blocked`.
 _BY_WORD: tuple[tuple[type[DuomiError], tuple[str, ...]], ...] = (
     (PromptRefused, ("moderation", "content_policy", "content_filter", "image_safety", "string_above_max_length")),
     (PromptRefused, ("sensitive_words", "prompt_blocked", "prohibited_content", "context_length_exceeded")),
@@ -93,21 +92,21 @@ _IN_PROGRESS = re.compile(r"in progress|being processed|concurrent|处理中", r
 _PASSED = re.compile(
     r"\b(check|review|filter|moderation)s? (is |was |has |have )?(been )?(ok|passed)|审核(已)?通过", re.IGNORECASE
 )
-# Whom the service lets in, whatever they ask for; and fields that come from the settings.
+# About access to the service, whatever the prompt; and about fields that come from the settings.
 _ACCESS = re.compile(r"\b(region|country|IP|account|identity)\b|实名|账[号户]|访问|服务协议", re.IGNORECASE)
 _OF_SETTING = re.compile(r"negative_prompt|negative prompt", re.IGNORECASE)
-_SHORTEST_ECHO = 8  # characters of a prompt that can be told from words of the service
-# What stands in quotes is a prompt or a name: it says nothing by itself.
+_SHORTEST_ECHO = 8  # characters; a shorter prompt may match the service's own words by chance
+# Quoted text is a prompt or a name: it does not describe the error.
 _QUOTED = re.compile(r"\"[^\"]*(\"|$)|“[^”]*(”|$)|「[^」]*(」|$)|`[^`]*(`|$)|(?<!\w)'[^']*'(?!\w)")
-# Where a message speaks of a field, its name (`safety_tolerance`) says nothing of the content either.
+# In a message about a field, the field's name (`safety_tolerance`) does not describe the error either.
 _FIELD = re.compile(r"\b(parameters?|fields?|arguments?|must be|should be|is required|not permitted)\b", re.IGNORECASE)
 _NAME = re.compile(r"\b[a-z]+(_[a-z0-9]+)+\b", re.IGNORECASE)
 _PACE = re.compile(r"too many requests|rate[ _-]?limit|频繁|限流|速率限制", re.IGNORECASE)
 _DAILY = re.compile(r"per[ _-]?day|daily|\bRPD\b|\bIPD\b|每日|每天|今日|当日", re.IGNORECASE)
 
-# The request was sent on, and a gateway had no answer in time: relays draw, and bill, meanwhile.
+# A gateway forwarded the request and got no answer in time: the picture may be drawn and billed.
 _ANSWER_LOST = {408, 499, 502, 504, 520, 524}
-# A gateway that had nobody to ask, and the service's own "not now".
+# A gateway without a server behind it, or a service that refuses for now.
 _NOT_TAKEN = {500, 503, 521, 522, 523, 525, 526, 529, 530}
 
 
@@ -121,22 +120,22 @@ def classify(
     is_own: bool = True,
     prompt: str = "",
 ) -> DuomiError:
-    """The error that an answer tells of.
+    """The error for an answer.
 
     Args:
-        status: of HTTP; also of an answer 200 whose body tells of an error.
-        code: the service's code, in lower case; empty where it has none.
-        message: the service's words.
+        status: HTTP status; may be 200 where the body is an error.
+        code: the service's code, in lower case; empty where there is none.
+        message: the service's message.
         retry_after: seconds.
         words: further codes of the answer, such as its `error.type`, in lower case.
-        is_own: whether the service itself wrote it (JSON); else a gateway or firewall may have.
-        prompt: that was asked for.
+        is_own: whether the service itself wrote the answer (JSON); if not, a gateway or firewall may have.
+        prompt: the prompt of the request.
     """
-    said = without_prompt(message, prompt)
+    own_words = without_prompt(message, prompt)
     kind = _of_codes(status, [code, *words])
     by_words = kind is None
     if kind is None:
-        kind, by_words = _kind(status, [code, *words], said, is_own=is_own)
+        kind, by_words = _kind(status, [code, *words], own_words, is_own=is_own)
     if kind is RateLimited and code in _MINUTE_CODES and retry_after is None:
         retry_after = RATE_WAIT
     error = kind(message, code or str(status), retry_after) if _waits(kind) else kind(message, code or str(status))
@@ -145,7 +144,7 @@ def classify(
 
 
 def without_prompt(message: str, prompt: str) -> str:
-    """The service's words without the prompt that it quotes: what that speaks of says nothing of the answer."""
+    """The service's message without the prompt that it quotes: the prompt does not describe the error."""
     flat = one_line(prompt)
     for length in (len(flat), 200, 100, 50, 25):
         if length <= len(flat) and len(flat) >= _SHORTEST_ECHO and flat[:length] in message:
@@ -158,14 +157,14 @@ def _waits(kind: type[DuomiError]) -> bool:
 
 
 def _of_codes(status: int, codes: Collection[str]) -> type[DuomiError] | None:
-    """What the codes say; of an answer that a gateway gave in the service's place they say nothing."""
+    """The class from the codes; codes in a gateway's time-out answer are ignored."""
     if status in _ANSWER_LOST:
         return Ambiguous
     return next((known for code in codes if (known := _BY_CODE.get(code) or _by_word(code))), None)
 
 
 def _kind(status: int, codes: Collection[str], message: str, *, is_own: bool) -> tuple[type[DuomiError], bool]:
-    """The class, and whether only words say so."""
+    """The class, and whether only the message says so."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         if is_own and _NO_CHANNEL.search(message):
             return ModelNotServed, False
@@ -191,7 +190,7 @@ def _by_word(code: str) -> type[DuomiError] | None:
 
 
 def is_about_content(message: str) -> bool:
-    """Whether the words say that a prompt is refused for what it shows."""
+    """Whether a message says that a prompt is refused for its content."""
     plain = _unquoted(message)
     if _PASSED.search(plain) or _ACCESS.search(plain):
         return False
@@ -203,7 +202,7 @@ def _unquoted(message: str) -> str:
 
 
 def _of_words(status: int, message: str) -> tuple[type[DuomiError], bool]:
-    """What the words of a 4xx or of a 200 say, and whether nothing but them does."""
+    """The class from the message of a 4xx or a 200, and whether only the message says so."""
     if status in (HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
         return PromptRefused, False
     plain = _unquoted(message)

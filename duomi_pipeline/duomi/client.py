@@ -1,6 +1,6 @@
-"""One pooled HTTP client for the API: submit, poll, download, check the key. It never retries: the engine decides.
+"""The HTTP client for the API: submit, poll, download, check the key. It never retries; `engine` does.
 
-Every failure leaves here as one of the classes of `errors`. The key is sent to the API's host only.
+Every failure is raised as one of the classes of `errors`. The key is sent to the API's host only.
 """
 
 import codecs
@@ -54,10 +54,10 @@ CONNECT_TIMEOUT = 10.0  # seconds
 MAX_ANSWER_BYTES = 160_000_000  # four 4K pictures as base64
 MAX_IMAGE_BYTES = 64_000_000
 MAX_REDIRECTS = 5
-MAX_RETRY_AFTER = 300.0  # seconds; a longer wish of the service is cut to this
+MAX_RETRY_AFTER = 300.0  # seconds; a longer time is shortened to this
 _CHUNK = 1 << 16
 _SMALL = 4_000_000  # bytes
-GONE = {"403", "404", "410"}  # of a picture's host: it is not there, or not for us
+GONE = {"403", "404", "410"}  # HTTP status of a picture's host: there is no such picture, or we may not have it
 
 
 class DuomiClient:
@@ -66,11 +66,11 @@ class DuomiClient:
     Args:
         base_url: the service without `/v1`, for example `https://duomiapi.com`.
         api_key: sent as `Authorization`, raw or with `Bearer`.
-        timeout: seconds of silence after which a call is given up; as a whole it may take `DEADLINE_FACTOR` times as
-            long.
+        timeout: seconds without data after which a call fails; in total it may take `DEADLINE_FACTOR` times as long.
         pool_size: connections kept open, at least the number of threads that use the client.
         user_agent: sent with each call; empty: that of `requests`.
-        idempotency_header: of the service, if it has one: it answers the same value once more with what it made.
+        idempotency_header: the service's header for idempotency keys, if it has one: for the same key the service
+            repeats its first answer.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class DuomiClient:
         self.masked = Mask(key)
         login = _Login(f"Bearer {key}" if key and auth_scheme == "bearer" else key)
         self._api, self._files = DeadlineSession(pool_size, user_agent), DeadlineSession(pool_size, user_agent)
-        self._api.auth, self._files.auth = login, _Login("")  # pictures often lie on other hosts: no key for them
+        self._api.auth, self._files.auth = login, _Login("")  # no key for pictures: they are often on other hosts
 
     def __enter__(self) -> Self:
         return self
@@ -101,16 +101,16 @@ class DuomiClient:
         self._files.close()
 
     def submit(self, request: ImageRequest, idempotency_key: str = "") -> Pictures | Task:
-        """Send one request. The service may bill it from here on.
+        """Send one request. The service may bill it as soon as it is sent.
 
         Args:
-            request: what to draw.
-            idempotency_key: the same for all tries whose answer was lost.
+            request: the request.
+            idempotency_key: the same for all tries after a lost answer.
 
         Raises:
             NotSent, ServiceBusy: nothing left this machine.
             Ambiguous: it was sent, but no usable answer came back.
-            NotUnderstood: an answer came that says nothing we know.
+            NotUnderstood: the answer has an unknown form.
             DuomiError: any other class of `errors`; then it was not billed.
         """
         url = self._base_url + ROUTES[request.protocol].submit_path
@@ -121,7 +121,7 @@ class DuomiClient:
                 text = self._text(answer)
         except BROKEN as error:
             raise error_of_call(error, url, self.masked) from error
-        except BadImage as error:  # larger than any answer: paid perhaps, and not to be kept
+        except BadImage as error:  # larger than any answer: may be paid, but is too large to keep
             raise NotUnderstood(error.message, str(answer.status_code)) from error
         try:
             has_tasks = ROUTES[request.protocol].task_path is not None
@@ -129,34 +129,34 @@ class DuomiClient:
             return self._cleaned(parse_submission(body, has_tasks=has_tasks, prompt=request.prompt))
         except DuomiError as error:
             if error.billed is not Billed.NO:
-                self._api.close()  # all connections: the real answer may come yet, and would be the next prompt's
+                self._api.close()  # a late answer on this connection would be read as that of the next request
                 if answer.status_code == 200:
                     error.body = self.masked(text).encode("utf-8", "replace")
             raise
 
     def _cleaned(self, answer: Pictures | Task) -> Pictures | Task:
-        """What could not be read may be kept: without the key in it."""
+        """The answer with the key masked in bytes that could not be read, because they may be kept as a file."""
         if isinstance(answer, Task) or not any(image.raw for image in answer.images):
             return answer
         raws = [self.masked(image.raw.decode("utf-8", "replace")).encode() for image in answer.images]
         return replace(answer, images=tuple(map(lambda image, raw: replace(image, raw=raw), answer.images, raws)))
 
     def reread(self, request: ImageRequest, text: str) -> Pictures | Task:
-        """Read an answer that was kept, as if it had come now.
+        """Parse a kept answer like a new one.
 
         Raises:
-            DuomiError: it is still not understood.
+            DuomiError: it still cannot be read.
         """
         has_tasks = ROUTES[request.protocol].task_path is not None
         return parse_submission(parse_json(200, text, masked=self.masked), has_tasks=has_tasks)
 
     def poll(self, request: ImageRequest, task_id: str) -> Pictures | Waiting | Empty:
-        """Look at a task once; free of charge.
+        """Poll a task once; free of charge.
 
         Raises:
             PromptRefused, TaskFailed: the service ended the task.
             TaskDenied: it does not show this task.
-            ServiceBusy, RateLimited: this look failed; the task lives on.
+            ServiceBusy, RateLimited: this poll failed; the task continues.
         """
         path = ROUTES[request.protocol].task_path
         if path is None:
@@ -177,23 +177,27 @@ class DuomiClient:
             AccountError,
             Forbidden,
             PromptRefused,
-        ) as error:  # of this look: the task's own state ends it, no status
+        ) as error:  # an error of this poll; only the state in the answer ends a task
             raise TaskDenied(error.message, error.code) from error
         except (RateLimited, ServiceBusy):
             raise
-        except DuomiError as error:  # a 504, "no such model", even a limit says nothing about the task
+        except DuomiError as error:  # a 504, "no such model" or a limit is about this poll, not about the task
             if isinstance(error, NotUnderstood):
-                self._api.close()  # as above
+                self._api.close()  # as in `submit`
             raise ServiceBusy(error.message, error.code) from error
         return parse_task(body)
 
     def download(self, url: str, into: IO[bytes]) -> None:
-        """Write the bytes behind a picture's address, which may be relative to the service, into an open file.
+        """Download a picture into an open file.
+
+        Args:
+            url: its address; may be relative to the service.
+            into: the file, open for writing.
 
         Raises:
-            OSError: the file takes no more.
-            BadImage: not http(s), or too large.
-            NotDownloaded: cut off, or the host cannot be reached or says no (definitely, or for now).
+            OSError: the file cannot be written.
+            BadImage: the address is not http(s), or the picture is too large.
+            NotDownloaded: the download was cut off, or the host cannot be reached or refuses.
         """
         address = _address(self._base_url + "/", url)
         try:
@@ -212,11 +216,11 @@ class DuomiClient:
         raise NotDownloaded(f"the picture's host redirects more than {MAX_REDIRECTS} times")
 
     def check_key(self) -> None:
-        """Ask the service, free of charge, whether it takes the key.
+        """Ask the service, free of charge, whether it accepts the key.
 
         Raises:
             AccountError: it does not.
-            NotSent: it cannot be asked before something here is mended.
+            NotSent: nothing can be sent until the user fixes something on this machine.
             ServiceBusy: it did not answer properly.
         """
         url = self._base_url + KEY_PROBE_PATH
@@ -232,7 +236,7 @@ class DuomiClient:
             raise ServiceBusy(f"the service answered HTTP {status}", str(status))
 
     def _text(self, answer: requests.Response) -> str:
-        """The body, in memory a byte a character: base64 beside one emoji would be four times as large."""
+        """The body. A large one is made ASCII: one emoji in it would make Python use four bytes per character."""
         if 300 <= answer.status_code < 400:
             raise Redirected(f"the service redirects (HTTP {answer.status_code}); check DUOMI_BASE_URL")
         body = bytearray()
@@ -250,14 +254,14 @@ class DuomiClient:
 
 
 class _Login(AuthBase):
-    """Our `Authorization` header or none; being there, it keeps requests from taking a login of the user's `.netrc`."""
+    """Sets the `Authorization` header, or none. Also keeps `requests` from using a login of the user's `.netrc`."""
 
     def __init__(self, header: str) -> None:
         self._header = header
 
     def __call__(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
         if not (self._header.isascii() and self._header.isprintable()):
-            raise NotSent("DUOMI_API_KEY holds characters that no key has; copy it once more")
+            raise NotSent("DUOMI_API_KEY holds characters that no key has; copy it again")
         if self._header:
             prepared.headers["Authorization"] = self._header
         return prepared
@@ -280,11 +284,11 @@ def _address(base: str, url: str) -> str:
 
 
 def _save_picture(answer: requests.Response, into: IO[bytes]) -> None:
-    """Write a download's bytes piece by piece: many pictures come at a time, and may be large.
+    """Write a download in pieces, because many large pictures may arrive at the same time.
 
     Raises:
-        BadImage: too many.
-        NotDownloaded: the host says no.
+        BadImage: it is too large.
+        NotDownloaded: the host refuses.
     """
     status = answer.status_code
     if status != 200:
@@ -294,7 +298,7 @@ def _save_picture(answer: requests.Response, into: IO[bytes]) -> None:
 
 
 def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:
-    """The body in pieces; urllib3 raises where it ends before its announced length."""
+    """The body in pieces; urllib3 raises if it ends before its announced length."""
     total = 0
     for chunk in answer.iter_content(_CHUNK):
         total += len(chunk)
@@ -313,13 +317,19 @@ def _retry_after(answer: requests.Response) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, OverflowError, TypeError, IndexError, AttributeError):  # of what is a date only nearly
+        except (
+            ValueError,
+            OverflowError,
+            TypeError,
+            IndexError,
+            AttributeError,
+        ):  # for texts that only look like a date
             return None
     return None if math.isnan(seconds) else min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def _as_ascii(body: bytearray) -> str:
-    """JSON with its characters beyond ASCII written as escapes, a piece at a time."""
+    """JSON with all characters outside ASCII as escapes, converted in pieces."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
     pieces = (decoder.decode(body[at : at + _SMALL]) for at in range(0, len(body), _SMALL))
     return "".join(piece.encode("ascii", _JSON_ESCAPE).decode("ascii") for piece in pieces)

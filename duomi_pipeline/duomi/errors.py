@@ -1,46 +1,46 @@
-"""What can go wrong at the API, as the classes a batch acts on. What each means, and costs, is `policy`'s.
+"""The errors of the API, as exception classes. What each class means and costs is in `policy`.
 
     DuomiError
-    ├── PromptRefused       this very request will never be answered: moderation, too long, a value of its own
-    ├── NotKnown            the service says no to it, and its words do not say whether to it alone
-    │   └── Forbidden           403 without a word about content: the key, or a firewall that dislikes this text
-    ├── ModelNotServed      no such model, disabled, or nobody there who draws it
+    ├── PromptRefused       this request will always be refused: moderation, too long, a value of its own
+    ├── NotKnown            the service refuses it, and does not say whether this concerns other requests, too
+    │   └── Forbidden           403 that does not mention the content: the key, or a firewall that blocks this text
+    ├── ModelNotServed      no such model, disabled, or no server for it
     ├── StopsTheRun         every prompt would fail the same way: send nothing more
     │   ├── AccountError         the key
     │   │   └── BalanceUsedUp
-    │   ├── DailyLimitReached    the service's requests for today are used up; the user's own cap is the ledger's
-    │   ├── ConfigurationError   a value that the model does not take, known before it is sent
-    │   ├── Redirected           the service is somewhere else
+    │   ├── DailyLimitReached    the service's requests for today are used up; the user's own cap is in `ledger`
+    │   ├── ConfigurationError   a value that the model does not accept, known before it is sent
+    │   ├── Redirected           the service has another address
     │   └── NotSent              nothing left this machine: proxy, certificates, address
-    ├── RateLimited         too fast: slow down, then try again
-    ├── ServiceBusy         not answered, surely not billed: back off, then try again
-    ├── Ambiguous           sent, and the service's own answer never came whole: may have been billed
-    ├── NotUnderstood       a whole success that says nothing we know: may have been billed
-    ├── NoPicture           a task that is done, and has no picture
+    ├── RateLimited         too many requests: slow down, then retry
+    ├── ServiceBusy         not answered, certainly not billed: back off, then retry
+    ├── Ambiguous           sent, but no complete answer of the service came: may have been billed
+    ├── NotUnderstood       a complete success in an unknown form: may have been billed
+    ├── NoPicture           a task that is done without a picture
     ├── TaskFailed          the service ended a task
-    ├── TaskTimedOut        a task is still not done; it is looked at again by the next run
+    ├── TaskTimedOut        a task is still not done; the next run polls it again
     ├── TaskDenied          the service does not show this task
     ├── TaskElsewhere       a task of another service or key
     └── BadImage            the bytes are no whole picture
         └── NotDownloaded       the bytes did not arrive
 
-Which HTTP status, code or word means which class is `classify`'s; what a batch does then is the engine's.
+Which HTTP status, code or message means which class is in `classify`; reacting to an error is in `engine.verdict`.
 """
 
 from duomi_pipeline.duomi.policy import ErrorClass
 
 
 class DuomiError(Exception):
-    """An error at the API, with the service's own words.
+    """An error of the API.
 
     Attributes:
-        message: the service's words, or ours where it had none.
+        message: the service's message, or ours where it had none.
         code: the service's code, or the HTTP status.
-        retry_after: seconds the service asked to wait, or `None`.
-        billed: whether the POST that met it was billed; its class's word, unless the answer says more.
-        by_words: whether only a text says that it is of this class: texts may be misread.
-        is_own: whether the service itself wrote the answer; else a gateway or firewall may have.
-        body: the answer as it came, to be kept where it may be paid.
+        retry_after: seconds that the service asked to wait, or `None`.
+        billed: whether the failed POST was billed; from the policy of the class, unless the answer says more.
+        by_words: whether the class follows only from the message, which may be misread.
+        is_own: whether the service itself wrote the answer; if not, a gateway or firewall may have.
+        body: the original answer, to be kept where it may be paid.
     """
 
     error_class: ErrorClass
@@ -57,25 +57,25 @@ class DuomiError(Exception):
 
 
 class PromptRefused(DuomiError):  # noqa: N818 - these read as what happened, not as "…Error"
-    """Final for this request until its text or parameters change."""
+    """The service will refuse this request until its text or parameters change."""
 
     error_class = ErrorClass.REFUSED
 
 
 class NotKnown(DuomiError):  # noqa: N818
-    """The service says no; other prompts show whether to this one alone."""
+    """The service refuses; other prompts show whether only this one is concerned."""
 
     error_class = ErrorClass.UNKNOWN
 
 
 class Forbidden(NotKnown):
-    """403 without a word about content."""
+    """403 that does not mention the content."""
 
     error_class = ErrorClass.FORBIDDEN
 
 
 class ModelNotServed(DuomiError):  # noqa: N818
-    """The service does not serve the model, for whatever reason."""
+    """The service does not serve the model."""
 
     error_class = ErrorClass.MODEL
 
@@ -85,13 +85,13 @@ class StopsTheRun(DuomiError):  # noqa: N818
 
 
 class AccountError(StopsTheRun):
-    """The key."""
+    """The service does not accept the key."""
 
     error_class = ErrorClass.ACCOUNT
 
 
 class BalanceUsedUp(AccountError):  # noqa: N818
-    """Nothing left to pay with."""
+    """The account has no balance left."""
 
     error_class = ErrorClass.BALANCE
 
@@ -103,19 +103,19 @@ class DailyLimitReached(StopsTheRun):
 
 
 class ConfigurationError(StopsTheRun):
-    """A value that is known to be wrong before it is sent."""
+    """A value that is known to be invalid before it is sent."""
 
     error_class = ErrorClass.CONFIGURATION
 
 
 class Redirected(StopsTheRun):
-    """The service says that it is somewhere else; the key is sent nowhere but to the address of the settings."""
+    """The service redirects; not followed, because the key is sent only to the address in the settings."""
 
     error_class = ErrorClass.REDIRECTED
 
 
 class NotSent(StopsTheRun):
-    """Nothing left this machine, and nothing will until something here is mended."""
+    """Nothing left this machine, and nothing will until the user fixes something here."""
 
     error_class = ErrorClass.NOT_SENT
 
@@ -139,13 +139,13 @@ class Ambiguous(DuomiError):  # noqa: N818
 
 
 class NotUnderstood(DuomiError):  # noqa: N818
-    """A success whose body says nothing we know; whether it was billed is unknown."""
+    """A success in an unknown form; whether it was billed is unknown."""
 
     error_class = ErrorClass.NOT_UNDERSTOOD
 
 
 class NoPicture(DuomiError):  # noqa: N818
-    """A task that is done, says the service, and has no picture."""
+    """A task that is done but has no picture."""
 
     error_class = ErrorClass.NO_PICTURE
 
@@ -160,7 +160,7 @@ class TaskTimedOut(DuomiError):  # noqa: N818
     """A task took longer than the total time-out.
 
     Attributes:
-        late: it had timed out in an earlier run already, and was looked at once more.
+        late: it timed out in an earlier run already, and was polled again.
     """
 
     error_class = ErrorClass.TASK_TIMEOUT
@@ -177,17 +177,17 @@ class TaskDenied(DuomiError):  # noqa: N818
 
 
 class TaskElsewhere(DuomiError):  # noqa: N818
-    """A task or picture of another service, or made with another key: it is not asked for here."""
+    """A task or picture of another service or key; it is not requested here."""
 
     error_class = ErrorClass.TASK_ELSEWHERE
 
 
 class BadImage(DuomiError):  # noqa: N818
-    """What arrived is no whole picture.
+    """The received bytes are no whole picture.
 
     Attributes:
-        data: the bytes that arrived, to be kept; empty where none did.
-        position: of the picture in its answer.
+        data: the received bytes, to be kept; may be empty.
+        position: position of the picture in its answer.
     """
 
     error_class = ErrorClass.BAD_IMAGE
@@ -199,10 +199,10 @@ class BadImage(DuomiError):  # noqa: N818
 
 
 class NotDownloaded(BadImage):
-    """The picture's host could not be reached or said no.
+    """The picture could not be downloaded.
 
     Attributes:
-        definite: the host said that it has no such picture (for us); else trying again later may help.
+        definite: the host has no such picture, or does not allow it; if `False`, a later retry may work.
     """
 
     error_class = ErrorClass.NOT_DOWNLOADED

@@ -1,4 +1,7 @@
-"""The JSON inside an answer's body: out of blank lines, comments that keep a connection open, server-sent events."""
+"""Extract the JSON from an answer's body, also from server-sent events and between keep-alive comments.
+
+What the JSON means is in `answers`.
+"""
 
 import json
 import re
@@ -7,18 +10,18 @@ from typing import Any
 
 from duomi_pipeline.duomi.pictures import has_pictures
 
-_MAX_WORDS = 100_000  # characters of a text that are looked through for secrets; no more of it is ever shown
-_DEEPEST = 50  # values inside of each other; nothing is read from below
+_MAX_WORDS = 100_000  # characters of a text in which secrets are masked; later ones are never shown
+_DEEPEST = 50  # levels of nesting; deeper values are dropped
 _PICTURES = {"url", "b64_json", "images", "data"}  # fields whose texts are addresses and bytes, not words
 _SSE_FIELDS = ("data:", "event:", "id:", "retry:", ":")
 
 
 def load_json(text: str, masked: Callable[[str], str] = str) -> Any:
-    """The value that a body holds, `None` where it holds none; of several events the one with pictures, else the last.
+    """The JSON value of a body, `None` if there is none. Of several events: the one with pictures, else the last.
 
     Args:
         text: the body.
-        masked: applied to every text in it once it is decoded: services write a `/` as `\\/` or a letter as `\\u0073`.
+        masked: applied to every decoded text; before decoding, `\\/` or `\\u0073` would hide a secret.
     """
     found, pictures = None, list[Any]()
     for part in _parts(text):
@@ -36,13 +39,13 @@ def load_json(text: str, masked: Callable[[str], str] = str) -> Any:
 
 
 def _entry(event: Any) -> Any:
-    """The picture of an event that tells of one; of one that tells of several the first list is taken as it is."""
+    """The picture entry of an event; if it has a list of pictures, the first of them."""
     lists = [event[name] for name in ("images", "data") if isinstance(event.get(name), list) and event[name]]
     return lists[0][0] if lists else event
 
 
 def _parts(text: str) -> Iterator[str]:
-    """What may be JSON: the body as it is, or the data of each event."""
+    """The parts that may be JSON: the whole body, or the data of each event."""
     if not text.lstrip()[:6].lower().startswith(_SSE_FIELDS):
         yield text
         return
@@ -63,7 +66,11 @@ def _is_preview(value: Any) -> bool:
 
 
 def _masked(value: Any, masked: Callable[[str], str], name: str = "", depth: int = 0) -> Any:
-    """The value without secrets; what stands under `name` is no words where that is a picture's field."""
+    """The value with secrets masked; texts in picture fields are left as they are.
+
+    Args:
+        name: the field that holds the value.
+    """
     if isinstance(value, str):
         if name in _PICTURES:
             return value

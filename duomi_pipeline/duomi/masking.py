@@ -1,4 +1,4 @@
-"""The API key taken out of what a service says, in all forms in which services repeat it."""
+"""Mask the API key in texts of the service, in all forms in which services repeat it."""
 
 import base64
 import html
@@ -16,7 +16,7 @@ class Mask:
     HTML. The whole may be base64, alone or with what stands before and after it, such as `Basic`'s colon.
 
     Args:
-        key: the secret; a short or empty one is not looked for.
+        key: the secret; a short or empty one is not masked.
     """
 
     def __init__(self, key: str) -> None:

@@ -1,4 +1,7 @@
-"""The pictures in an answer: addresses and bytes, in all the places and forms in which services put them."""
+"""Find the pictures in an answer: addresses and bytes, in all places and forms that services use.
+
+Downloading an address is in `client`; decoding a picture is in `images`.
+"""
 
 import base64
 import binascii
@@ -10,9 +13,9 @@ from typing import Any
 _MAX_URL = 20_000  # characters
 _PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
 _SHORTEST_BASE64 = 64  # characters; the smallest PNG there is has 90
-_MAX_PICTURES = 16  # of one answer; nobody sells that many
-_DEPTH = 3  # objects inside of each other that are looked into
-# How base64 of PNG, JPEG (in both alphabets), WebP and GIF begins: an entry that is such a text is no address.
+_MAX_PICTURES = 16  # of one answer; no service delivers more
+_DEPTH = 3  # levels of nested objects that are searched
+# How base64 of PNG, JPEG (in both alphabets), WebP and GIF begins: such a text is no address.
 _BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "_9j_", "UklGR", "R0lGOD")
 _URL_SAFE = str.maketrans("-_", "+/")
 
@@ -22,7 +25,7 @@ class Image:
     """One picture of an answer: an address to download, the bytes themselves, or both.
 
     Attributes:
-        problem: why it has neither, though the answer tells of a picture; then `raw` is what the answer has.
+        problem: why it has neither, although the answer has an entry for it; then `raw` is this entry.
     """
 
     url: str | None = None
@@ -32,12 +35,12 @@ class Image:
 
 
 def has_pictures(body: Any) -> bool:
-    """Whether an answer tells of pictures; decodes none."""
-    return any(_is_told(entry) for entries in _lists(body) for entry in entries[: 4 * _MAX_PICTURES])
+    """Whether an answer has entries for pictures; decodes none."""
+    return any(_is_picture(entry) for entries in _lists(body) for entry in entries[: 4 * _MAX_PICTURES])
 
 
 def pictures_in(body: Any) -> tuple[Image, ...]:
-    """All pictures under `images` or `data`; told under both, they are joined one by one."""
+    """All pictures under `images` or `data`; if both have them, they are joined one by one."""
     found = [images for entries in _lists(body) if (images := _usable(entries))]
     if len(found) == 2 and len(found[0]) == len(found[1]):
         return tuple(Image(one.url or other.url, one.data or other.data) for one, other in zip(*found, strict=True))
@@ -45,34 +48,34 @@ def pictures_in(body: Any) -> tuple[Image, ...]:
 
 
 def scalar(value: Any) -> str:
-    """A word or number as text; anything else, which may be long or deep, is nothing."""
+    """A text or number as text; empty for any other type."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     return f"{value:g}" if isinstance(value, float) else str(value).strip()
 
 
 def _lists(body: Any) -> list[list[Any]]:
-    """The lists that tell of pictures, of the outermost object that has such."""
+    """The lists with pictures, of the outermost object that has any."""
     for _ in range(_DEPTH):
         if not isinstance(body, dict):
             break
         lists = [entries for name in ("images", "data") if isinstance(entries := body.get(name), list)]
-        if any(_is_told(entry) for entries in lists for entry in entries):
+        if any(_is_picture(entry) for entries in lists for entry in entries):
             return lists
-        if isinstance(body.get("b64_json"), str):  # an event of a stream is itself the entry
+        if isinstance(body.get("b64_json"), str):  # in a stream the event itself is the entry
             return [[body]]
         body = body.get("data")
     return []
 
 
-def _is_told(entry: Any) -> bool:
+def _is_picture(entry: Any) -> bool:
     if isinstance(entry, dict):
         return any(isinstance(entry.get(name), str) and entry[name].strip() for name in ("url", "b64_json"))
     return isinstance(entry, str) and bool(entry.strip()) and not _is_prose(entry.strip())
 
 
 def _is_prose(text: str) -> bool:
-    """Whether a bare text is words, such as the fields that an error names: neither an address nor base64."""
+    """Whether a text is prose, such as the field names in an error: neither an address nor base64."""
     if " " in text and "://" not in text and not text.startswith("data:"):
         return True
     if text.startswith(("data:", *_BASE64_HEADS)) or "/" in text or len(text) >= _SHORTEST_BASE64:
@@ -85,17 +88,17 @@ def _usable(entries: list[Any]) -> tuple[Image, ...]:
 
 
 def _images(entries: list[Any]) -> Iterator[Image]:
-    for entry in filter(_is_told, entries):
+    for entry in filter(_is_picture, entries):
         if isinstance(entry, str):
             yield _of_text(entry.strip())
             continue
         encoded, url = entry.get("b64_json"), entry.get("url")
-        told = _of_text(url.strip()) if isinstance(url, str) and url.strip() else None
+        from_url = _of_text(url.strip()) if isinstance(url, str) and url.strip() else None
         if not (isinstance(encoded, str) and encoded.strip()):
-            yield told or Image(problem="the picture's address is invalid")
+            yield from_url or Image(problem="the picture's address is invalid")
             continue
         inside = _decoded(encoded)
-        yield inside if told is None or told.url is None else Image(told.url, inside.data, raw=inside.raw)
+        yield inside if from_url is None or from_url.url is None else Image(from_url.url, inside.data, raw=inside.raw)
 
 
 def _of_text(text: str) -> Image:

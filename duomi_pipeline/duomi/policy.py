@@ -1,7 +1,6 @@
-"""The error policy: every class of trouble with what it means and what is done about it. The only place that says so.
+"""The error policy: one row per error class, with what it means and what is done. The only place for this.
 
-Which answer is of which class is told by `errors.classify`; a class without a row fails the first test that
-looks at it. Source: the contract, "What an answer says".
+Which answer has which class is decided in `classify`; carrying out the reaction is in `engine`.
 """
 
 from collections.abc import Mapping
@@ -11,20 +10,20 @@ from typing import Literal
 
 
 class Concerns(StrEnum):
-    """Whom a failure is about."""
+    """Whom a failure concerns."""
 
     PROMPT = "prompt"
     MODEL = "model"
     KEY = "key"
     PACE = "pace"
     SERVICE = "service"
-    TASK = "task"  # this one task or picture: it is paid, and others are no worse for it
-    MACHINE = "machine"  # this machine or its settings; the service was not asked
-    UNKNOWN = "unknown"  # until other prompts say so
+    TASK = "task"  # only this task or picture, which is paid
+    MACHINE = "machine"  # this machine or its settings; nothing was sent
+    UNKNOWN = "unknown"  # other prompts will show it
 
 
 class Billed(StrEnum):
-    """Whether the POST that met it was billed."""
+    """Whether the failed POST was billed."""
 
     NO = "no"
     MAYBE = "maybe"
@@ -32,7 +31,7 @@ class Billed(StrEnum):
 
 
 class Reaction(Enum):
-    """What a batch does."""
+    """What a batch does; the values are the text in `docs/operations.md`."""
 
     REFUSE = "fails its prompt for good; the others go on"
     ASK_OTHERS = "fails its prompt, unless other prompts meet the very same and none succeeds: then it stops the run"
@@ -41,7 +40,7 @@ class Reaction(Enum):
     WAIT = "tries again after a while, up to DUOMI_MAX_ATTEMPTS; then fails its prompt for now"
     REPEAT = "asks again as often as lost answers may be repeated; then fails its prompt for good"
     GIVE_UP = "fails its prompt for good: it was or may have been paid, so only the user may ask again"
-    LOOK_LATER = "leaves it to the next run, which looks again at what is paid"
+    RESUME_LATER = "leaves it to the next run, which looks again at what is paid"
 
 
 Verdict = Literal[
@@ -63,15 +62,15 @@ Verdict = Literal[
 
 @dataclass(frozen=True)
 class Policy:
-    """What one class means.
+    """The policy of one error class.
 
     Attributes:
-        verdict: the word of `duomi models --probe`.
-        advice: what to do about a prompt that met it; `{id}` stands for its id.
-        advice_to_all: what to do where it stopped the run; empty where it never does.
-        again_by_itself: whether a later run tries again without being told to; else only the user may.
-        in_a_row: requests that meet it one after the other, with no success between, before the run stops; added to it
-            is what was in flight together. `None`: no number of them stops it.
+        verdict: the word in `duomi models --probe`.
+        advice: what the user should do about a prompt with this error; `{id}` stands for the prompt id.
+        advice_to_all: what the user should do where it stopped the run; empty where it never does.
+        retried_automatically: whether a later run retries without an explicit choice of the user.
+        in_a_row: so many failures of this class without a success between them stop the run; the number of requests in
+            flight is added. `None`: they never stop it.
     """
 
     concerns: Concerns
@@ -80,19 +79,19 @@ class Policy:
     verdict: Verdict
     advice: str
     advice_to_all: str = ""
-    again_by_itself: bool = False
+    retried_automatically: bool = False
     in_a_row: int | None = None
 
     @property
     def exit_code(self) -> int:
-        """Of a command that met it: 3 where it stops the run, else 1."""
+        """Exit code of a command with this error: 3 if it stops the run, else 1."""
         return 3 if self.reaction in (Reaction.STOP, Reaction.OTHER_MODEL) else 1
 
 
 class ErrorClass(StrEnum):
-    """All classes, as they stand in the ledger."""
+    """All error classes; the values are stored in the ledger."""
 
-    # the answer says no: nothing was billed
+    # refused by the service: nothing was billed
     REFUSED = "refused"
     UNKNOWN = "unknown"
     FORBIDDEN = "forbidden"
@@ -106,7 +105,7 @@ class ErrorClass(StrEnum):
     BUSY = "busy"
     # nothing left this machine
     NOT_SENT = "not_sent"
-    # sent, and no usable answer
+    # sent, but no usable answer
     AMBIGUOUS = "ambiguous"
     NOT_UNDERSTOOD = "not_understood"
     # paid: a task or a picture
@@ -117,48 +116,48 @@ class ErrorClass(StrEnum):
     TASK_ELSEWHERE = "task_elsewhere"
     BAD_IMAGE = "bad_image"
     NOT_DOWNLOADED = "not_downloaded"
-    # this run's own
+    # not from the API
     STORE = "store"
     LEFT = "left"
     ABSENT = "absent"
 
     @property
     def policy(self) -> Policy:
-        """Its row."""
+        """The policy of this class."""
         return _POLICIES[self]
 
 
 _AGAIN = "`duomi generate --failed` tries again"
-_PAYS_AGAIN = "`duomi generate --failed` asks once more, which costs money again."
+_PAYS_AGAIN = "`duomi generate --failed` sends the request again, which costs money again."
 _START_AGAIN = "then start again; nothing that was paid is bought twice."
 _POLICIES: Mapping[ErrorClass, Policy] = {
-    # the answer says no: nothing was billed
+    # refused by the service: nothing was billed
     ErrorClass.REFUSED: Policy(
         Concerns.PROMPT,
         Billed.NO,
         Reaction.REFUSE,
         verdict="prompt refused",
         advice="Refused: edit the prompt; `duomi why {id}` shows what was asked.",
-        advice_to_all="If the service means all requests by it, mend what it says; else edit these prompts.",
+        advice_to_all="If the message concerns all requests, fix what it names; otherwise edit these prompts.",
     ),
     ErrorClass.UNKNOWN: Policy(
         Concerns.UNKNOWN,
         Billed.NO,
         Reaction.ASK_OTHERS,
         in_a_row=20,
-        again_by_itself=True,
+        retried_automatically=True,
         verdict="field refused",
         advice=(
-            "The service does not take this request as it is: read its words; `duomi why {id}` shows what was asked. "
-            "`duomi generate --failed` asks the same again, free of charge."
+            "The service does not accept this request: read its message; `duomi why {id}` shows what was sent. "
+            "`duomi generate --failed` sends the same again, free of charge."
         ),
-        advice_to_all="Check DUOMI_MODEL, DUOMI_BASE_URL, DUOMI_PROTOCOL and what `duomi why ID` shows as asked.",
+        advice_to_all="Check DUOMI_MODEL, DUOMI_BASE_URL, DUOMI_PROTOCOL and the request that `duomi why ID` shows.",
     ),
     ErrorClass.FORBIDDEN: Policy(
         Concerns.KEY,
         Billed.NO,
         Reaction.ASK_OTHERS,
-        again_by_itself=True,
+        retried_automatically=True,
         verdict="account",
         advice="The service, or a firewall before it, does not let this prompt through: edit it, then start again.",
         advice_to_all="Check that DUOMI_API_KEY is right and has credits. Some relays want DUOMI_AUTH_SCHEME=bearer.",
@@ -167,7 +166,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.MODEL,
         Billed.NO,
         Reaction.OTHER_MODEL,
-        again_by_itself=True,
+        retried_automatically=True,
         verdict="no such model",
         advice="The model is not served: choose another in the prompt's `generation`, or try later with --failed.",
         advice_to_all="The model is not served now: try again later, or choose another with DUOMI_MODEL.",
@@ -177,8 +176,8 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Billed.NO,
         Reaction.OTHER_MODEL,
         verdict="field refused",
-        advice="Wrong field or model of a prompt's own: mend its `generation`; `duomi why {id}` shows it.",
-        advice_to_all="Mend the value that is named.",
+        advice="The prompt's own JSON has a wrong field or model: fix its `generation`; `duomi why {id}` shows it.",
+        advice_to_all="Fix the named value, then start again.",
     ),
     ErrorClass.REDIRECTED: Policy(
         Concerns.MACHINE,
@@ -192,16 +191,16 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.KEY,
         Billed.NO,
         Reaction.STOP,
-        again_by_itself=True,
+        retried_automatically=True,
         verdict="account",
-        advice="The service does not take the key.",
+        advice="The service does not accept the key.",
         advice_to_all=f"Check DUOMI_API_KEY, and DUOMI_AUTH_SCHEME (raw or bearer), {_START_AGAIN}",
     ),
     ErrorClass.BALANCE: Policy(
         Concerns.KEY,
         Billed.NO,
         Reaction.STOP,
-        again_by_itself=True,
+        retried_automatically=True,
         verdict="account",
         advice="The balance is used up.",
         advice_to_all=f"The balance is used up: top up, {_START_AGAIN}",
@@ -218,16 +217,16 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Concerns.PACE,
         Billed.NO,
         Reaction.WAIT,
-        again_by_itself=True,
+        retried_automatically=True,
         in_a_row=50,
         verdict="busy",
-        advice=f"Too fast for the service: lower DUOMI_MAX_CONCURRENCY or set DUOMI_REQUESTS_PER_MINUTE; {_AGAIN}.",
+        advice=f"Too many requests: lower DUOMI_MAX_CONCURRENCY or set DUOMI_REQUESTS_PER_MINUTE; {_AGAIN}.",
     ),
     ErrorClass.BUSY: Policy(
         Concerns.SERVICE,
         Billed.NO,
         Reaction.WAIT,
-        again_by_itself=True,
+        retried_automatically=True,
         in_a_row=20,
         verdict="busy",
         advice=f"Failed for now: {_AGAIN}, and so do the sensor and the schedule.",
@@ -239,16 +238,16 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Reaction.STOP,
         verdict="not asked",
         advice="Nothing was sent.",
-        advice_to_all=f"Nothing was sent: mend what is named, {_START_AGAIN}",
+        advice_to_all=f"Nothing was sent: fix what is named, {_START_AGAIN}",
     ),
-    # sent, and no usable answer
+    # sent, but no usable answer
     ErrorClass.AMBIGUOUS: Policy(
         Concerns.SERVICE,
         Billed.MAYBE,
         Reaction.REPEAT,
         in_a_row=5,
         verdict="answer lost",
-        advice=f"No answer came, so these may have been billed: look at the service's bill. {_PAYS_AGAIN}",
+        advice=f"No answer came, so these may have been billed: check the service's bill. {_PAYS_AGAIN}",
     ),
     ErrorClass.NOT_UNDERSTOOD: Policy(
         Concerns.SERVICE,
@@ -257,7 +256,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         in_a_row=3,
         verdict="no picture",
         advice=(
-            "The answers are kept, and looked at again by the next run: `duomi why {id}` says where. "
+            "The answers are kept, and the next run reads them again: `duomi why {id}` says where. "
             f"They may have been billed. {_PAYS_AGAIN}"
         ),
     ),
@@ -268,7 +267,7 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Reaction.REPEAT,
         in_a_row=5,
         verdict="no picture",
-        advice=f"Done, says the service, but without a picture: {_PAYS_AGAIN}",
+        advice=f"The service finished these tasks without a picture: {_PAYS_AGAIN}",
     ),
     ErrorClass.TASK_FAILED: Policy(
         Concerns.TASK,
@@ -276,36 +275,36 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Reaction.GIVE_UP,
         in_a_row=8,
         verdict="no picture",
-        advice=f"Ended by the service without a picture: {_PAYS_AGAIN}",
+        advice=f"The service ended these tasks without a picture: {_PAYS_AGAIN}",
     ),
     ErrorClass.TASK_TIMEOUT: Policy(
         Concerns.TASK,
         Billed.YES,
-        Reaction.LOOK_LATER,
-        again_by_itself=True,
+        Reaction.RESUME_LATER,
+        retried_automatically=True,
         verdict="not done",
-        advice="Tasks that are not done yet: start again later; they are looked at again, not bought again.",
+        advice="These tasks are not done yet: start again later; they are polled again, not bought again.",
     ),
     ErrorClass.TASK_DENIED: Policy(
         Concerns.TASK,
         Billed.YES,
-        Reaction.LOOK_LATER,
-        again_by_itself=True,
+        Reaction.RESUME_LATER,
+        retried_automatically=True,
         verdict="not done",
         advice=(
             "The service does not show these tasks, which are paid: start again later, or ask the service. "
-            "`duomi generate --prompt-id {id} --force` buys anew."
+            "`duomi generate --prompt-id {id} --force` buys again."
         ),
     ),
     ErrorClass.TASK_ELSEWHERE: Policy(
         Concerns.TASK,
         Billed.YES,
-        Reaction.LOOK_LATER,
-        again_by_itself=True,
+        Reaction.RESUME_LATER,
+        retried_automatically=True,
         verdict="not done",
         advice=(
-            "Paid at another service or with another key: set DUOMI_BASE_URL and DUOMI_API_KEY back to have these. "
-            "`duomi generate --prompt-id {id} --force` buys anew here."
+            "Paid at another service or with another key: set DUOMI_BASE_URL and DUOMI_API_KEY back to get these. "
+            "`duomi generate --prompt-id {id} --force` buys again here."
         ),
     ),
     ErrorClass.BAD_IMAGE: Policy(
@@ -314,45 +313,45 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Reaction.GIVE_UP,
         in_a_row=8,
         verdict="no picture",
-        advice=f"Paid, but no whole picture came; what came is kept, `duomi why {{id}}` says where. {_PAYS_AGAIN}",
+        advice=f"Paid, but the picture is broken; its bytes are kept, `duomi why {{id}}` says where. {_PAYS_AGAIN}",
     ),
     ErrorClass.NOT_DOWNLOADED: Policy(
         Concerns.TASK,
         Billed.YES,
-        Reaction.LOOK_LATER,
+        Reaction.RESUME_LATER,
         in_a_row=12,
         verdict="no picture",
         advice=(
-            "Paid, but not downloaded: start again within the hour, as long as the addresses live; "
+            "Paid, but not downloaded: start again within the hour, as long as the addresses are valid; "
             f"after that {_PAYS_AGAIN}"
         ),
     ),
-    # this run's own
+    # not from the API
     ErrorClass.STORE: Policy(
         Concerns.MACHINE,
         Billed.YES,
-        Reaction.LOOK_LATER,
-        again_by_itself=True,
+        Reaction.RESUME_LATER,
+        retried_automatically=True,
         verdict="not saved",
-        advice="Not saved: mend what is said of the folder, then start again; what is paid is not bought twice.",
+        advice="Not saved: fix the named problem of the folder, then start again; nothing paid is bought twice.",
     ),
     ErrorClass.LEFT: Policy(
         Concerns.PROMPT,
         Billed.NO,
-        Reaction.LOOK_LATER,
+        Reaction.RESUME_LATER,
         verdict="not asked",
         advice=f"Failed earlier and left as they were: {_AGAIN}, or the job `regenerate_images`.",
     ),
     ErrorClass.ABSENT: Policy(
         Concerns.PROMPT,
         Billed.NO,
-        Reaction.LOOK_LATER,
+        Reaction.RESUME_LATER,
         verdict="not asked",
-        advice="Partitions without a prompt: materialize `prompt_table` and `prompt_files`, and they go.",
+        advice="Partitions without a prompt: materialize `prompt_table` and `prompt_files` to remove them.",
     ),
 }
 
 
 def policy_of(error_class: str | None) -> Policy | None:
-    """The row of a class as the ledger has it; `None` for none, and for one that another version wrote."""
+    """The policy of an error class from the ledger; `None` for no class, and for one of another version."""
     return next((row for known, row in _POLICIES.items() if known == error_class), None)

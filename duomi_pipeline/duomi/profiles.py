@@ -1,6 +1,6 @@
-"""Model profiles: how each model is asked, what it takes, what it reads. The data is `models.toml`, and the user's own.
+"""Model profiles: the protocol, fields, ranges and sizes of each model, from `models.toml` and the user's own file.
 
-Which optional fields a protocol has is `protocols`'s; the sizes themselves are worked out by `sizes`.
+Which optional fields a protocol has is in `protocols`; choosing a size is in `sizes`.
 """
 
 import os
@@ -29,17 +29,17 @@ def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
 
 
 class Profile(BaseModel):
-    """How one model is asked; the defaults are those of a model nobody described.
+    """What one model accepts; the defaults are for a model without a profile.
 
     Attributes:
-        protocol: how it is asked unless `DUOMI_PROTOCOL` says otherwise.
-        fields: the optional fields that it takes, of those that the protocol has; `None`: all of these.
+        protocol: its protocol, unless `DUOMI_PROTOCOL` sets another.
+        fields: the optional fields that it accepts, of those of the protocol; `None`: all of these.
         ranges: lowest and highest value of a field.
-        batch_max: pictures in one request.
-        sizes: the only sizes that it takes; empty: all within the limits of `sizes.SizeRule`.
-        ratios: the ratios that it takes where it is asked for one; empty: those of the protocol.
-        price: of one picture in `DUOMI_CURRENCY`, `None` where unknown.
-        prompt_tokens: how much of a prompt it reads, 0 where unknown.
+        batch_max: most pictures in one request.
+        sizes: the only sizes that it accepts; empty: all within the limits of `sizes.SizeRule`.
+        ratios: the ratios that it accepts, in a protocol with ratios; empty: those of the protocol.
+        price: price of one picture in `DUOMI_CURRENCY`, `None` where unknown.
+        prompt_tokens: how many tokens of a prompt it reads, 0 where unknown.
         english_only: trained on English captions.
     """
 
@@ -68,7 +68,7 @@ class Profile(BaseModel):
 
     @cached_property
     def size_rule(self) -> SizeRule:
-        """The sizes that it takes."""
+        """The sizes that the model accepts."""
         return SizeRule(
             tuple(map(Size.parse, self.sizes)),
             self.side_multiple,
@@ -80,10 +80,10 @@ class Profile(BaseModel):
 
 
 def known_profiles(settings: Settings) -> Mapping[str, Profile]:
-    """All profiles by model name: the shipped ones, with what the user's own file changes and adds.
+    """All profiles by model name: the shipped ones, overridden and extended by the user's file.
 
     Raises:
-        SettingsError: the user's file cannot be used; names file, model and field.
+        SettingsError: the user's file is invalid; the message names file, model and field.
     """
     path = _location(settings.home, settings.models_file)
     try:
@@ -98,7 +98,7 @@ def known_profiles(settings: Settings) -> Mapping[str, Profile]:
 
 
 def profile_of(settings: Settings, model: str) -> Profile:
-    """The profile of a model; an unknown one is asked as its protocol says: the chosen one, else the default model's.
+    """The profile of a model; an unknown model has the defaults of the chosen protocol, else of the default model's.
 
     Raises:
         SettingsError: as `known_profiles`.
@@ -106,7 +106,7 @@ def profile_of(settings: Settings, model: str) -> Profile:
     return known_profiles(settings).get(model) or _generic(settings.protocol)
 
 
-@lru_cache(maxsize=16)  # it is asked for with every request
+@lru_cache(maxsize=16)  # called for every request
 def _location(home: Path, models_file: Path) -> str:
     return str(home / models_file.expanduser())
 
@@ -128,7 +128,7 @@ def _shipped() -> Mapping[str, Profile]:
 
 @lru_cache(maxsize=4)
 def _joined(path: str, _changed_at: int, _size: int) -> Mapping[str, Profile]:
-    """The shipped profiles under those of a file; read again when it was changed."""
+    """The shipped profiles, overridden by those of a file; the file is read again when it changes."""
     try:
         own = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -142,7 +142,7 @@ def _joined(path: str, _changed_at: int, _size: int) -> Mapping[str, Profile]:
 
 def _own_profile(path: str, model: str, table: object) -> Profile:
     if not isinstance(table, dict):
-        raise SettingsError(f'{path}: {model} stands outside of a model: write ["its/name"] above its fields')
+        raise SettingsError(f'{path}: {model} is outside of a model: write ["its/name"] above its fields')
     try:
         return Profile(**{**_shipped_tables().get(model, {}), **table})
     except ValidationError as error:
@@ -155,4 +155,4 @@ def _explained(error: ValidationError) -> str:
     if first["type"] != "extra_forbidden":
         return f"{where}={first['input']!r}: {what}" if where else what
     known = f"there is no field {where}; there are {', '.join(Profile.model_fields)}"
-    return f'{known}. A name with dots stands in quotes: ["its.name"]' if isinstance(first["input"], dict) else known
+    return f'{known}. Write a name with dots in quotes: ["its.name"]' if isinstance(first["input"], dict) else known

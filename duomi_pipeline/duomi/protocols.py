@@ -1,6 +1,6 @@
-"""The four contracts of the API: where each is sent, with which fields, and where its tasks are asked for.
+"""The four protocols of the API: the paths for requests and tasks, and the fields of a request.
 
-Which of the optional fields a model takes is `profiles`'s; reading the answers is `answers`'s; sending is the client's.
+Which optional fields a model accepts is in `profiles`; parsing answers is in `answers`; sending is in `client`.
 """
 
 from collections.abc import Mapping, Set
@@ -13,13 +13,13 @@ from duomi_pipeline.settings import ImageParameters, Size
 
 @dataclass(frozen=True)
 class Route:
-    """What is one protocol's own.
+    """Paths and fields of one protocol.
 
     Attributes:
-        submit_path: where requests go.
-        task_path: where tasks are asked for; `None` where the answer to the POST holds the pictures.
-        fields: the optional fields that it has.
-        ratios: what a picture is asked in where it is asked by ratio and resolution; empty where by its size.
+        submit_path: path for requests.
+        task_path: path for polling tasks; `None` where the answer to the POST holds the pictures.
+        fields: its optional fields.
+        ratios: the ratios of a protocol that takes ratio and resolution; empty where it takes a size.
     """
 
     submit_path: str
@@ -35,7 +35,7 @@ ROUTES: Mapping[Protocol, Route] = {
     ),
     "openai": Route("/v1/images/generations", fields=frozenset({"batch_size"})),
     "duomi_async": Route("/v1/images/generations?async=true", "/v1/tasks/{task_id}"),
-    # The ratios that all models of the family take: ai.google.dev/gemini-api/docs/image-generation.
+    # The ratios that all models of the family accept: ai.google.dev/gemini-api/docs/image-generation.
     "nano_banana": Route(
         "/api/gemini/nano-banana",
         "/api/gemini/nano-banana/{task_id}",
@@ -47,7 +47,7 @@ KEY_PROBE_PATH = "/v1/tasks/__probe__"
 
 @dataclass(frozen=True)
 class Asked:
-    """The size in which a picture is asked for, and the ratio where it is asked by that."""
+    """The requested size, and the ratio in a protocol with ratios."""
 
     size: Size
     ratio: str = ""
@@ -62,10 +62,10 @@ def body_fields(
     parameters: ImageParameters,
     seed: int | None,
 ) -> dict[str, Any]:
-    """The fields that are sent, with their values; nothing else ever is.
+    """All fields of the request body.
 
     Args:
-        takes: the optional fields that the model takes in this protocol.
+        takes: the optional fields that the model accepts in this protocol.
     """
     body: dict[str, Any] = {"model": model, "prompt": prompt}
     if protocol == "siliconflow":
@@ -90,6 +90,6 @@ def body_fields(
 
 
 def _resolution(size: Size) -> str:
-    """The nano-banana family's word for how large: the first that is not smaller than the size."""
+    """The resolution class of the nano-banana family: the smallest that covers the size."""
     longest = max(size)
     return "1K" if longest <= 1024 else "2K" if longest <= 2048 else "4K"

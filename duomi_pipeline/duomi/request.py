@@ -1,6 +1,6 @@
-"""The request: what is asked for one picture, and the key by which it is recognised and never bought twice.
+"""The request: the fields that are sent for a prompt, and the key by which it is recognised and never bought twice.
 
-What each model takes is `profiles`'s; here a prompt's parameters become fields, or the reason why they cannot.
+Here a prompt's parameters become fields, or a `Problem`. What each model accepts is in `profiles`.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ class Problem:
     """Why a request must not be sent.
 
     Attributes:
-        reason: in words, with what is allowed.
-        field: the parameter at fault, empty where none is.
-        value: of that field.
+        reason: what is wrong, and what is allowed.
+        field: the wrong parameter, empty if no single parameter is wrong.
+        value: the value of that parameter.
     """
 
     reason: str
@@ -42,13 +42,13 @@ class ImageRequest:
     """One request as it is sent.
 
     Attributes:
-        host_kind: sandbox, local or service.
+        host_kind: `sandbox`, `local` or `service`.
         protocol: how it is sent.
-        body: exactly the fields that are sent; what a model does not take is not here.
-        delivery_size: the size the user gets.
-        asked_size: the size the model is asked for; `body` says it in the protocol's words.
-        profile: of the model.
-        price: of one picture, `None` where unknown.
+        body: exactly the fields that are sent, without those that the model does not accept.
+        delivery_size: the size that the user gets.
+        asked_size: the size that is requested from the model; `body` has it in the form of the protocol.
+        profile: profile of the model.
+        price: price of one picture, `None` where unknown.
         problem: why it must not be sent, `None` where it may be.
         key: SHA-256 over the canonical form: two prompts with the same request pay once.
     """
@@ -69,12 +69,12 @@ class ImageRequest:
 
     @property
     def canonical(self) -> str:
-        """The request as JSON with sorted keys, as it is kept in ledger and PNG. Not kept here: it is large."""
+        """The request as JSON with sorted keys, as stored in ledger and PNG. Not cached, because it is large."""
         return json.dumps(self.content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
     @property
     def content(self) -> dict[str, Any]:
-        """What makes this request this request."""
+        """Everything that identifies the request; the key is made from it."""
         return {
             "host_kind": self.host_kind,
             "protocol": self.protocol,
@@ -94,30 +94,30 @@ class ImageRequest:
 
     @property
     def takes_negative_prompt(self) -> bool:
-        """Whether the model takes a negative prompt."""
+        """Whether the model accepts a negative prompt."""
         return "negative_prompt" in _taken(self.profile, self.protocol)
 
     @property
     def seed(self) -> int | None:
-        """The seed, where the model takes one."""
+        """The seed, where the model accepts one."""
         return self.body.get("seed")
 
     @property
     def pictures(self) -> int:
-        """How many pictures one such request buys."""
+        """How many pictures the request buys."""
         return int(self.body.get("batch_size") or self.body.get("n") or 1)
 
     @property
     def cost(self) -> float | None:
-        """What it is billed with: the pictures that are asked for, however many come."""
+        """Its cost: the service bills the requested pictures, however many it delivers. `None` where unknown."""
         return None if self.price is None else self.price * self.pictures
 
 
 def build_request(settings: Settings, prompt_id: str, text: str, parameters: ImageParameters) -> ImageRequest:
-    """The request for one prompt. One that the model cannot be asked with has a `problem`.
+    """The request for one prompt; it has a `problem` if the model does not accept it.
 
     Raises:
-        SettingsError: the user's file of models cannot be used.
+        SettingsError: the user's file of models is invalid.
     """
     model = parameters.model
     profile = profile_of(settings, model)
@@ -138,13 +138,13 @@ def build_request(settings: Settings, prompt_id: str, text: str, parameters: Ima
 
 
 def check_parameters(settings: Settings, parameters: ImageParameters) -> None:
-    """Make sure that prompts without overrides can be asked for, also from the models that may stand in.
+    """Check that prompts without overrides can be requested, also from the fallback models.
 
     Args:
-        parameters: of run and settings.
+        parameters: the parameters of run and settings.
 
     Raises:
-        SettingsError: a model takes no such value; names the setting, or the parameter where a run said it.
+        SettingsError: a model does not accept a value; names the setting, or the parameter if the run set it.
     """
     for model in (None, *settings.fallback_models):
         wanted = parameters if model is None else parameters.model_copy(update={"model": model})
@@ -152,19 +152,19 @@ def check_parameters(settings: Settings, parameters: ImageParameters) -> None:
         if problem is None:
             continue
         name = problem.field
-        if name and getattr(parameters, name) == getattr(settings, name):  # no run said it
+        if name and getattr(parameters, name) == getattr(settings, name):  # the settings, not the run, set it
             problem = replace(problem, field=f"DUOMI_{name.upper()}")
         raise SettingsError(str(problem) if model is None else f"DUOMI_FALLBACK_MODELS: {problem}")
 
 
 def _taken(profile: Profile, protocol: Protocol) -> Set[str]:
-    """The optional fields that a model takes in a protocol, whether or not they are sent."""
+    """The optional fields that a model accepts in a protocol, whether or not they are sent."""
     fields = ROUTES[protocol].fields
     return fields if profile.fields is None else fields & profile.fields
 
 
 def _asked(profile: Profile, protocol: Protocol, delivery: Size) -> Asked | None:
-    """The size or ratio to ask for, `None` where the model has none that will do."""
+    """The size or ratio to request, `None` if the model has no usable one."""
     if ratios := ROUTES[protocol].ratios:
         ratio, size = nearest_ratio(profile.ratios or ratios, delivery)
         return Asked(size, ratio)
@@ -175,7 +175,7 @@ def _asked(profile: Profile, protocol: Protocol, delivery: Size) -> Asked | None
 def _problem(
     model: str, profile: Profile, takes: Set[str], parameters: ImageParameters, seed: int | None
 ) -> Problem | None:
-    """Which value the model does not take."""
+    """The first value that the model does not accept, if any."""
     for name, (low, high) in profile.ranges.items():
         value = seed if name == "seed" else getattr(parameters, name)
         if name in takes and value is not None and not low <= value <= high:
@@ -187,14 +187,14 @@ def _problem(
 
 
 def _price(settings: Settings, profile: Profile) -> float | None:
-    """The price of one picture: what the user pays with any model, else with this one."""
+    """The price of one picture: the setting for all models, else that of the profile."""
     if settings.price is not None:
         return settings.price
     return profile.price
 
 
 def _unknown_price(settings: Settings, model: str, price: float | None) -> Problem | None:
-    """Why nothing of an unknown price is bought under a cap on spending."""
+    """The problem of an unknown price under a cap on spending, if both are the case."""
     caps = [name for name in _SPEND_CAPS if getattr(settings, name) is not None]
     if price is not None or not caps:
         return None
@@ -205,12 +205,12 @@ def _unknown_price(settings: Settings, model: str, price: float | None) -> Probl
 
 
 def derived_seed(prompt_id: str) -> int:
-    """A seed that belongs to a prompt id, the same on every machine."""
+    """The seed for a prompt id; the same on every machine."""
     return zlib.crc32(prompt_id.encode()) % (_MAX_DERIVED_SEED + 1)
 
 
 def settings_fingerprint(settings: Settings, parameters: ImageParameters) -> str:
-    """Fingerprint of what decides how a prompt without overrides is sent: the asset's `code_version`."""
+    """Fingerprint of all settings that change the request of a prompt without overrides: the asset's `code_version`."""
     request = build_request(settings, "", "", parameters)
     own_seeds = parameters.seed == "per-prompt" and "seed" in request.body
     content = f"{request.canonical}|per-prompt" if own_seeds else request.canonical

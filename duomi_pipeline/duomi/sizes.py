@@ -1,6 +1,6 @@
-"""Which size to ask a model for, so that a delivery size can be cut out of what it draws. Pure arithmetic.
+"""Choose the size to request from a model, so that the delivery size can be cut from the picture. Pure arithmetic.
 
-Cutting and resampling are `images.png`'s.
+Cutting and resampling are in `images.png`.
 """
 
 import itertools
@@ -14,14 +14,14 @@ from duomi_pipeline.settings import Size
 
 @dataclass(frozen=True)
 class SizeRule:
-    """The sizes that a model takes.
+    """The sizes that a model accepts.
 
     Attributes:
-        sizes: the only ones; empty: all within the limits below.
-        side_multiple: both sides are divisible by it.
-        min_pixels, max_pixels: of the whole picture.
-        max_side: of the longer side, in pixels.
-        max_ratio: of the longer side to the shorter one.
+        sizes: the only sizes; empty: all within the limits below.
+        side_multiple: both sides must be divisible by it.
+        min_pixels, max_pixels: limits of width times height.
+        max_side: limit of the longer side, in pixels.
+        max_ratio: limit of the longer side divided by the shorter one.
     """
 
     sizes: tuple[Size, ...] = ()
@@ -32,7 +32,7 @@ class SizeRule:
     max_ratio: float = 128.0
 
     def takes(self, size: Size) -> bool:
-        """Whether the model can be asked for a size."""
+        """Whether the model accepts a size."""
         if self.sizes:
             return size in self.sizes
         return (
@@ -44,10 +44,10 @@ class SizeRule:
 
     @lru_cache(maxsize=1024)  # noqa: B019 - rules are few and live as long as the process
     def nearest(self, delivery: Size) -> Size | None:
-        """The size to ask for; `None` where no size that the model takes is near.
+        """The size to request; `None` if the model accepts no size near the delivery size.
 
-        The delivery size if it can be had; else the smallest of exactly its shape above it, or the largest below;
-        else one of nearly its shape. Of a list: the shape that loses least, then the same.
+        The delivery size if it is accepted; else the smallest larger one of exactly its shape, or the largest smaller
+        one; else one of nearly its shape. From a list of sizes: the shape that loses least, then by the same order.
         """
         if self.takes(delivery):
             return delivery
@@ -64,7 +64,7 @@ class SizeRule:
         return min(filter(self.takes, sizes), key=lambda size: _order(size, delivery), default=None)
 
     def _near(self, delivery: Size) -> Size | None:
-        """The size next to the delivery size, scaled into the limits: below it where it had to be made smaller."""
+        """The accepted size nearest to the delivery size scaled into the limits; smaller if the limits require it."""
         shortest = math.ceil(max(delivery) / self.max_ratio)
         wanted = Size(max(delivery.width, shortest), max(delivery.height, shortest))
         pixels = wanted.width * wanted.height
@@ -83,7 +83,7 @@ class SizeRule:
 
 
 def nearest_ratio(ratios: Sequence[str], delivery: Size) -> tuple[str, Size]:
-    """The ratio (such as `9:16`) from which least is cut away, and the smallest size of it that covers the delivery."""
+    """The ratio (such as `9:16`) that loses least, and its smallest size that covers the delivery size."""
     shapes = {ratio: Size(*map(int, ratio.split(":"))) for ratio in ratios}
     ratio = min(ratios, key=lambda name: _loss(shapes[name], delivery))
     shape = shapes[ratio]
@@ -92,13 +92,13 @@ def nearest_ratio(ratios: Sequence[str], delivery: Size) -> tuple[str, Size]:
 
 
 def _loss(size: Size, delivery: Size) -> float:
-    """The share of a picture that is cut away to give it the delivery's shape."""
+    """The share of a picture that is cut away to get the shape of the delivery size."""
     ratio = (size.width * delivery.height) / (size.height * delivery.width)
     return 1 - min(ratio, 1 / ratio)
 
 
 def _order(size: Size, delivery: Size) -> tuple[bool, int]:
-    """Sorts sizes: those that cover the delivery, small ones first; then the others, large ones first."""
+    """Sort key: sizes that cover the delivery size, small ones first; then the others, large ones first."""
     covers = size.width >= delivery.width and size.height >= delivery.height
     return not covers, _pixels(size) if covers else -_pixels(size)
 

@@ -1,10 +1,8 @@
-"""HTTP connections as a client that pays needs them.
+"""HTTP connections for paid calls: with a total deadline, and with the knowledge whether anything was sent.
 
-It is known whether anything left this machine, an answer comes to an end, and a connection on which something
-unforeseen happened is never used again.
-
-`requests` knows time-outs of silence only, takes a 102 or 103 for the answer (the real one would then be read as that
-of the next prompt), and does not say whether a request was sent. How often one is asked is the engine's.
+`requests` alone has only a time-out between two bytes, takes a 102 or 103 for the final answer (the real one would then
+be read as the answer to the next request), and does not say whether a request was sent. A connection on which something
+unexpected happened is not used again. Calls are made in `client`; retries are decided in `engine`.
 """
 
 import contextlib
@@ -27,11 +25,11 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyM
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
-_HOSTS = 4  # that connections are kept open to
-DEADLINE_FACTOR = 10  # time-outs of silence that one answer may take as a whole, headers included
+_HOSTS = 4  # hosts to which connections are kept open
+DEADLINE_FACTOR = 10  # total time of an answer, headers included, as a multiple of the time-out
 _MAX_INTERIM = 100  # answers of 1xx before the real one
 
-# It warns of broken headers with the address, which may be signed, and with what the service wrote.
+# Its warnings about broken headers contain the address, which may be a secret, and text of the service.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
@@ -40,17 +38,17 @@ class NeverSentError(requests.RequestException):
 
 
 class DeadlineSession(requests.Session):
-    """A session whose answers come to an end, and that never follows a redirect by itself.
+    """A session with a total deadline for each answer; it never follows a redirect by itself.
 
-    `requests` would read the whole body of a redirect first, however long it is. A service on this machine is asked
-    without a proxy, whatever the environment says.
+    `requests` would read the whole body of a redirect first, however long it is. For a service on this machine no proxy
+    is used, even if the environment sets one.
 
     Args:
         pool_size: connections kept open to one host.
         user_agent: sent with each request; empty: that of `requests`.
 
     Raises:
-        NeverSentError: by all calls; any other error means that the request, or a part of it, was sent.
+        NeverSentError: by all calls, if nothing was sent; after any other error the request may have been sent.
     """
 
     def __init__(self, pool_size: int, user_agent: str = "") -> None:
@@ -62,23 +60,23 @@ class DeadlineSession(requests.Session):
         self.mount("https://", adapter)
 
     def get_redirect_target(self, _answer: requests.Response) -> None:
-        """None."""
+        """Return `None`, so that no redirect is followed."""
 
     def merge_environment_settings(self, url: Any, *args: Any, **options: Any) -> Any:
-        """What the environment says of proxies and certificates; no proxy for this machine itself."""
+        """Use proxies and certificates from the environment, but no proxy for this machine itself."""
         merged = super().merge_environment_settings(url, *args, **options)
         if is_loopback(urlsplit(str(url)).hostname):
             merged["proxies"] = {}
         return merged
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
-        """As of `requests`."""
+        """Send a request as `requests` does; raises `NeverSentError` if nothing was sent."""
         _sending.state = _Sending.NOTHING
         try:
             return super().request(*args, **options)
         except (requests.RequestException, OSError, ValueError) as error:
-            never_stood = isinstance(error, requests.ConnectTimeout) or caused_by(error, NewConnectionError)
-            if _sending.state is _Sending.NOTHING or (_sending.state is _Sending.UNTRACKED and never_stood):
+            never_connected = isinstance(error, requests.ConnectTimeout) or caused_by(error, NewConnectionError)
+            if _sending.state is _Sending.NOTHING or (_sending.state is _Sending.UNTRACKED and never_connected):
                 raise NeverSentError(error) from error
             raise
 
@@ -102,7 +100,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def proxies_in_force(url: str) -> Mapping[str, str]:
-    """The environment's variables that say which proxy an address is asked through; empty where none is."""
+    """The environment variables that set the proxy for an address; empty where none is used."""
     parts = urlsplit(url)
     if is_loopback(parts.hostname) or not requests.utils.get_environ_proxies(url):
         return {}
@@ -113,15 +111,15 @@ def proxies_in_force(url: str) -> Mapping[str, str]:
 
 
 def certificates_in_force() -> Mapping[str, str]:
-    """The environment's variables that say which file of certificates is trusted; the first one counts."""
+    """The environment variables that set the file of trusted certificates; the first one counts."""
     return {name: value for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if (value := os.environ.get(name))}
 
 
 class _Sending(Enum):
-    """How far the calling thread's request came."""
+    """What was sent of the calling thread's request."""
 
-    NOTHING = "not a byte of it was given to a connection"
-    UNTRACKED = "not known: the connection is of somebody else's making"
+    NOTHING = "no byte was given to a connection"
+    UNTRACKED = "unknown: the connection is made by another library"
     SOME = "some of it may have left this machine"
 
 
@@ -132,12 +130,12 @@ class _State(threading.local):
 _sending = _State()
 
 
-class _UntilEnd(io.RawIOBase):
-    """The bytes of a socket, as long as there is time.
+class _DeadlineReader(io.RawIOBase):
+    """Reads the bytes of a socket until a deadline.
 
     Attributes:
-        ended: nothing more is read.
-        is_at_end: the other side has closed it.
+        ended: nothing more may be read.
+        is_at_end: the other side has closed the connection.
     """
 
     ended = False
@@ -167,31 +165,31 @@ class _UntilEnd(io.RawIOBase):
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer that is read from its first byte on until there is no more time.
+    """An answer with a deadline that starts with its first byte.
 
-    Everything but a plain 200 with a body and nothing behind it ends its connection: what may still come on it would be
-    taken for the answer to the next request.
+    Its connection is used again only after a plain 200 with a body and nothing after it. Otherwise bytes that come
+    later would be read as the answer to the next request.
     """
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self._sock, self._bytes = sock, None
         if silence := sock.gettimeout():
-            self._bytes = _UntilEnd(self.fp.detach(), sock, silence)
+            self._bytes = _DeadlineReader(self.fp.detach(), sock, silence)
             self.fp = io.BufferedReader(self._bytes)
 
     def begin(self) -> None:
-        """Read the head; answers of 1xx before the real one are passed over (RFC 9110, section 15.2)."""
+        """Read the head, and skip interim answers (1xx) before the final one (RFC 9110, section 15.2)."""
         super().begin()
         interim = 0
         while 100 <= self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
             interim += 1
             if interim > _MAX_INTERIM:
                 raise http.client.HTTPException("the service only sends interim answers")
-            # `begin` reads a head once; what it keeps of the passed one is undone.
+            # `begin` does nothing if a head was read already, so the skipped one is removed.
             self.headers = self.msg = None  # type: ignore[assignment]
             super().begin()
-        if self._bytes and self._bytes.is_at_end:  # `http.client` takes half a head for a whole one
+        if self._bytes and self._bytes.is_at_end:  # `http.client` accepts an incomplete head
             raise http.client.RemoteDisconnected("the connection was closed in the head of the answer")
         if interim or self.status != http.HTTPStatus.OK or self.length == 0:
             self.will_close = True
@@ -199,33 +197,33 @@ class _Answer(http.client.HTTPResponse):
     def _close_conn(self) -> None:
         if self._bytes:
             self._bytes.ended = True
-            if self.fp.peek(1):  # read with the answer, and no part of it: the pool is shown a dead connection
+            if self.fp.peek(1):  # bytes after the answer: shut down, so that the pool drops the connection
                 with contextlib.suppress(OSError):
                     self._sock.shutdown(socket.SHUT_RDWR)
         super()._close_conn()  # type: ignore[misc]
 
 
 class _Tracked:
-    """A connection that notes when the first byte of a request is given to it.
+    """A connection that records when it gets the first byte of a request.
 
-    What a connection sends to stand at all (TLS, a proxy's CONNECT) is no part of the request.
+    What is sent to open the connection (TLS, a proxy's CONNECT) does not count.
     """
 
-    _stands = False
+    _is_connected = False
 
     def connect(self) -> None:
-        self._stands = False
+        self._is_connected = False
         super().connect()  # type: ignore[misc]
-        self._stands = True
+        self._is_connected = True
 
     def close(self) -> None:
-        self._stands = False
+        self._is_connected = False
         super().close()  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
         if self.sock is None:  # type: ignore[attr-defined]
             self.connect()
-        if self._stands:
+        if self._is_connected:
             _sending.state = _Sending.SOME
         super().send(data)  # type: ignore[misc]
 
@@ -247,7 +245,7 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Pools of such connections, also behind a proxy."""
+    """Uses these connections in all pools, also behind a proxy."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)

@@ -1,4 +1,6 @@
-"""Prompts and settings to outcomes: states, plan, limits, retries. No Dagster."""
+"""Planning and buying: from prompts and settings to outcomes. No Dagster. `session` opens a run, `plan` decides what
+it needs, `batch` executes it.
+"""
 
 from duomi_pipeline.engine.batch import Batch
 from duomi_pipeline.engine.outcome import Outcome, Status, Stop, StoppedBy

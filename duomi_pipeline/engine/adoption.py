@@ -1,7 +1,7 @@
-"""Pictures in the folder that the ledger does not know, or knows with another size: read once, and recorded.
+"""Adopt pictures: record files in the folder that the ledger does not know, or knows with another size.
 
-A file says whose picture it is. So a lost or restored ledger, a rating written into a file, a renamed file or a folder
-from another machine costs nothing: what is there is not bought again. Only unknown names are opened.
+Each PNG file names its prompt and request. So after a lost ledger, a renamed or edited file or a copied folder nothing
+is bought again. Each unknown file is opened once.
 """
 
 import contextlib
@@ -24,18 +24,18 @@ from duomi_pipeline.images.fingerprint import bits_apart
 from duomi_pipeline.ledger import Ledger, PictureFile
 from duomi_pipeline.ledger.repair import Findings, FoundPurchase, Renamed
 
-SAME_LOOK = 3  # bits in which two looks of the same picture may differ: an optimiser changes no pixel
+SAME_LOOK = 3  # bits in which two fingerprints of the same picture may differ; an optimiser changes no pixel
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What files turned out to be that the ledger does not know as they are.
+    """What the files are that the ledger does not know, or knows with another size.
 
     Attributes:
         unrecorded: whole pictures of ours without a record.
         renamed: recorded pictures under another name or with another size.
         foreign: other PNG files, damaged ones, and copies of ours, by name; they are left alone.
-        unreadable: of which nobody can tell, by name, and why.
+        unreadable: files that could not be read, by name, and why.
     """
 
     unrecorded: tuple[tuple[str, PictureInfo], ...] = ()
@@ -45,10 +45,9 @@ class Survey:
 
 
 def adopt(ledger: Ledger, store: ImageStore, listing: Listing) -> tuple[Listing, int]:
-    """Record what can be recorded; what was opened once is remembered.
+    """Record unknown pictures in the ledger; files that are no pictures of ours are remembered, too.
 
-    Returns the listing, in which files that cannot be read are unknown, and the number of pictures that the ledger
-    knows now.
+    Returns the listing, with unreadable files marked as unknown, and the number of adopted pictures.
     """
     recorded, foreign = ledger.recorded_files(), ledger.foreign_files()
     names = [n for n, size in listing.sizes.items() if recorded.get(n) != size and foreign.get(n) != size]
@@ -60,10 +59,10 @@ def adopt(ledger: Ledger, store: ImageStore, listing: Listing) -> tuple[Listing,
 
 
 def look_into(ledger: Ledger, store: ImageStore, listing: Listing, names: Iterable[str]) -> Survey:
-    """Open files, and say what each is.
+    """Open files and determine what each is.
 
     Args:
-        names: of files in the listing.
+        names: files in the listing.
     """
     unrecorded: list[tuple[str, PictureInfo]] = []
     renamed: list[Renamed] = []
@@ -90,7 +89,7 @@ def look_into(ledger: Ledger, store: ImageStore, listing: Listing, names: Iterab
 
 
 def findings_of(found: Survey, sizes: Mapping[str, int]) -> Findings:
-    """What the ledger is to record of a survey."""
+    """What the ledger has to record after a survey."""
     groups: dict[tuple[str, str, str], list[tuple[str, PictureInfo]]] = defaultdict(list)
     for name, info in found.unrecorded:
         groups[info.prompt_id, info.request_key, info.created_at.isoformat()].append((name, info))
@@ -101,11 +100,11 @@ def findings_of(found: Survey, sizes: Mapping[str, int]) -> Findings:
     )
 
 
-_Mark = tuple[str, int, float]  # by what a file is told from a copy of it: prompt, position, time of saving
+_Mark = tuple[str, int, float]  # identifies a picture: prompt, position, time of saving; equal for a copy of the file
 
 
 class _Records:
-    """The ledger's pictures, and which of them are where the ledger says."""
+    """The pictures in the ledger, and which of them have their file."""
 
     def __init__(self, files: Sequence[PictureFile], listing: Listing) -> None:
         self._by_mark = {(file.prompt_id, file.position, file.saved_at): file for file in files}
@@ -117,11 +116,11 @@ class _Records:
         return cls([file for files in ledger.saved_files().values() for file in files], listing)
 
     def has(self, info: PictureInfo) -> bool:
-        """Whether a picture is there already: this file is a copy of it."""
+        """Whether this picture has a file already, so that another file is a copy."""
         return _mark(info) in self._there
 
     def add(self, info: PictureInfo) -> None:
-        """One more is there."""
+        """Note that this picture has a file."""
         self._there.add(_mark(info))
 
     def of_picture(self, name: str, info: PictureInfo | None, data: bytes) -> PictureFile | None:
@@ -129,7 +128,7 @@ class _Records:
         if info is not None:
             record = self._by_mark.get(_mark(info))
             return None if record is None or self.has(info) else record
-        record = self._by_name.get(name)  # what it says of itself is gone: it is known by its name and its look
+        record = self._by_name.get(name)  # no metadata: compare name and fingerprint
         return record if record is not None and _looks_like(record, data) else None
 
 

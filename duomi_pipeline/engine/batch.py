@@ -1,6 +1,6 @@
-"""Many requests at a time: the queue, the workers, stopping. Outcomes come as they finish.
+"""The work of one run: the queue of jobs, the workers, stopping. Yields outcomes as they finish.
 
-Buying one request is in `purchase`, what an error means in `verdict`. One prompt's failure never stops the others.
+Buying one request is in `purchase`; deciding what an error means is in `verdict`.
 """
 
 import heapq
@@ -24,7 +24,7 @@ from duomi_pipeline.images import PictureLostError, StoreError
 from duomi_pipeline.ledger import Held, LedgerError, LedgerLostError, LimitReached, NotYet
 from duomi_pipeline.prompts import Prompt
 
-HELD_WAIT = 0.5  # seconds until another look at a request that another run is buying
+HELD_WAIT = 0.5  # seconds between two checks of a request that another run is buying
 
 
 class Batch:
@@ -32,10 +32,10 @@ class Batch:
 
     Args:
         jobs: the requests.
-        buyer: buys one.
-        judge: says what an error means.
-        endings: writes how a request ended that failed earlier.
-        flow: when a request may start.
+        buyer: buys one request.
+        judge: decides what an error means.
+        endings: records how requests ended without a picture.
+        flow: decides when a request may start.
 
     Attributes:
         stop_reason: why the run stopped early, `None` if it did not.
@@ -66,23 +66,25 @@ class Batch:
         ]
 
     def __iter__(self) -> Iterator[Outcome]:
-        """Start the work and give each outcome as it is there; raises as `groups` does."""
+        """Start the work and yield each outcome as soon as it exists; raises as `groups` does."""
         for group in self.groups(0.0):
             yield from group
 
     def groups(self, seconds: float) -> Iterator[list[Outcome]]:
-        """Start the work and give outcomes together that come within some seconds: what is done with several at a
-        time can cost less.
+        """Start the work and yield outcomes in groups, so that the caller can process several at once.
+
+        Args:
+            seconds: how long to collect outcomes for one group.
 
         Raises:
-            Exception: an error that nobody foresaw; what was in flight has been finished and recorded.
+            Exception: an unexpected error of a worker; requests in flight have been finished and recorded.
         """
         for thread in self._threads:
             thread.start()
         running, group, due = len(self._threads), list[Outcome](), math.inf
         while running:
             try:
-                # A time-out at all, so that Windows hears Ctrl-C.
+                # With a time-out, because Windows does not deliver Ctrl-C to a wait without one.
                 found = self._results.get(timeout=min(max(due - time.monotonic(), 0.0), 1.0))
             except queue.Empty:
                 pass
@@ -107,7 +109,7 @@ class Batch:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Outcomes so far by status, and how many prompts have none."""
+        """Outcomes so far by status; `remaining`: prompts without an outcome."""
         return {
             **{status.value: self._counts[status] for status in Status},
             "remaining": len(self._unfinished),
@@ -147,7 +149,7 @@ class Batch:
         """The next job that is due, or `None` when there is no more work."""
         with self._changed:
             while self._open_jobs and not self._flow.stopped.is_set():
-                if self._open_jobs == len(self._suspects):  # nobody is left to ask
+                if self._open_jobs == len(self._suspects):  # no other prompt is left to try
                     return _freed(self._suspects.pop())
                 wait = self._due[0][0] - time.monotonic() if self._due else None
                 if wait is not None and wait <= 0:
@@ -168,7 +170,11 @@ class Batch:
 
     def _over(self, job: Job) -> None:
         with self._changed:
-            job.is_over, job.entries, job.purchase = True, [], None  # it is kept, but not all that hangs on it
+            job.is_over, job.entries, job.purchase = (
+                True,
+                [],
+                None,
+            )  # frees the memory: the job itself stays in `_first`
             self._open_jobs -= 1
             self._changed.notify_all()
 
@@ -183,7 +189,7 @@ class Batch:
         elif failure := first.failure or job.failed_before:
             self._end_again(job, failure)
         else:
-            job.anew = job.anew and first is job
+            job.forced = job.forced and first is job
             self._fulfil(job)
 
     def _fulfil(self, job: Job) -> None:
@@ -205,7 +211,7 @@ class Batch:
             self.stop(Stop(StoppedBy.CAP, str(error), advice=error.advice))
         except StoreError as error:
             self._done(job, job.failed(Failure(ErrorClass.STORE, "", str(error), final=False)))
-            if not isinstance(error, PictureLostError):  # what cannot be written now cannot be written next time
+            if not isinstance(error, PictureLostError):  # the next write would fail, too
                 self.stop(Stop(StoppedBy.STORE, str(error)))
         except NoRoomError as error:
             self.stop(Stop(StoppedBy.STORE, str(error)))
@@ -216,7 +222,7 @@ class Batch:
             self._apply(self._judge.of(job, error), job, error)
 
     def _apply(self, verdict: Verdict, job: Job, error: DuomiError) -> None:
-        """Do what a verdict says."""
+        """Carry out a verdict."""
         if verdict.stop is not None:
             self.stop(verdict.stop)
         with self._changed:
@@ -225,19 +231,19 @@ class Batch:
             self._push(follower, 0.0)
         if verdict.failure is not None:
             self._done(job, job.failed(verdict.failure))
-        elif verdict.again_in is not None:
-            self._push(job, verdict.again_in)
+        elif verdict.retry_in is not None:
+            self._push(job, verdict.retry_in)
         elif verdict.asks_others:
             self._wait_for_others(job, error)
         elif verdict.stop is None:
             self._over(job)
-        else:  # it stays open; the next run tries another prompt first: this one may be the only one, after all
+        else:  # The job stays open. The next run tries other prompts first: perhaps only this prompt fails.
             self._endings.note(job, error)
 
     def _wait_for_others(self, job: Job, error: DuomiError) -> None:
-        """Leave a job open whose answer does not say whom it concerns, until others have been asked.
+        """Keep a job open until other prompts were tried: its answer does not say whether it concerns this prompt only.
 
-        Several such answers stop the run, unless others have succeeded and nobody is left whom a stop would spare.
+        Several such answers stop the run, unless another prompt has succeeded and no other job is left to stop.
         """
         with self._changed:
             stop = self._suspects.add(job, error)
@@ -249,7 +255,7 @@ class Batch:
             self._changed.notify_all()
 
     def _join(self, first: Job, job: Job) -> None:
-        """The same request, come by way of another model: it is bought once."""
+        """Add a job to an earlier one with the same request (from a fallback model), so that it is bought once."""
         with self._changed:
             if self._suspects.holds(first):
                 first.entries += job.entries
@@ -262,7 +268,7 @@ class Batch:
             self._push(job, HELD_WAIT)
 
     def _succeeded(self) -> None:
-        """The service works: what it does not say of others, too, is their own matter."""
+        """Record that the service works: the suspects are tried next, and each is then judged by itself."""
         self._has_sold = True
         self._judge.in_a_row.succeeded()
         with self._changed:
@@ -271,7 +277,7 @@ class Batch:
             self._push(job, 0.0)
 
     def _end_again(self, job: Job, failure: Failure) -> None:
-        """The failure that the very same request met already; nothing is sent."""
+        """End a job with a failure that its request met before; nothing is sent."""
         self._endings.record_on_original_request(job, failure)
         self._done(job, job.failed(failure))
 
@@ -282,14 +288,13 @@ def _freed(suspect: Suspect) -> Job:
 
 
 def _urgency(job: Job) -> tuple[int, float]:
-    """Paid pictures first, those closest to the end of their address before the others; then what costs nothing.
+    """Sort key: paid pictures first (the address that expires first before the others), then what costs nothing.
 
-    Last what met an error that did not say whom it concerns, or ended a run: another prompt may show that it does not
-    concern all.
+    Suspects come last: a success of another prompt shows that their error does not concern all prompts.
     """
     first, purchase = job.entries[0], job.entries[0].purchase
     if first.resumes and purchase is not None and purchase.state in ("ready", "submitted"):
         return (0 if purchase.state == "ready" else 1, purchase.answered_at or purchase.updated_at)
-    if first.reusable and not job.anew:
+    if first.reusable and not job.forced:
         return (2, 0.0)
-    return (4 if first.met_trouble else 3, 0.0)
+    return (4 if first.is_suspect else 3, 0.0)

@@ -1,6 +1,6 @@
-"""From an answer's addresses and bytes to whole pictures: downloads, and fresh addresses for those that died.
+"""Download and decode the pictures of an answer, and request new addresses for expired ones.
 
-Buying the answer belongs to `purchase`, writing its pictures to `save`.
+Buying the answer is in `purchase`; writing its pictures is in `save`.
 """
 
 import io
@@ -24,22 +24,22 @@ from duomi_pipeline.images import NotAPictureError, Png, StoreError, to_png
 from duomi_pipeline.ledger import Ledger, Purchase
 from duomi_pipeline.settings import Size
 
-DOWNLOADS = 4  # tries at an address that says no, or gives no whole picture, before that is believed
+DOWNLOADS = 4  # tries of an address that refuses or delivers no whole picture, before the download fails
 FIRST_WAIT, MAX_WAIT = 0.5, 15.0  # seconds between two tries, doubling
-URL_LIFETIME = 3600.0  # seconds; after that an address is taken for dead
+URL_LIFETIME = 3600.0  # seconds; after that an address counts as expired
 
 
 @cache
 def _decoders() -> ThreadPoolExecutor:
-    """The few threads that decode, for the life of the process. Pictures wait for them on disk.
+    """The threads that decode, one per CPU, for the life of the process. Pictures wait for them on disk.
 
-    Whole and decoded pictures take megabytes, and what a thread has once used the C library keeps for it.
+    Few threads, because a decoded picture takes megabytes and the C library keeps this memory for each thread.
     """
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="duomi-decoder")
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_decoders.cache_clear)  # threads do not come along
+    os.register_at_fork(after_in_child=_decoders.cache_clear)  # a fork has no threads of its parent
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Fetcher:
     """Fetches the pictures of one run; called from many threads.
 
     Args:
-        hurried: set when nothing is to be waited for any more.
-        patience: seconds for which a host that is busy is asked again: the picture is paid.
+        hurried: set when the run must end without waiting.
+        patience: seconds for which a download is retried while the host is busy.
     """
 
     client: DuomiClient
@@ -60,13 +60,13 @@ class Fetcher:
     def fetch(
         self, request: ImageRequest, purchase: Purchase, answer: Pictures, had: Collection[int]
     ) -> tuple[dict[int, Png], BadImage | None]:
-        """Whole pictures of the delivery size by their position in the answer, and why one is missing.
+        """Get the pictures in the delivery size, by their position in the answer, and the error of one that is missing.
 
         Args:
-            had: positions of those that are there already.
+            had: positions of pictures that are on disk already.
 
         Raises:
-            DuomiError: none is there, and fresh addresses are to be had at another service, or not at all.
+            DuomiError: there is no picture, and the service has no new addresses (or another service has them).
         """
         pngs, missing = self._got(request, answer, had)
         if isinstance(missing, NotDownloaded):
@@ -91,16 +91,16 @@ class Fetcher:
                 continue
             try:
                 pngs[position] = self.png(image, request)
-            except BadImage as error:  # what did not arrive may come later, what is broken stays so
+            except BadImage as error:  # a download can be retried later, a broken picture cannot
                 error.position = position
                 missing = error if isinstance(error, NotDownloaded) else missing or error
         return pngs, missing
 
     def _renewed(self, request: ImageRequest, purchase_id: int, *, spare: bool) -> Pictures | None:
-        """A task's pictures at fresh addresses, free of charge.
+        """Poll a task again for new addresses of its pictures; free of charge.
 
         Args:
-            spare: some pictures are in hand: an error is no reason to lose them.
+            spare: some pictures were downloaded; return `None` instead of raising.
         """
         purchase = self.ledger.purchase(purchase_id)
         if purchase.task_id is None:
@@ -120,10 +120,10 @@ class Fetcher:
         return renewed
 
     def png(self, image: Image, request: ImageRequest) -> Png:
-        """A whole picture of the delivery size: from the answer's bytes, else from its address, tried for a while.
+        """One picture in the delivery size: from the bytes in the answer, else downloaded, with retries.
 
         Raises:
-            BadImage: there is none.
+            BadImage: the bytes are no whole picture, or the download failed.
         """
         if image.problem:
             raise BadImage(image.problem, data=image.raw)
@@ -151,7 +151,7 @@ class Fetcher:
                 return self._decoded(file, request)
         except OSError as error:
             reason = error.strerror or str(error)
-            message = f"No picture can be downloaded: {reason}; make room in the temporary folder (TMPDIR)"
+            message = f"No picture can be downloaded: {reason}. Free space in the temporary folder (TMPDIR)."
             raise StoreError(message) from error
 
     def _decoded(self, file: IO[bytes], request: ImageRequest) -> Png:

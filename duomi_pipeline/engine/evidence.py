@@ -1,8 +1,8 @@
-"""Whom a failure concerns, told by what other prompts met: one prompt's trouble is that prompt's until others say so.
+"""Evidence of other prompts: does a failure concern one prompt only, or all of them?
 
-Two kinds of evidence. *Suspects*: an answer that does not say whom it is about; three different prompts that met the
-very same, with no success in between, are evidence about all. *In a row*: so many failures of one class that
-something is wrong with the service, whatever each of them says.
+Two kinds of evidence. *Suspects*: jobs whose answer does not say whom it concerns; three different prompts with the
+same answer and no success in between show that it concerns all. *In a row*: many failures of one class, one after the
+other, show that the service has a fault. What a batch then does is decided in `verdict`.
 """
 
 import re
@@ -18,21 +18,21 @@ from duomi_pipeline.engine.job import Job
 from duomi_pipeline.engine.outcome import Stop, StoppedBy
 
 ENOUGH = 3  # different prompts
-ENOUGH_REFUSED = 10  # of which only words say that they were refused: many bad prompts may stand together
+ENOUGH_REFUSED = 10  # prompts that only a text calls refused: several bad prompts may follow each other
 _NAMED = 3  # prompts in a text
 _MAX_WORDS = 200  # characters of the service's words in a text
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A job and the answer that it met."""
+    """A job and the error that it got."""
 
     job: Job
     error: DuomiError
 
     @property
     def signature(self) -> tuple[str, str, str]:
-        """What makes two answers the very same; its own prompt, numbers of requests and times are left out."""
+        """Equal for two answers that mean the same; the prompt itself and all numbers are left out."""
         words = without_prompt(self.error.message, self.job.request.prompt)
         return self.error.error_class, self.error.code, re.sub(r"\S*\d\S*", "#", words)
 
@@ -47,20 +47,20 @@ class Suspects:
         return len(self._found)
 
     def add(self, job: Job, error: DuomiError) -> Stop | None:
-        """One more. Returns why to stop, once there is evidence that it concerns all."""
+        """Add a suspect. Returns why to stop, once enough suspects show that the error concerns all prompts."""
         self._found[job.request.key] = new = Suspect(job, error)
         same = [one for one in self._found.values() if one.signature == new.signature]
         enough = ENOUGH_REFUSED if error.error_class is ErrorClass.REFUSED else ENOUGH
         return None if len(same) < enough else stop_of_all(same)
 
     def pop_all(self) -> list[Suspect]:
-        """All of them, who are none any more: a success, or no one left to ask, makes each its own case."""
+        """Remove and return all: after a success each is judged by itself."""
         found = list(self._found.values())
         self._found.clear()
         return found
 
     def pop(self) -> Suspect:
-        """One of them."""
+        """Remove and return one."""
         return self._found.pop(next(iter(self._found)))
 
     def holds(self, job: Job) -> bool:
@@ -69,13 +69,13 @@ class Suspects:
 
 
 def stop_of_all(same: Sequence[Suspect]) -> Stop:
-    """The stop that several prompts with the same answer are the evidence for."""
+    """The stop for several prompts with the same answer."""
     error = same[0].error
     named = ", ".join(one.job.first_id for one in same[:_NAMED])
-    said = one_line(error.message, _MAX_WORDS)
-    evidence = f'{len(same)} different prompts ({named}) met {error.code} "{said}", none succeeded.'
+    message = one_line(error.message, _MAX_WORDS)
+    evidence = f'{len(same)} different prompts ({named}) met {error.code} "{message}", none succeeded.'
     if len(same) == 1:
-        evidence = f'{named} met "{said}" (code {error.code}), and no other prompt succeeded.'
+        evidence = f'{named} met "{message}" (code {error.code}), and no other prompt succeeded.'
     return Stop(
         StoppedBy.SERVICE, f"{evidence} {error.error_class.policy.advice_to_all}", error.error_class, error.code
     )
@@ -99,9 +99,9 @@ class InARow:
         """Count a failure. Returns why to stop, once there are too many.
 
         Args:
-            job: that met it.
-            error: it.
-            in_flight: so many can fail together without meaning more than one.
+            job: the job that failed.
+            error: its error.
+            in_flight: requests in flight; they fail together, so the limit grows by this number.
         """
         limit = error.error_class.policy.in_a_row
         if limit is None:

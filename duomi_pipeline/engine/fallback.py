@@ -1,6 +1,6 @@
-"""Other models in place of one that the service does not serve: the user's chain, `DUOMI_FALLBACK_MODELS`.
+"""Fallback models (`DUOMI_FALLBACK_MODELS`): which model to request instead of one that the service does not serve.
 
-Off without a chain. What a prompt is asked with otherwise is the plan's; sending it is `purchase`'s and `batch`'s.
+Does nothing where the setting is empty. The request of the prompt's own model is made in `plan`.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ from duomi_pipeline.settings import ImageParameters, Settings
 
 
 class Fallbacks:
-    """The chain of one run, shared by its workers.
+    """The fallback models of one run, shared by its workers.
 
     Args:
-        settings: with the chain.
+        settings: with the list of fallback models.
         below: the parameters of run and settings.
     """
 
@@ -34,18 +34,18 @@ class Fallbacks:
         self._unserved: dict[str, ModelNotServed] = {}
 
     def check(self, request: ImageRequest) -> None:
-        """Raise once more what the service said of this model in this run, if it does not serve it."""
+        """Raise again the error that this model got in this run, if the service does not serve it."""
         if error := self._unserved.get(request.model):
             raise ModelNotServed(error.message, error.code)
 
     def reroute(
         self, entries: Iterable[PlannedPrompt], error: DuomiError
     ) -> tuple[list[PlannedPrompt], list[PlannedPrompt]]:
-        """What prompts are asked with after an error: those that another model is asked for, and those left with it.
+        """Move prompts to the next fallback model. Returns the moved ones with their new request, and the others.
 
         Args:
-            entries: of one request.
-            error: that it met.
+            entries: the prompts of one request.
+            error: the error of this request.
         """
         entries = list(entries)
         if not isinstance(error, ModelNotServed) or not self._settings.fallback_models:
@@ -56,12 +56,12 @@ class Fallbacks:
         return moved, [entry for entry in entries if others[entry.prompt.id] is None]
 
     def describe(self, error: ModelNotServed) -> str:
-        """What an error says that ends the run, with what became of the chain."""
-        is_end_of_chain = bool(self._settings.fallback_models)
-        return f"{error} DUOMI_FALLBACK_MODELS has no other model left for this." if is_end_of_chain else str(error)
+        """The text of an error that ends the run; says so where no fallback model is left."""
+        has_fallbacks = bool(self._settings.fallback_models)
+        return f"{error} DUOMI_FALLBACK_MODELS has no other model left for this." if has_fallbacks else str(error)
 
     def _other(self, entry: PlannedPrompt) -> PlannedPrompt | None:
-        """The same prompt asked of the first model in the chain that is served and takes what it is asked with."""
+        """The same prompt with a request to the first fallback model that is served and accepts its parameters."""
         for model in self._settings.fallback_models:
             if model in self._unserved:
                 continue
@@ -80,23 +80,23 @@ class Fallbacks:
 
     @cached_property
     def _listing(self) -> Listing:
-        """Of the folder before anything was bought from a fallback: what this run saves is found in the ledger."""
+        """The folder as it was before the first fallback request; files saved by this run are found in the ledger."""
         return self._store.listing()
 
 
 def fallback_fingerprint(settings_fingerprint: str, model: str) -> str:
-    """Of what a fallback's picture was made under: never that of the settings, so it is outdated wherever it shows."""
+    """Fingerprint of a fallback model's picture. Never equals that of the settings, so it always shows as outdated."""
     return hashlib.sha256(f"{settings_fingerprint}|{model}".encode()).hexdigest()[:16]
 
 
 def with_interrupted(plan: Plan, settings: Settings, below: ImageParameters, ledger: Ledger) -> Plan:
-    """The plan in which what was begun at a fallback model is finished before anything else is asked.
+    """The plan in which interrupted purchases of fallback models are finished first.
 
-    A task or an address there is paid; the other model may be served again, but that would be paid once more.
+    They may be paid already. A request to the prompt's own model would be paid as well.
     """
     if not settings.fallback_models:
         return plan
-    begun = {key: chain for key, chain in ledger.interrupted_purchases().items() if chain.state != "planned"}
+    begun = {key: purchase for key, purchase in ledger.interrupted_purchases().items() if purchase.state != "planned"}
     if not begun:
         return plan
     return replace(plan, entries=tuple(_resumed(entry, settings, below, begun) or entry for entry in plan.entries))
@@ -109,6 +109,6 @@ def _resumed(
         return None
     for model in settings.fallback_models:
         request = request_for(settings, entry.prompt, below, model)
-        if request.key != entry.request.key and (chain := begun.get(request.key)):
-            return replace(entry, request=request, purchase=chain, reusable=(), stands_in_for=entry.request)
+        if request.key != entry.request.key and (purchase := begun.get(request.key)):
+            return replace(entry, request=request, purchase=purchase, reusable=(), stands_in_for=entry.request)
     return None

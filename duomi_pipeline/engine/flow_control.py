@@ -1,4 +1,4 @@
-"""When a request may start: a place in flight, its turn, and whether the run still goes on. Owned by the batch."""
+"""Flow control of one run: when may the next request start? Combines `width` (concurrency), `rate` and stopping."""
 
 import threading
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from duomi_pipeline.settings import Settings
 
 
 class FlowControl:
-    """One run's, shared by its workers.
+    """The flow control of one run, shared by its workers.
 
     Args:
         settings: with the user's delay and concurrency.
@@ -19,7 +19,7 @@ class FlowControl:
 
     Attributes:
         stopped: set when no further request may start.
-        hurried: set when nothing is to be waited for any more.
+        hurried: set when the run must end without waiting.
         width: how many requests may be in flight.
         pace: how fast they start.
     """
@@ -31,12 +31,16 @@ class FlowControl:
 
     @contextmanager
     def slot(self) -> Iterator[bool]:
-        """Wait for a place in flight and for its turn. Yields whether a request may start: not once it is stopped."""
+        """Wait for a free slot and for the rate limit. Yields whether the request may start: `False` after a stop."""
         with self.width.slot() as granted:
             yield granted and self.pace.wait_turn()
 
     def stop(self, *, hurry: bool) -> None:
-        """Let no further request start, and those who wait see it."""
+        """Let no further request start, and wake the workers that wait.
+
+        Args:
+            hurry: also end waiting for tasks and downloads.
+        """
         self.stopped.set()
         if hurry:
             self.hurried.set()

@@ -1,7 +1,7 @@
 """Whether the folder of pictures is the one that the ledger knows, and whether its pictures are still there.
 
-"Not there" alone is no reason to pay: a folder that is not mounted, another folder, or many pictures gone at once stop
-a run before its first request. A few files that were deleted by hand are made again.
+An unmounted folder, another folder, or many missing pictures stop a run before its first request, so that nothing is
+paid twice. A few files that were deleted by hand are generated again.
 """
 
 import uuid
@@ -15,7 +15,7 @@ from duomi_pipeline.images import ImageStore, Listing, Presence, StoreError
 from duomi_pipeline.ledger import Ledger
 
 MANY = 10  # recorded pictures that may be gone at once
-SHARE = 0.05  # of all recorded ones; more than both are no deletion by hand
+SHARE = 0.05  # of all recorded pictures; more than MANY and more than this share counts as a lost folder
 _MARK = "folder"
 _MAKE_READABLE = "Mount the folder or make it readable (DUOMI_IMAGE_DIR), then start again."
 _MEANT = (
@@ -27,7 +27,7 @@ _MEANT = (
 def why_lost(
     ledger: Ledger, store: ImageStore, listing: Listing, entries: Sequence[PlannedPrompt], currency: str
 ) -> Stop | None:
-    """Why nothing may be bought for some prompts: their pictures are gone in a way that nobody deletes files."""
+    """Why nothing may be bought for these prompts: the folder looks lost. `None` where it does not."""
     if listing.problem:
         return Stop(
             StoppedBy.LOST,
@@ -55,10 +55,10 @@ def why_lost(
 
 
 def lost_pictures(ledger: Ledger, store: ImageStore, listing: Listing) -> str:
-    """A sentence on pictures that are gone in a way that nobody deletes files; empty where they are not.
+    """A sentence that says why the folder looks lost; empty where it does not.
 
     Raises:
-        StoreError: the folder cannot be looked at.
+        StoreError: the folder cannot be read.
     """
     if listing.problem:
         raise StoreError(listing.problem)
@@ -72,7 +72,7 @@ def lost_pictures(ledger: Ledger, store: ImageStore, listing: Listing) -> str:
 
 
 def mark_folder(ledger: Ledger, store: ImageStore) -> None:
-    """Let folder and ledger know each other, before the first picture is written.
+    """Write the same mark into folder and ledger, before the first picture is saved.
 
     Raises:
         StoreError: the mark cannot be read or written.
@@ -90,6 +90,6 @@ def _is_gone(entry: PlannedPrompt, listing: Listing) -> bool:
 
 
 def _is_other_folder(ledger: Ledger, store: ImageStore, listing: Listing) -> bool:
-    """Whether it has another mark than the ledger knows; a ledger without one is of a folder that has pictures."""
+    """Whether folder and ledger have different marks; without marks, whether the folder has no pictures at all."""
     known, mark = ledger.fact(_MARK), store.identity()
     return mark != known if known is not None else mark is None and not listing.sizes

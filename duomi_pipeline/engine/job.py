@@ -1,4 +1,7 @@
-"""A job: one request of a run, and how it ends without a picture. Buying it is `purchase`'s, retrying `batch`'s."""
+"""A job (one request of a run, with the prompts that want it), and the record of how it ended without a picture.
+
+Buying it is in `purchase`; queueing and retrying it is in `batch`.
+"""
 
 import time
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ from duomi_pipeline.engine.states import State, decide
 from duomi_pipeline.images import Listing
 from duomi_pipeline.ledger import Held, Ledger, Purchase
 
-RETRY_LATER = 900.0  # seconds until the sensor tries a failure for now again
+RETRY_LATER = 900.0  # seconds until the sensor retries a temporary failure
 End = Literal["refused", "failed", "submitted", "ready"]
 
 
@@ -20,19 +23,19 @@ class Job:
     """One request, and the prompts of the run that want it.
 
     Attributes:
-        anew: buy it although a picture of it is there.
+        forced: buy it although a picture of it exists.
         attempts: tries so far.
-        started_at: of the first try, in monotonic seconds.
-        purchase: of its request, once claimed.
-        given_up: id of a purchase that this run ended, to be followed by a new one.
-        is_over: nothing more is done for it.
-        failure: that it ended with.
-        suspect: the answer that is its own matter after all, now that others were asked.
+        started_at: start of the first try, in monotonic seconds.
+        purchase: the purchase of its request, once claimed.
+        given_up: id of a purchase that this run ended; the next try replaces it.
+        is_over: the job has ended.
+        failure: why it ended without a picture.
+        suspect: an error that did not say whom it concerns; other prompts were tried since.
     """
 
     request: ImageRequest
     entries: list[PlannedPrompt]
-    anew: bool = False
+    forced: bool = False
     attempts: int = 0
     started_at: float = 0.0
     purchase: Purchase | None = None
@@ -47,30 +50,30 @@ class Job:
         return self.entries[0].prompt.id
 
     @property
-    def looks_only(self) -> bool:
-        """Whether it may be brought to pictures only by what is kept of it: nobody chose to ask for it again."""
-        return all(entry.looks_only for entry in self.entries)
+    def kept_only(self) -> bool:
+        """Whether it may only use kept answers: no prompt of it was chosen for a new request."""
+        return all(entry.kept_only for entry in self.entries)
 
     @property
-    def asked_anew(self) -> bool:
-        """Whether the user asks for it knowing that it failed, or that a picture is there."""
-        return self.anew or any(e.state is State.FAILED_FOR_GOOD and not e.looks_only for e in self.entries)
+    def explicitly_requested(self) -> bool:
+        """Whether the user chose to buy it again, although it failed or a picture exists."""
+        return self.forced or any(e.state is State.FAILED_FOR_GOOD and not e.kept_only for e in self.entries)
 
     @property
     def planned_failure(self) -> Failure | None:
-        """How its request failed in an earlier run, as the plan had it."""
+        """How its request failed in an earlier run, as recorded when the plan was made."""
         purchase = self.entries[0].purchase
         return failure_of(purchase) if purchase is not None else None
 
     @property
     def failed_before(self) -> Failure | None:
-        """How a fallback's request failed in an earlier run, if it is not to be sent again.
+        """How the request to a fallback model failed in an earlier run, if it must not be sent again.
 
-        The plan looked at another request: what was refused is asked again where the user chose failed prompts, what
-        was, or may have been, billed without a picture only where he chose to buy anew.
+        The plan knows only the request of the prompt's own model. A refused request is sent again where the user chose
+        failed prompts; one that was or may have been billed only where he chose to buy it again.
         """
         first, purchase = self.entries[0], self.entries[0].purchase
-        if first.stands_in_for is None or purchase is None or purchase.error_class is None or self.asked_anew:
+        if first.stands_in_for is None or purchase is None or purchase.error_class is None or self.explicitly_requested:
             return None
         if decide(first.prompt, self.request.key, None, purchase, Listing()) is not State.FAILED_FOR_GOOD:
             return None
@@ -79,7 +82,7 @@ class Job:
         return failure_of(purchase)
 
     def failed(self, failure: Failure) -> list[Outcome]:
-        """The outcomes of its prompts: each keeps the pictures that it had."""
+        """The failed outcomes of its prompts; each prompt keeps its earlier pictures."""
         latency = time.monotonic() - self.started_at if self.started_at else 0.0
         return [
             Outcome(
@@ -96,7 +99,7 @@ class Job:
 
 
 def failure_of(purchase: Purchase) -> Failure | None:
-    """The failure that a purchase has on record; `None` where it has none, or one of another version."""
+    """The recorded failure of a purchase; `None` where there is none, or its error class is unknown here."""
     known = next((known for known in ErrorClass if known == purchase.error_class), None)
     return (
         None if known is None else Failure(known, purchase.error_code or "", purchase.error_message or "", final=True)
@@ -105,33 +108,33 @@ def failure_of(purchase: Purchase) -> Failure | None:
 
 @dataclass(frozen=True)
 class Endings:
-    """Tells the ledger how the jobs of a run ended that brought no picture."""
+    """Records in the ledger how jobs ended without a picture."""
 
     ledger: Ledger
     run_id: str
 
     def record(self, job: Job, end: End, error: DuomiError) -> None:
-        """Write how its purchase ended, or why it stays open for the next run."""
+        """Record how its purchase ended, or why it stays open for the next run."""
         if purchase := job.purchase or self._open_purchase(job.request):
             words = (error.error_class, error.code, error.message)
             self.ledger.ended(purchase, end, *words, time.time() + RETRY_LATER)
 
     def note(self, job: Job, error: DuomiError) -> None:
-        """Write what a request met that stays to be sent: the next run tries others first."""
+        """Record the error of a job that stays open; the next run tries other prompts first."""
         if purchase := job.purchase:
             self.ledger.note(purchase, error.error_class, error.code, error.message)
 
     def record_on_original_request(self, job: Job, failure: Failure) -> None:
-        """Write a fallback's failure to the requests that it stood in for, too: those are what the plan looks at."""
-        asked = {entry.stands_in_for.key: entry.stands_in_for for entry in job.entries if entry.stands_in_for}
-        for request in asked.values():
+        """Record the failure of a fallback request on the original requests, too: the plan reads only those."""
+        originals = {entry.stands_in_for.key: entry.stands_in_for for entry in job.entries if entry.stands_in_for}
+        for request in originals.values():
             if purchase := self._open_purchase(request):
                 words = f"{job.request.model}, in place of {request.model}: {failure.message}"
                 end: End = "refused" if failure.final else "failed"
                 self.ledger.ended(purchase, end, failure.error_class, failure.code, words, time.time() + RETRY_LATER)
 
     def _open_purchase(self, request: ImageRequest) -> Purchase | None:
-        """A purchase of a request that nothing hangs on, to write its end to; `None` where it has come further."""
+        """Claim a purchase for recording its end; `None` where another run holds it or it was sent already."""
         latest = self.ledger.latest_purchases({request.key}).get(request.key)
         try:
             purchase = self.ledger.claim(request.key, request.canonical, self.run_id, latest.id if latest else None)

@@ -1,7 +1,6 @@
-"""Nothing paid is thrown away: what became no picture, or what the ledger does not take, is kept, and looked at again
-before anything is bought.
+"""Kept answers in a run: keep what was paid and has no picture or no ledger entry, and try it again before buying.
 
-Where it lies is `kept_answers`'s.
+The files themselves are in `kept_answers`.
 """
 
 import threading
@@ -22,20 +21,20 @@ from duomi_pipeline.images import StoreError
 from duomi_pipeline.ledger import Ledger, LedgerError, Purchase
 from duomi_pipeline.settings import Settings
 
-SOON = 0.5  # seconds: what the ledger has not taken until then is kept, whatever it waits for
+SOON = 0.5  # seconds; an answer that the ledger has not recorded by then is kept as a file
 _UNRECORDED = TypeAdapter[Pictures | Task](
     Pictures | Task, config=ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 )
 
 
 @dataclass(frozen=True)
-class SecondLook:
-    """What is kept of a request.
+class Recovery:
+    """The kept answers of a request, and what can be used of them without a new POST.
 
     Attributes:
-        kept: all of it.
-        pictures: in it, if they can be read by now: they are paid.
-        unrecorded: the answer that the ledger does not know yet.
+        kept: all kept answers.
+        pictures: the paid pictures in them, if they can be read by now.
+        unrecorded: an answer that the ledger does not know yet.
     """
 
     kept: Sequence[KeptAnswer] = ()
@@ -43,8 +42,8 @@ class SecondLook:
     unrecorded: Pictures | Task | None = None
 
     @property
-    def is_of_use(self) -> bool:
-        """Whether something in it may become a picture without a POST."""
+    def is_usable(self) -> bool:
+        """Whether a picture may come from it without a POST."""
         return self.pictures is not None or self.unrecorded is not None
 
 
@@ -58,31 +57,31 @@ class Keeper:
     fetcher: Fetcher
     ledger: Ledger
 
-    def second_look(self, request: ImageRequest) -> SecondLook:
-        """What is kept of a request, and what can be made of it by now."""
+    def recover(self, request: ImageRequest) -> Recovery:
+        """Read the kept answers of a request."""
         kept = self.answers.of(request.key)
         for one in reversed(kept):
             with suppress(OSError, ValueError):
                 if one.kind == "unrecorded":
                     answer = _UNRECORDED.validate_json(self.answers.data(one))
                     if isinstance(answer, Pictures) and not all(image.url for image in answer.images):
-                        return SecondLook(kept, answer, answer)
-                    return SecondLook(kept, None, answer)
-        return SecondLook(kept, self._reread(request, kept))
+                        return Recovery(kept, answer, answer)
+                    return Recovery(kept, None, answer)
+        return Recovery(kept, self._reread(request, kept))
 
-    def read_back(self, purchase: Purchase, look: SecondLook) -> Purchase:
-        """Tell the ledger what it does not know. Returns the purchase as it is then."""
-        answer = look.unrecorded
+    def read_back(self, purchase: Purchase, recovery: Recovery) -> Purchase:
+        """Record a kept answer in the ledger that it does not know. Returns the purchase with its new state."""
+        answer = recovery.unrecorded
         if answer is None:
             return purchase
-        told = [one for one in look.kept if one.kind == "unrecorded"]
+        unrecorded = [one for one in recovery.kept if one.kind == "unrecorded"]
         if isinstance(answer, Task):
-            purchase = self.ledger.read_back(purchase, told[-1].paid, answer.id)
+            purchase = self.ledger.read_back(purchase, unrecorded[-1].paid, answer.id)
         else:
-            urls = [image.url for image in answer.images if image.url] if look.pictures is None else []
-            purchase = self.ledger.read_back(purchase, told[-1].paid, answer.task_id, urls, answer.seed)
-        if look.pictures is None:  # else they are in no file yet
-            self.answers.drop(told)
+            urls = [image.url for image in answer.images if image.url] if recovery.pictures is None else []
+            purchase = self.ledger.read_back(purchase, unrecorded[-1].paid, answer.task_id, urls, answer.seed)
+        if recovery.pictures is None:  # else the kept answer is still the only copy of the pictures
+            self.answers.drop(unrecorded)
         return purchase
 
     def _reread(self, request: ImageRequest, kept: Sequence[KeptAnswer]) -> Pictures | None:
@@ -103,8 +102,8 @@ class Keeper:
         first = next(one for one in kept if one.kind == "picture")
         return Pictures(tuple(images[position] for position in sorted(images)), first.seed, first.task_id)
 
-    def became_pictures(self, purchase: Purchase, kept: Sequence[KeptAnswer]) -> None:
-        """Their pictures are saved: what they cost is known now."""
+    def mark_recovered(self, purchase: Purchase, kept: Sequence[KeptAnswer]) -> None:
+        """Record the cost of kept answers whose pictures are saved now, and delete their files."""
         for one in {one.purchase_id: one for one in kept}.values():
             self.ledger.billed(purchase, one.paid)
         self.answers.drop(kept)
@@ -112,10 +111,10 @@ class Keeper:
     def write(
         self, write: Callable[[], None], entry: PlannedPrompt, purchase: Purchase, answer: Pictures | Task
     ) -> None:
-        """Write into the ledger what an answer was; as long as the ledger does not take it, it is kept.
+        """Record an answer in the ledger, with retries; keep it as a file until that succeeds.
 
         Raises:
-            LedgerError: the ledger does not take it; the run stops.
+            LedgerError: it could not be recorded; the run stops.
         """
         late = threading.Event()
 
@@ -137,10 +136,10 @@ class Keeper:
 
     @contextmanager
     def holding(self, entry: PlannedPrompt, purchase: Purchase, answer: Pictures | Task) -> Iterator[None]:
-        """A block in which a paid answer is in hand: it is kept where the ledger fails.
+        """Keep a paid answer as a file if the ledger fails inside the block.
 
         Raises:
-            LedgerError: it does.
+            LedgerError: the ledger failed.
         """
         try:
             yield
@@ -153,9 +152,9 @@ class Keeper:
         return [one for one in kept if one.kind == "unrecorded" and one.purchase_id == purchase.id]
 
     def _keep_unrecorded(self, entry: PlannedPrompt, purchase: Purchase, answer: Pictures | Task, reason: str) -> None:
-        """Keep what an answer says, in place of what an earlier one of the same purchase said."""
+        """Keep an answer; it replaces an earlier kept one of the same purchase."""
         before = self._unrecorded(purchase)
-        with suppress(StoreError, OSError):  # nowhere is room: the ledger's own error says what is to be done
+        with suppress(StoreError, OSError):  # no space left: the error of the ledger is reported
             self._keep(_UNRECORDED.dump_json(self._masked(answer)), self._about(entry, purchase, "unrecorded", reason))
             self.answers.drop(before)
 
@@ -167,7 +166,7 @@ class Keeper:
         return replace(answer, images=tuple(images))
 
     def keep_answer(self, entry: PlannedPrompt, purchase: Purchase, reason: str, body: bytes) -> None:
-        """Keep a whole answer that is not understood.
+        """Keep an answer that could not be read.
 
         Raises:
             StoreError: it cannot be kept.
@@ -185,16 +184,16 @@ class Keeper:
         downloaded: bytes = b"",
         at: int = 0,
     ) -> None:
-        """Keep the bytes that came inside an answer, else those that were downloaded.
+        """Keep the bytes inside an answer, or the downloaded bytes.
 
         Args:
-            entry: a prompt that wants them.
-            purchase: that paid them.
+            entry: a prompt that wants the pictures.
+            purchase: the purchase that paid for them.
             pictures: the answer.
-            reason: why they are no pictures in the folder.
-            good: positions of those that are whole, and will be.
-            downloaded: bytes that came from an address.
-            at: position of these.
+            reason: why they were not saved as pictures.
+            good: positions of whole pictures, which are saved and need not be kept.
+            downloaded: bytes of a broken download.
+            at: position of the downloaded picture.
 
         Raises:
             StoreError: they cannot be kept.

@@ -1,7 +1,6 @@
-"""The second place of paid answers: bytes without a picture, answers that the ledger has not taken.
+"""The folder of kept answers: paid bytes that are no picture, and answers that the ledger has not recorded.
 
-Each is a file with a reason. Before anything is bought for a request, what is kept of it is looked at again; that is
-`keeping`'s.
+Each is a file, with a second file (`.about`) that says why. When they are kept and used again is in `keeping`.
 """
 
 import json
@@ -30,19 +29,19 @@ Kind = Literal["answer", "picture", "unrecorded"]
 
 
 class KeptFullError(Exception):
-    """There is no more room among the kept answers: somebody has to look at them first."""
+    """The folder of kept answers is full; the user has to delete some first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """Whose bytes they are, and why there is no picture of them.
+    """Describes kept bytes: whose they are, and why there is no picture of them.
 
     Attributes:
         kind: the whole answer to a POST, the bytes of one picture of it, or an understood answer (task, addresses,
             pictures) that the ledger does not know.
         sent_at, pictures, price, currency, service: as in `ledger.PaidAnswer`.
         position: of the picture in its answer.
-        seed: that the service told, `None` where it told none or where the answer is not understood.
+        seed: the seed that the service reported, `None` where it reported none.
     """
 
     request_key: str
@@ -62,11 +61,11 @@ class About:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptAnswer(About):
-    """Bytes that are kept.
+    """One kept answer.
 
     Attributes:
-        file: name of the file that holds them.
-        bytes: how many.
+        file: name of the file with the bytes.
+        bytes: size of that file.
         kept_at: seconds since 1970.
     """
 
@@ -84,10 +83,10 @@ _RECORD = TypeAdapter(KeptAnswer)
 
 
 class KeptAnswers:
-    """The folder of one home, and one in the machine's temporary folder for when its disk is full.
+    """The kept answers of one home folder; a second folder in the temporary folder is used when the disk is full.
 
     Args:
-        home: of the project.
+        home: home folder of the project.
     """
 
     def __init__(self, home: Path) -> None:
@@ -96,11 +95,11 @@ class KeptAnswers:
         self._spare = Path(tempfile.gettempdir()) / f"duomi-kept-answers-{mark:08x}"
 
     def keep(self, data: bytes, about: About) -> KeptAnswer:
-        """Write bytes down; they are in a file when this returns.
+        """Write bytes to a file.
 
         Raises:
-            KeptFullError: there are too many already.
-            OSError: they can be written nowhere.
+            KeptFullError: the folder is full.
+            OSError: they can be written to neither folder.
         """
         if problem := self.problem():
             raise KeptFullError(problem)
@@ -116,16 +115,16 @@ class KeptAnswers:
         return answer
 
     def of(self, request_key: str) -> list[KeptAnswer]:
-        """What is kept of a request, oldest first."""
+        """The kept answers of a request, oldest first."""
         found = self._read(f"{request_key[:_KEY]}_*.about")
         return [answer for answer in found if answer.request_key == request_key]
 
     def all(self) -> list[KeptAnswer]:
-        """What is kept, oldest first."""
+        """All kept answers, oldest first."""
         return self._read("*.about")
 
     def path(self, answer: KeptAnswer) -> Path:
-        """Where its bytes are."""
+        """The file with its bytes."""
         kept = self.folder / answer.file
         return kept if kept.exists() else self._spare / answer.file
 
@@ -138,21 +137,21 @@ class KeptAnswers:
         return self.path(answer).read_bytes()
 
     def drop(self, answers: Iterable[KeptAnswer]) -> None:
-        """Forget some: they became pictures."""
+        """Delete kept answers that are not needed any more."""
         for answer in answers:
             path = self.path(answer)
             path.with_suffix(".about").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
 
     def problem(self) -> str | None:
-        """Why no more can be kept; then nothing may be bought that might have to be."""
+        """Why no more answers can be kept; then nothing may be bought. `None` where they can."""
         kept = self.all()
         size = sum(answer.bytes for answer in kept)
         if len(kept) < MAX_FILES and size < MAX_BYTES:
             return None
         return (
             f"{len(kept)} answers ({size // 1_000_000} MB) that could not be read are in {self.folder}: "
-            "look at them, and delete what is of no use"
+            "look at them, and delete what is not needed"
         )
 
     def _read(self, pattern: str) -> list[KeptAnswer]:
@@ -164,14 +163,14 @@ class KeptAnswers:
                 try:
                     answer = _RECORD.validate_json(path.read_bytes(), strict=True)
                 except (OSError, ValueError):
-                    continue  # half written, or somebody else's
+                    continue  # half written, or written by another program
                 if answer.file.rpartition(".")[0] == path.stem and (folder / answer.file).is_file():
                     found.append(answer)
         return sorted(found, key=lambda answer: answer.kept_at)
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether nobody else on this machine could have put there what we would take for a paid picture."""
+    """Whether a folder belongs to this user, so that no other user can place false pictures in it."""
     try:
         stat = folder.lstat()
     except OSError:
@@ -180,7 +179,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _write(folder: Path, stem: str, ending: str, data: bytes, record: bytes) -> None:
-    """The bytes first: what is not yet told about is not there."""
+    """Write the bytes before the `.about` file: without that file a kept answer does not count as existing."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not _is_ours(folder):
         raise PermissionError(f"{folder} is somebody else's")

@@ -1,20 +1,20 @@
-"""Writing what a paid step was, also where the ledger cannot be written at the moment."""
+"""Retry ledger writes after a paid step: an unrecorded purchase would be bought again."""
 
 import time
 from collections.abc import Callable
 
 from duomi_pipeline.ledger import LedgerUnavailableError
 
-PATIENCE = 60.0  # seconds for a full disk or a locked ledger to be mended
+PATIENCE = 60.0  # seconds for a full disk or a locked ledger to become usable again
 _WAIT = 1.0
 
 
 def retry_ledger_write(write: Callable[[], None]) -> None:
-    """Do a write after a POST, again and again for a while: what is not written is bought again.
+    """Retry a write until the ledger accepts it, at most `PATIENCE` seconds.
 
     Raises:
-        LedgerUnavailableError: it could not be written; the run stops.
-        LedgerError: it cannot be written at all.
+        LedgerUnavailableError: the ledger could not be written in this time; the run stops.
+        LedgerError: the ledger cannot be written at all.
     """
     deadline = time.monotonic() + PATIENCE
     while True:

@@ -1,4 +1,4 @@
-"""What became of a prompt in a run, and why a run stopped."""
+"""The result of a prompt in a run (`Outcome`, `Failure`), and why a run stopped (`Stop`)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from duomi_pipeline.prompts import Prompt
 
 
 class Status(StrEnum):
-    """What became of a prompt."""
+    """The result of a prompt in one run."""
 
     GENERATED = "generated"
     REUSED = "reused"
@@ -17,13 +17,13 @@ class Status(StrEnum):
 
 
 class StoppedBy(StrEnum):
-    """Who ended a run before its end; decides the exit code."""
+    """What stopped a run early; decides the exit code."""
 
     SERVICE = "service"
     CAP = "cap"
     INTERRUPTED = "interrupted"
     STORE = "store"
-    LOST = "lost"  # of the ledger, or of the folder
+    LOST = "lost"  # the ledger or the folder of pictures is lost
     ERROR = "error"
 
 
@@ -32,10 +32,10 @@ class Failure:
     """Why a prompt has no new picture.
 
     Attributes:
-        error_class: what its policy says of it.
+        error_class: its class; the policy of the class says what is done.
         code: the service's code, may be empty.
-        message: the service's own words.
-        final: whether trying the same request again would fail the same way.
+        message: the service's message.
+        final: whether the same request would fail again.
     """
 
     error_class: ErrorClass
@@ -45,7 +45,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: DuomiError, *, final: bool) -> "Failure":
-        """The failure that an API error means."""
+        """The failure for an API error."""
         return cls(error.error_class, error.code, error.message, final)
 
     def __str__(self) -> str:
@@ -58,8 +58,8 @@ class Outcome:
 
     Attributes:
         files: its current pictures, empty if it failed and had none.
-        selection: what its pictures were made of.
-        seed: the seed the service reported, else the one that was sent.
+        selection: the purchase of its current pictures.
+        seed: the seed that the service reported, else the one that was sent.
         attempts: tries in this run; 0 where nothing was sent.
         latency: seconds from the first try to the saved file.
         thumbnail: a small WebP of the first picture.
@@ -84,10 +84,10 @@ class Stop:
     """Why no further request is sent.
 
     Attributes:
-        by: who stopped it.
+        by: what stopped the run.
         message: what happened.
-        error_class, code: of the error that stopped it, where one of the API did.
-        advice: what to do next, where more can be said than of all such stops.
+        error_class, code: of the API error that stopped it, if one did.
+        advice: what to do next; empty: the general advice for `by`.
     """
 
     by: StoppedBy

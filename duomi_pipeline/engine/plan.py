@@ -1,4 +1,7 @@
-"""What a run would do: every prompt with its state and its request. Nothing is sent."""
+"""The plan: every prompt with its state and its request. Nothing is sent.
+
+The rule for states is in `states`; executing a plan is in `batch`.
+"""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,7 +19,7 @@ from duomi_pipeline.settings import ParameterOverrides, Settings
 
 _PAID = {"submitted", "ready"}
 _ON_THE_WIRE = {"submitting", "ambiguous"}
-FEW = 1_000  # prompts that the ledger is asked for one by one; of more it tells all that it knows in one go
+FEW = 1_000  # up to so many prompts the ledger is queried by id, above that all its rows are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +28,14 @@ class PlannedPrompt:
 
     Attributes:
         state: of the prompt.
-        request: what would be asked for it.
+        request: the request that would be sent for it.
         selection: its current pictures, if any.
-        purchase: the latest purchase of the request; of a current prompt only if it is interrupted.
-        reusable: files of the very same request that are there, of whichever prompt.
-        stands_in_for: the request that the settings ask for, where `request` is one of a fallback model.
-        has_kept: whether an answer to the request is kept that no picture could be made of.
-        looks_only: nobody chose to ask for it again; but what is kept of it is looked at.
-        doubt: why nobody can tell whether its pictures are there; empty where that is known.
+        purchase: the latest purchase of the request; for a current prompt only an interrupted one.
+        reusable: existing files of an identical request, of any prompt.
+        stands_in_for: the original request, where `request` goes to a fallback model.
+        has_kept: whether there are kept answers of the request.
+        kept_only: it was not chosen for a new request; only its kept answers are used.
+        doubt: why it is unknown whether its pictures exist; empty where it is known.
     """
 
     prompt: Prompt
@@ -43,45 +46,45 @@ class PlannedPrompt:
     reusable: tuple[PictureFile, ...] = ()
     stands_in_for: ImageRequest | None = None
     has_kept: bool = False
-    looks_only: bool = False
+    kept_only: bool = False
     doubt: str = ""
 
     @property
     def resumes(self) -> bool:
-        """Whether an interrupted purchase of the request waits to be finished."""
+        """Whether the request has an interrupted purchase that this run finishes."""
         if self.purchase is None:
             return False
         return self.purchase.state in _PAID or (self.sends_again and self.state is not State.CURRENT)
 
     def chosen(self, states: Collection[State]) -> "PlannedPrompt | None":
-        """This prompt as a run takes it that generates some states; `None` where it leaves it as it is."""
+        """This prompt in a run that generates the given states; `None` where the run leaves it as it is."""
         if self.state in states or self.resumes:
             return self
-        return replace(self, looks_only=True) if self.has_kept and self.state is not State.CURRENT else None
+        return replace(self, kept_only=True) if self.has_kept and self.state is not State.CURRENT else None
 
     @property
-    def met_trouble(self) -> bool:
-        """Whether an earlier run met an answer to it that may concern all: it is tried last."""
+    def is_suspect(self) -> bool:
+        """Whether an earlier run got an error for it that may concern all prompts; it is tried last."""
         purchase = self.purchase
         return purchase is not None and purchase.state == "planned" and purchase.error_class is not None
 
     @property
     def sends_again(self) -> bool:
-        """Whether that purchase was interrupted with a POST on the wire, so that finishing it means another POST."""
+        """Whether its purchase was interrupted during a POST, so that finishing it needs another POST."""
         return self.purchase is not None and self.purchase.state in _ON_THE_WIRE
 
     def is_due(self, now: float) -> bool:
-        """Whether a failure may be tried again by itself."""
+        """Whether a failed prompt may be retried automatically now."""
         return self.purchase is None or (self.purchase.retry_at or 0.0) <= now
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All prompts of one look, in the order of their sources.
+    """All prompts with their states, in the order of their sources.
 
     Attributes:
         stop: why nothing may be bought under this plan.
-        adopted: pictures in the folder that the ledger did not know, and knows now.
+        adopted: pictures in the folder that were added to the ledger.
     """
 
     entries: tuple[PlannedPrompt, ...]
@@ -90,7 +93,7 @@ class Plan:
 
     @cached_property
     def counts(self) -> Mapping[State, int]:
-        """How many prompts are in each state; every state is there."""
+        """How many prompts are in each state; has every state."""
         found = Counter(entry.state for entry in self.entries)
         return {state: found[state] for state in State}
 
@@ -100,19 +103,19 @@ class Plan:
         return {entry.prompt.id: entry for entry in self.entries}
 
     def wanted(self, states: Collection[State], ids: Collection[str] | None = None) -> list[PlannedPrompt]:
-        """The entries in some states, and those that have something to be finished or looked at again."""
+        """The entries in the given states, and those with an interrupted purchase or kept answers."""
         found = (entry for entry in self.entries if ids is None or entry.prompt.id in ids)
         return [chosen for entry in found if (chosen := entry.chosen(states))]
 
 
 def requests_to_buy(entries: Iterable[PlannedPrompt]) -> dict[str, ImageRequest]:
-    """The requests that would be sent for some entries: one per key, none for what is reused or resumed."""
-    sending = (e for e in entries if not e.reusable and not e.looks_only and (not e.resumes or e.sends_again))
+    """The requests that would be sent for these entries, by key; none for pictures that are reused or resumed."""
+    sending = (e for e in entries if not e.reusable and not e.kept_only and (not e.resumes or e.sends_again))
     return {entry.request.key: entry.request for entry in sending}
 
 
 def total_cost(requests: Iterable[ImageRequest]) -> float | None:
-    """What some requests cost together; `None` if one of the prices is unknown."""
+    """The cost of several requests; `None` if a price is unknown."""
     costs = [request.cost for request in requests]
     known = [cost for cost in costs if cost is not None]
     return sum(known, 0.0) if len(known) == len(costs) else None
@@ -126,13 +129,13 @@ def make_plan(
     listing: Listing,
     kept: Collection[str] = (),
 ) -> Plan:
-    """Look at the ledger once, and decide every prompt's state.
+    """Read the ledger once, and decide every prompt's state.
 
-    Of prompts whose picture is current the ledger need not tell more: with 100,000 of them that is most of the work.
+    The purchases of current prompts are not read: with 100,000 of them that saves most of the time.
 
     Args:
         listing: of the folder of pictures.
-        kept: keys of requests with answers that no picture could be made of.
+        kept: keys of requests with kept answers.
     """
     below = run_parameters.over(settings.parameters)
     selections = ledger.selections([p.id for p in prompts] if len(prompts) <= FEW else None)
@@ -144,15 +147,15 @@ def make_plan(
         state = State.CURRENT if files else State.MISSING
         entries.append(PlannedPrompt(prompt, state, request, selection, interrupted.get(request.key), files))
     keys = {entry.request.key for entry in entries if entry.state is not State.CURRENT}
-    purchases, saved = _told(ledger, keys) if keys else ({}, {})
+    purchases, saved = _latest_records(ledger, keys) if keys else ({}, {})
     decided = (e if e.state is State.CURRENT else _decided(e, purchases, saved, listing) for e in entries)
     return Plan(tuple(replace(e, has_kept=True) if e.request.key in kept else e for e in decided))
 
 
-def _told(ledger: Ledger, keys: set[str]) -> tuple[dict[str, Purchase], dict[str, list[PictureFile]]]:
+def _latest_records(ledger: Ledger, keys: set[str]) -> tuple[dict[str, Purchase], dict[str, list[PictureFile]]]:
     """The latest purchase and the saved files of each request."""
-    asked = keys if len(keys) <= FEW else None
-    return ledger.latest_purchases(asked), ledger.saved_files(asked)
+    wanted = keys if len(keys) <= FEW else None
+    return ledger.latest_purchases(wanted), ledger.saved_files(wanted)
 
 
 def _decided(
@@ -161,7 +164,7 @@ def _decided(
     saved: Mapping[str, Sequence[PictureFile]],
     listing: Listing,
 ) -> PlannedPrompt:
-    """A prompt without a current picture, with its state and what can be had of its request."""
+    """A prompt without a current picture, with its state, purchase and reusable files."""
     key, purchase = entry.request.key, purchases.get(entry.request.key)
     files = saved.get(key, ())
     reusable = whole_set(files, listing, entry.prompt.id)
@@ -172,7 +175,7 @@ def _decided(
 
 
 def whole_set(files: Sequence[PictureFile], listing: Listing, prompt_id: str) -> tuple[PictureFile, ...]:
-    """The pictures of one purchase that are all on disk: the prompt's own files if it has such, else another's.
+    """The pictures of one purchase that are all on disk: the prompt's own files, else those of another prompt.
 
     Args:
         files: saved files of one request, the latest purchase first.

@@ -1,6 +1,6 @@
-"""Prompt care for one prompt: which model reads it, what that model will misread, and what is sent.
+"""Build the request for a prompt, with its text cleaned if the settings say so, and lint it for its model.
 
-The rules are `prompts.care`'s and know no models; which model a prompt goes to is decided here.
+The lint rules are in `prompt_lint` and do not know models; the request itself is built in `duomi.request`.
 """
 
 from duomi_pipeline.duomi import ImageRequest, build_request
@@ -11,14 +11,13 @@ from duomi_pipeline.settings import ImageParameters, Settings
 
 
 def request_for(settings: Settings, prompt: Prompt, below: ImageParameters, model: str | None = None) -> ImageRequest:
-    """What is asked for a prompt: with its text as it is, or with the cleaned one where `clean_prompts` is on.
+    """The request for a prompt; with the cleaned text where `clean_prompts` is on.
 
-    A negative prompt that stood in the text belongs to the prompt: it joins the prompt's own one, and wins over those
-    of launchpad and settings as the prompt's own would.
+    A negative prompt inside the text is added to the prompt's own one, and overrides run and settings like it.
 
     Args:
         below: the parameters of run and settings.
-        model: another model that stands in for the prompt's.
+        model: a fallback model, instead of the prompt's.
     """
     parameters = prompt.overrides.over(below)
     if model is not None:
@@ -34,13 +33,13 @@ def request_for(settings: Settings, prompt: Prompt, below: ImageParameters, mode
 
 
 def findings_for(request: ImageRequest) -> tuple[Finding, ...]:
-    """What its model will ignore or misread in a request's prompt, as it would be sent."""
+    """Lint the prompt of a request, as it would be sent: what will its model ignore or misread?"""
     profile = request.profile
     limits = Limits(profile.prompt_tokens, profile.english_only, request.takes_negative_prompt)
     return findings(request.prompt, limits)
 
 
 def _joined(own: str, embedded: str) -> str:
-    """The prompt's own negative prompt, and behind it what it does not name yet."""
+    """The prompt's own negative prompt, followed by the embedded items that it does not contain."""
     named = {item.strip() for item in own.split(",")}
     return ", ".join(filter(None, [own, *(item for item in embedded.split(", ") if item not in named)]))

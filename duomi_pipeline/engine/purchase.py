@@ -1,6 +1,6 @@
-"""Buying one request: claim, send, wait, download, save. Each step is in the ledger before it happens.
+"""Buy one request: claim, send, poll, download, save. Each step is recorded in the ledger before it happens.
 
-What to do about an error (try again, fail the prompt, stop the run) is `batch`'s.
+Deciding what an error means (retry, fail the prompt, stop the run) is in `verdict`.
 """
 
 import time
@@ -23,7 +23,7 @@ from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.fallback import Fallbacks, fallback_fingerprint
 from duomi_pipeline.engine.flow_control import FlowControl
 from duomi_pipeline.engine.job import Job, failure_of
-from duomi_pipeline.engine.keeping import Keeper, SecondLook
+from duomi_pipeline.engine.keeping import Keeper, Recovery
 from duomi_pipeline.engine.kept_answers import KeptAnswer
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
 from duomi_pipeline.engine.outcome import Failure, Outcome, Status
@@ -34,7 +34,7 @@ from duomi_pipeline.images import StoreError
 from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase, RepeatsUsedUp, Selection
 from duomi_pipeline.settings import Settings
 
-MOST_PICTURES = 16  # of one answer: four can be asked for, and a service gone wild must not fill the disk
+MOST_PICTURES = 16  # of one answer: four can be requested, and a misbehaving service must not fill the disk
 
 
 class StoppedError(Exception):
@@ -42,11 +42,11 @@ class StoppedError(Exception):
 
 
 class NoRoomError(Exception):
-    """There is no room for what would be bought: nothing was sent."""
+    """The disk has no space for the picture: nothing was sent."""
 
 
 class FailedBeforeError(Exception):
-    """The request failed in another run, or earlier, and nobody chose to ask again: nothing was sent."""
+    """The request failed in an earlier or another run, and was not chosen for a retry: nothing was sent."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))
@@ -70,50 +70,52 @@ class Buyer:
     run_id: str
 
     def fulfil(self, job: Job) -> list[Outcome]:
-        """Bring one request to saved pictures for every prompt that wants it.
+        """Get the pictures of one request for every prompt that wants them: reuse, resume or buy.
 
         Raises:
             StoppedError: the run was stopped before this request was sent.
-            FailedBeforeError: it is not to be sent again.
-            NoRoomError: its picture could not be saved.
-            Held, NotYet, LimitReached: the ledger says not now.
-            DuomiError: the API says no; the ledger holds how far it came.
-            StoreError: the pictures cannot be written; what is paid stays recorded.
+            FailedBeforeError: it must not be sent again.
+            NoRoomError: the disk is full; nothing was sent.
+            Held, NotYet, LimitReached: the ledger does not allow it now.
+            DuomiError: an API error; the ledger has the step that was reached.
+            StoreError: the pictures cannot be written; the purchase stays recorded.
         """
         job.started_at = job.started_at or time.monotonic()
         first, *others = job.entries
-        if first.reusable and not job.anew and not first.resumes:
+        if first.reusable and not job.forced and not first.resumes:
             return [self._reuse(job, entry, entry.reusable) for entry in job.entries]
         if not first.resumes:
             self._check(job.request)
-        if job.looks_only and not (look := self.keeper.second_look(job.request)).is_of_use:
-            raise FailedBeforeError(job.planned_failure or _looked_in_vain(look.kept))
+        if job.kept_only and not (recovery := self.keeper.recover(job.request)).is_usable:
+            raise FailedBeforeError(job.planned_failure or _nothing_usable(recovery.kept))
         purchase = self._claim(job)
         if purchase.state == "saved":  # another run was faster
             return [self._reuse(job, entry, self._files_on_disk(job, entry)) for entry in job.entries]
-        look = SecondLook() if job.anew else self.keeper.second_look(job.request)  # by whichever run it was kept
-        purchase = self.keeper.read_back(purchase, look)
+        recovery = Recovery() if job.forced else self.keeper.recover(job.request)  # by whichever run it was kept
+        purchase = self.keeper.read_back(purchase, recovery)
         found = self._found(first, purchase)
-        if found and len(found) >= max(len(purchase.image_urls), len(look.pictures.images) if look.pictures else 0):
+        if found and len(found) >= max(
+            len(purchase.image_urls), len(recovery.pictures.images) if recovery.pictures else 0
+        ):
             bought, seed, thumbnail = self._record(first, purchase, found), purchase.seed, None
         else:
-            if purchase.state == "ambiguous" and look.pictures is None and self.tasks.are_elsewhere(purchase):
-                purchase = self._begun_here(job, purchase)
-            bought, seed, thumbnail = self._buy(first, purchase, found, look.pictures)
-        if look.pictures is not None:
-            self.keeper.became_pictures(purchase, look.kept)
+            if purchase.state == "ambiguous" and recovery.pictures is None and self.tasks.are_elsewhere(purchase):
+                purchase = self._start_over_here(job, purchase)
+            bought, seed, thumbnail = self._buy(first, purchase, found, recovery.pictures)
+        if recovery.pictures is not None:
+            self.keeper.mark_recovered(purchase, recovery.kept)
         outcome = self._outcome(job, first, bought, seed, thumbnail)
         generated = replace(outcome, status=Status.GENERATED, attempts=job.attempts + 1, cost=job.request.cost)
         return [generated, *(self._copy(job, entry, bought.files) for entry in others)]
 
     def _check(self, request: ImageRequest) -> None:
-        """Raise what is known to be wrong with a request, before one is sent to hear it."""
+        """Raise a known error of a request instead of sending it."""
         if request.problem:
             raise ConfigurationError(str(request.problem))
         self.fallbacks.check(request)
 
     def _copy(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile]) -> Outcome:
-        """One more prompt's own files; if they cannot be written, that is no matter to those that are."""
+        """Copy the pictures for one more prompt; if that fails, only this prompt fails."""
         try:
             return self._reuse(job, entry, files)
         except StoreError as error:
@@ -125,9 +127,11 @@ class Buyer:
             raise StoppedError
         planned = job.entries[0].purchase
         replaces = planned.id if planned and planned.state in ("saved", "failed") else job.given_up
-        purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, replaces, anew=job.asked_anew)
-        if job.asked_anew and self._leads_nowhere(purchase):
-            words = purchase.error_message or "given up for a new request, as the user wished"
+        purchase = self.ledger.claim(
+            job.request.key, job.request.canonical, self.run_id, replaces, anew=job.explicitly_requested
+        )
+        if job.explicitly_requested and self._cannot_be_finished(purchase):
+            words = purchase.error_message or "given up for a new request, as the user chose"
             self.ledger.ended(purchase, "failed", ErrorClass.AMBIGUOUS, "", words)
             purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, purchase.id, anew=True)
         job.purchase = purchase
@@ -135,22 +139,22 @@ class Buyer:
             raise FailedBeforeError(failure)
         return purchase
 
-    def _begun_here(self, job: Job, purchase: Purchase) -> Purchase:
-        """A new purchase at this service; the lost answer stays with the other service, which may have billed it."""
-        words = f"its answer was lost at {where(purchase)}; asked for at another service since"
+    def _start_over_here(self, job: Job, purchase: Purchase) -> Purchase:
+        """Claim a new purchase at this service; the other service may have billed the lost answer of the old one."""
+        words = f"its answer was lost at {where(purchase)}; requested from another service since"
         self.ledger.ended(purchase, "failed", ErrorClass.AMBIGUOUS, "", words)
         job.purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, purchase.id)
         return job.purchase
 
-    def _leads_nowhere(self, purchase: Purchase) -> bool:
-        """Whether what was begun cannot come to pictures here, so that asking anew must not wait for it."""
+    def _cannot_be_finished(self, purchase: Purchase) -> bool:
+        """Whether an interrupted purchase cannot be finished here, so that a new request need not wait for it."""
         if purchase.state == "ambiguous":
             return self.ledger.lost_answers(purchase.request_key) >= self.limits.lost_answers
         is_denied = purchase.error_class == ErrorClass.TASK_DENIED
         return purchase.state in ("submitted", "ready") and (self.tasks.are_elsewhere(purchase) or is_denied)
 
     def _found(self, entry: PlannedPrompt, purchase: Purchase) -> dict[int, PictureFile]:
-        """Files that a run saved and died before it could record them, by position."""
+        """Files that an interrupted run saved but did not record, by position."""
         if purchase.state not in ("ambiguous", "ready"):
             return {}
         return self.saver.found(entry.prompt, entry.request, purchase)
@@ -166,7 +170,7 @@ class Buyer:
         return self._saver(entry, len(files)).record(entry.prompt, entry.request, purchase, in_order, write)
 
     def _saver(self, entry: PlannedPrompt, pictures: int) -> Saver:
-        """The run's saver for one prompt's pictures, who together cost what their request was billed."""
+        """A saver for one prompt's pictures, with the price of each: together they cost what the request cost."""
         cost, fingerprint = entry.request.cost, self.saver.settings_fingerprint
         if entry.stands_in_for is not None:
             fingerprint = fallback_fingerprint(fingerprint, entry.request.model)
@@ -176,17 +180,17 @@ class Buyer:
     def _buy(
         self, entry: PlannedPrompt, purchase: Purchase, found: Mapping[int, PictureFile], kept: Pictures | None
     ) -> tuple[Selection, int | None, bytes | None]:
-        """What was bought, the seed that the service reported, and a thumbnail.
+        """Buy or resume; returns the selection, the seed that the service reported, and a thumbnail.
 
-        Fewer or more pictures than were asked for are taken as they come. One that is broken is left out; one whose
-        address does not answer is left to the next run as long as it may live, and the others wait for it on disk.
+        The service may deliver fewer or more pictures than requested; all are saved. A broken picture is left out. If
+        one cannot be downloaded yet, the next run does it, and the others stay on disk until then.
         """
         if kept is not None:
             pictures = kept
         elif purchase.state == "submitted":
             pictures = self._wait(entry, purchase)
         elif purchase.state == "ready" and purchase.image_urls:
-            pictures = self._told(purchase)
+            pictures = self._recorded_pictures(purchase)
         else:
             pictures = self._send(entry, purchase)
         pictures = replace(pictures, images=pictures.images[:MOST_PICTURES])
@@ -202,7 +206,7 @@ class Buyer:
         *,
         is_kept: bool,
     ) -> tuple[Selection, int | None, bytes | None]:
-        """From an answer to recorded files; as `_buy`."""
+        """Download, save and record the pictures of an answer; returns the same as `_buy`."""
         request = entry.request
         pngs, missing = self.fetcher.fetch(request, purchase, pictures, found)
         if missing and missing.error_class is ErrorClass.BAD_IMAGE and not is_kept:
@@ -232,11 +236,11 @@ class Buyer:
         record = partial(self._write, entry, purchase, pictures)
         return self._record(entry, bought, files, record), pictures.seed, pngs[0].thumbnail if 0 in pngs else None
 
-    def _told(self, purchase: Purchase) -> Pictures:
-        """The pictures whose addresses an earlier run was told.
+    def _recorded_pictures(self, purchase: Purchase) -> Pictures:
+        """The pictures whose addresses an earlier run recorded.
 
         Raises:
-            TaskElsewhere: they are relative to another service.
+            TaskElsewhere: an address is relative to another service.
         """
         if self.tasks.are_elsewhere(purchase) and not all("://" in url for url in purchase.image_urls):
             raise TaskElsewhere("the picture is at another service than that of the settings")
@@ -249,9 +253,9 @@ class Buyer:
         return pictures
 
     def _note(self, entry: PlannedPrompt, purchase: Purchase, post: int | None, answer: Pictures) -> None:
-        """Write where the pictures are. Bytes without an address go straight to the folder: a file says whose it is.
+        """Record the addresses of the pictures; bytes without an address are saved at once instead.
 
-        An address that repeats the key is written without it: this run fetches it, none after a kill can.
+        The API key is masked in an address. This run can still download it; a later run, after a kill, cannot.
         """
         urls = [self.client.masked(image.url) for image in answer.images if image.url]
         if len(urls) == len(answer.images):
@@ -264,11 +268,11 @@ class Buyer:
             self.keeper.write(write, entry, purchase, answer)
 
     def _send(self, entry: PlannedPrompt, purchase: Purchase) -> Pictures:
-        """POST the request, under all limits; an accepted task is waited for."""
+        """POST the request, under all limits; wait for an asynchronous task."""
         with self.flow.slot() as may_send:
             if not may_send:
                 raise StoppedError
-            self._check(entry.request)  # again: while it waited, the service may have said that it does not serve it
+            self._check(entry.request)  # again: meanwhile the model may have turned out not to be served
             if problem := self.saver.store.room(self.flow.width.width):
                 raise NoRoomError(problem)
             return self._post(entry, purchase)
@@ -295,7 +299,7 @@ class Buyer:
         return answer
 
     def _not_answered(self, entry: PlannedPrompt, purchase: Purchase, post: int, error: DuomiError) -> None:
-        """Write what a POST without pictures cost, before anything else is done about it."""
+        """Record what a POST without pictures cost, before the error is handled."""
         if isinstance(error, NotSent):
             retry_ledger_write(lambda: self.ledger.not_sent(purchase, post))
         elif error.billed is Billed.NO:
@@ -306,7 +310,7 @@ class Buyer:
             retry_ledger_write(lambda: self.ledger.answer_lost(purchase, post, error.error_class, error.message))
 
     def _idempotency_key(self, request: ImageRequest) -> str:
-        """The request's key and its try: the same as long as no answer came, so that a lost one is told again."""
+        """The request's key and a counter; it stays the same until an answer came, so that the service repeats it."""
         if not self.settings.idempotency_header:
             return ""
         return f"{request.key}-{self.ledger.answered_posts(request.key)}"
@@ -316,7 +320,7 @@ class Buyer:
         return whole_set(files, self.saver.store.listing(), entry.prompt.id)
 
     def _reuse(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile]) -> Outcome:
-        """Let a prompt have pictures that are paid: its own files, or copies of another prompt's."""
+        """Give a prompt pictures that are paid already: its own files, or copies of another prompt's."""
         purchase = self.ledger.purchase(files[0].purchase_id)
         saver = self._saver(entry, len(files))
         if files[0].prompt_id == entry.prompt.id:
@@ -343,6 +347,6 @@ class Buyer:
         )
 
 
-def _looked_in_vain(kept: Sequence[KeptAnswer]) -> Failure:
+def _nothing_usable(kept: Sequence[KeptAnswer]) -> Failure:
     reason = kept[-1].reason if kept else "nothing was sent"
     return Failure(ErrorClass.NOT_UNDERSTOOD, "", reason, final=True)

@@ -1,4 +1,4 @@
-"""How fast requests start: the user's delay, and the pauses that the service asks for."""
+"""The rate limit of one run: the user's delay between requests, and the pauses that the service asks for."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ MAX_PAUSE = 300.0  # seconds
 
 
 class Pace:
-    """One run's pace, shared by its workers.
+    """The rate limit of one run, shared by its workers.
 
     Args:
         delay: seconds between two starts of requests.
@@ -21,13 +21,13 @@ class Pace:
         self._next_start = 0.0
 
     def wait_turn(self) -> bool:
-        """Wait until a request may start. Returns whether it still may: `False` once the run is stopped."""
+        """Wait until a request may start. Returns `False` if the run was stopped meanwhile."""
         with self._lock:
             start = max(time.monotonic(), self._next_start)
             self._next_start = start + self._delay
         return not self._stopped.wait(max(0.0, start - time.monotonic()))
 
     def pause(self, seconds: float) -> None:
-        """Start nothing for a while: the service said that it is too fast."""
+        """Start no request for some seconds, because the service asked for it."""
         with self._lock:
             self._next_start = max(self._next_start, time.monotonic() + min(seconds, MAX_PAUSE))

@@ -1,4 +1,7 @@
-"""From answers to files: check, inscribe, store, record. The last steps of a purchase, safe to die in."""
+"""Save pictures: write the metadata into the PNG, store the file, record it. A kill at any point loses nothing.
+
+Downloading and decoding are in `download`; the folder is `images.store`.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,8 +32,8 @@ class Saver:
     """Writes pictures of one run.
 
     Args:
-        settings_fingerprint: of the settings the run generates under.
-        price, currency: of each picture that is saved; together they are what their purchase was billed.
+        settings_fingerprint: fingerprint of the settings of the run.
+        price, currency: price of each picture; together the pictures cost what their purchase cost.
     """
 
     ledger: Ledger
@@ -45,7 +48,7 @@ class Saver:
         """Write a prompt's pictures and make them its current ones.
 
         Raises:
-            StoreError: they cannot be written; the purchase stays as it is, so nothing paid is forgotten.
+            StoreError: they cannot be written; the purchase stays recorded as it is.
         """
         files = self.write(prompt, request, purchase, dict(enumerate(pngs)), len(pngs), origin)
         return self.record(prompt, request, purchase, list(files.values()))
@@ -59,14 +62,14 @@ class Saver:
         count: int,
         origin: Origin,
     ) -> dict[int, PictureFile]:
-        """Write pictures without recording them: a file says whose it is, and which of its purchase's pictures.
+        """Write pictures without recording them; the metadata of a file names its prompt, request and position.
 
         Args:
             pngs: by their position in the answer.
-            count: how many the answer has.
+            count: number of pictures in the answer.
 
         Raises:
-            StoreError: one cannot be written.
+            StoreError: a file cannot be written.
         """
         now = datetime.now(UTC)
         names = self.store.names(prompt.file_prefix, now, count)
@@ -97,13 +100,17 @@ class Saver:
         files: Sequence[PictureFile],
         write: Callable[[Callable[[], None]], None] = retry_ledger_write,
     ) -> Selection:
-        """Write into the ledger, in the given way, that these new files are the prompt's pictures."""
+        """Record that these new files are the prompt's pictures.
+
+        Args:
+            write: calls the ledger; with retries by default.
+        """
         selection = self._selection(prompt, request, purchase.id, files)
         write(lambda: self.ledger.saved(purchase, selection))
         return selection
 
     def select(self, prompt: Prompt, request: ImageRequest, files: Sequence[PictureFile]) -> Selection:
-        """Make files that are recorded already the prompt's current ones again."""
+        """Select files that are recorded already as the prompt's current ones."""
         selection = self._selection(prompt, request, files[0].purchase_id, files)
         self.ledger.select(selection)
         return selection
@@ -111,17 +118,17 @@ class Saver:
     def copy(
         self, prompt: Prompt, request: ImageRequest, purchase: Purchase, source: Sequence[PictureFile]
     ) -> Selection:
-        """Give a prompt its own files of pictures that another prompt's identical request paid.
+        """Copy pictures of another prompt with an identical request.
 
         Raises:
-            StoreError: the other files are gone or damaged, or these cannot be written.
+            StoreError: the other files are missing or damaged, or the copies cannot be written.
         """
         return self.save(prompt, request, purchase, [self._reread(file) for file in source], "reused")
 
     def found(self, prompt: Prompt, request: ImageRequest, purchase: Purchase) -> dict[int, PictureFile]:
-        """Files by position that a dying run saved of this request for this prompt, and could not record."""
+        """Files that an interrupted run saved for this prompt and request, but did not record, by position."""
         known = self.ledger.recorded_files()
-        sent_at = self.ledger.sent_at(purchase.id)  # what is older is of an earlier purchase of the same request
+        sent_at = self.ledger.sent_at(purchase.id)  # an older file belongs to an earlier purchase of the same request
         found: dict[int, PictureFile] = {}
         for name, size in self.store.listing().sizes.items():
             if not name.startswith(prompt.file_prefix) or name in known:
@@ -150,7 +157,7 @@ class Saver:
         """A small WebP of a stored picture.
 
         Raises:
-            StoreError: it is gone or damaged.
+            StoreError: it is missing or damaged.
         """
         try:
             return thumbnail_of(self.store.read(file.file))

@@ -1,4 +1,4 @@
-"""One run's tools, opened together: ledger, store, and (for generating) the service or the built-in sandbox."""
+"""Open and connect what a plan or a run needs: ledger, folder of pictures, and the service or the built-in sandbox."""
 
 import contextlib
 import threading
@@ -38,16 +38,16 @@ from duomi_pipeline.ledger.leases import HEARTBEAT
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
-SANDBOX_BOOKS = "out/sandbox.db"
+SANDBOX_JOURNAL = "out/sandbox.db"
 
 
 class Session:
-    """What a plan or a run works with; use it as a context manager.
+    """Makes plans and runs batches; use it as a context manager.
 
     Args:
-        settings: all of them.
+        settings: all settings.
         trigger: where the run was started from, for `duomi status`: `ui`, `cli`, `sensor`, …
-        run_id: of a run that goes on, else a new one.
+        run_id: id of a run to continue; `None`: a new run.
 
     Raises:
         LedgerError: the ledger cannot be opened.
@@ -69,11 +69,12 @@ class Session:
         self.ledger.close()
 
     def plan(self, prompts: Sequence[Prompt], run_parameters: ParameterOverrides | None = None) -> Plan:
-        """Every prompt's state under these settings; nothing is sent. Pictures in the folder that the ledger does not
-        know are recorded first.
+        """Every prompt's state under these settings; nothing is sent.
+
+        Unknown pictures in the folder are adopted (recorded in the ledger) first.
 
         Raises:
-            SettingsError: a model takes no such value.
+            SettingsError: a model does not accept a value.
         """
         run_parameters = run_parameters or ParameterOverrides()
         below = run_parameters.over(self.settings.parameters)
@@ -90,11 +91,11 @@ class Session:
         return with_interrupted(plan, self.settings, below, self.ledger)
 
     def waiting(self) -> dict[str | None, int]:
-        """How many paid requests wait to become pictures, by the service that sold them; `None`: not noted."""
+        """How many paid requests have no picture yet, by service; `None`: the service was not recorded."""
         found = {(one.service, one.request_key) for one in self.kept.all() if one.kind == "unrecorded"}
-        for key, chain in self.ledger.interrupted_purchases().items():
-            if chain.state in ("submitted", "ready"):
-                found.add((chain.service, key))
+        for key, purchase in self.ledger.interrupted_purchases().items():
+            if purchase.state in ("submitted", "ready"):
+                found.add((purchase.service, key))
         return dict(Counter(service for service, _ in found))
 
     @contextlib.contextmanager
@@ -107,17 +108,17 @@ class Session:
         max_images: int | None = None,
         regenerate_lost: bool = False,
     ) -> Iterator[Batch]:
-        """The batch that brings these prompts to pictures; iterate over it inside the block.
+        """The batch that generates these prompts; iterate over it inside the block.
+
+        At the end of the block, also after an exception, no new request is sent, requests in flight are finished, and
+        the end of the run is recorded.
 
         Args:
-            entries: of a plan of this session.
-            run_parameters: over the settings'.
-            force: buy also what is current.
-            max_images: pictures that may be bought.
-            regenerate_lost: buy also where the plan says that pictures are lost: the user means it.
-
-        However the block is left, no new request is sent from then on, what is in flight is finished, and
-        the ledger learns how the run ended.
+            entries: prompts from a plan of this session.
+            run_parameters: parameters of this run; they override the settings.
+            force: buy also current pictures again.
+            max_images: how many pictures may be bought.
+            regenerate_lost: buy also where the plan says that the folder looks lost.
         """
         below = (run_parameters or ParameterOverrides()).over(self.settings.parameters)
         fingerprint = settings_fingerprint(self.settings, below)
@@ -165,13 +166,13 @@ class Session:
             finally:
                 batch.close()
                 stop = batch.stop_reason
-                with contextlib.suppress(LedgerError):  # said already; an end that is not told is seen as one
+                with contextlib.suppress(LedgerError):  # reported already; a run without a recorded end counts as ended
                     self.ledger.end_run(
                         self.run_id, stop.by if stop else None, stop.message if stop else None, batch.counts
                     )
 
     def _not_ready(self) -> str | None:
-        """Why pictures could not be saved; else folder and ledger know each other from here on."""
+        """Why pictures cannot be saved; where they can, write the mark of the folder."""
         if problem := self.store.problem() or self.kept.problem():
             return problem
         try:
@@ -181,19 +182,19 @@ class Session:
         return None
 
     def _with_purchases(self, entries: Sequence[PlannedPrompt]) -> list[PlannedPrompt]:
-        """The same with the purchases of current ones, too: buying anew replaces them."""
+        """The entries with the purchases of current prompts, too: a forced purchase replaces them."""
         latest = self.ledger.latest_purchases({entry.request.key for entry in entries})
         return [replace(entry, purchase=latest.get(entry.request.key)) for entry in entries]
 
     @contextlib.contextmanager
     def _alive(self) -> Iterator[None]:
-        """Tell the ledger, again and again, that this run lives."""
+        """Send heartbeats to the ledger, so that other runs know that this one is alive."""
         self.ledger.start_run(self.run_id, self.trigger)
         ended = threading.Event()
 
         def beat() -> None:
             while not ended.wait(HEARTBEAT):
-                with contextlib.suppress(LedgerError):  # a locked ledger: the next beat may find it free
+                with contextlib.suppress(LedgerError):  # the ledger is locked: try at the next heartbeat
                     self.ledger.renew_run(self.run_id)
 
         thread = threading.Thread(target=beat, name="duomi-heartbeat", daemon=True)
@@ -206,25 +207,25 @@ class Session:
 
 
 def open_store(settings: Settings, run_id: str = "") -> ImageStore:
-    """The store of the settings, as a run uses it; a path without a scheme lies in the home folder."""
+    """The folder of pictures, as a run uses it; a path without a scheme is relative to the home folder."""
     base = settings.image_dir if "://" in settings.image_dir else settings.path(settings.image_dir)
     return ImageStore(UPath(base), run_id)
 
 
 @contextlib.contextmanager
 def open_client(settings: Settings) -> Iterator[DuomiClient]:
-    """A client for the service, or for a sandbox that runs in this process as long as the client is open."""
+    """A client for the service, or for a sandbox in this process that ends with the client."""
     with contextlib.ExitStack() as stack:
         url = settings.service_url
         if settings.uses_sandbox:
-            # Imported here: most commands and every run against the service never start a server.
+            # Imported here, because most commands and runs do not start the sandbox.
             from duomi_pipeline.sandbox.faults import Faults  # noqa: PLC0415
             from duomi_pipeline.sandbox.server import SandboxServer  # noqa: PLC0415
 
-            books = settings.path(SANDBOX_BOOKS)
-            books.parent.mkdir(parents=True, exist_ok=True)
-            # Relative addresses stay good when a later run's sandbox has another port.
-            sandbox = SandboxServer(books_path=books, faults=Faults(answer="relative_url"))
+            journal = settings.path(SANDBOX_JOURNAL)
+            journal.parent.mkdir(parents=True, exist_ok=True)
+            # Relative addresses stay valid when the sandbox of a later run has another port.
+            sandbox = SandboxServer(books_path=journal, faults=Faults(answer="relative_url"))
             url = stack.enter_context(sandbox).url
         yield stack.enter_context(
             DuomiClient(
@@ -241,10 +242,10 @@ def open_client(settings: Settings) -> Iterator[DuomiClient]:
 
 def _limits(settings: Settings, max_images: int | None) -> Limits:
     caps = [(settings.max_images_per_run, "DUOMI_MAX_IMAGES_PER_RUN"), (max_images, "max_images")]
-    images_per_run, said_as = min(((cap, name) for cap, name in caps if cap is not None), default=(None, ""))
+    images_per_run, cap_name = min(((cap, name) for cap, name in caps if cap is not None), default=(None, ""))
     return Limits(
         images_per_run=images_per_run,
-        images_per_run_by=said_as,
+        images_per_run_by=cap_name,
         spend_per_run=settings.max_spend_per_run,
         spend_per_day=settings.max_spend_per_day,
         requests_per_minute=settings.requests_per_minute,
@@ -256,8 +257,8 @@ def _limits(settings: Settings, max_images: int | None) -> Limits:
 
 
 def _jobs(entries: Sequence[PlannedPrompt], *, force: bool) -> list[Job]:
-    """One job per request: prompts that ask for the very same picture share it."""
+    """One job per request; prompts with an identical request share it."""
     jobs: dict[str, Job] = {}
     for entry in entries:
-        jobs.setdefault(entry.request.key, Job(entry.request, [], anew=force)).entries.append(entry)
+        jobs.setdefault(entry.request.key, Job(entry.request, [], forced=force)).entries.append(entry)
     return list(jobs.values())

@@ -1,4 +1,4 @@
-"""Ctrl-C and termination: the first stops a batch cleanly, the second leaves at once."""
+"""Signals: the first Ctrl-C or SIGTERM stops a batch cleanly, the second ends the process at once."""
 
 import os
 import signal
@@ -16,11 +16,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def stopped_by_signals(batch: Batch) -> Iterator[None]:
-    """Let SIGINT and SIGTERM stop a batch inside the block: nothing new is sent, what is in flight is finished.
+    """Let SIGINT and SIGTERM stop a batch inside the block: nothing new is sent, requests in flight are finished.
 
-    The second signal ends the process: the ledger knows every step, so the next run goes on from there.
-    Outside the main thread, where Python allows no handlers, signals stay with whoever has them; and what a background
-    shell or `nohup` ignores stays ignored.
+    The second signal ends the process; the next run continues from the steps in the ledger. Outside the main thread
+    nothing is changed, because Python allows no handlers there. Ignored signals (background shell, `nohup`) stay
+    ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,11 +33,11 @@ def stopped_by_signals(batch: Batch) -> Iterator[None]:
         seen += 1
         if seen > 1:
             os._exit(EXIT_INTERRUPTED)
-        # In a thread of its own: this handler may interrupt the very code that holds the batch's lock.
+        # In another thread, because this handler may have interrupted code that holds the batch's lock.
         threading.Thread(target=batch.stop, args=(INTERRUPTED,)).start()
 
-    heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in heard}
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in handled}
     try:
         yield
     finally:

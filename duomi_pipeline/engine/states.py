@@ -1,4 +1,4 @@
-"""The state of a prompt: one function decides, and everything that asks uses it."""
+"""The state of a prompt. `decide` is the only place with this rule; plans, reports and Dagster use it."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -10,7 +10,7 @@ from duomi_pipeline.prompts import Prompt
 
 
 class State(StrEnum):
-    """See the table in `docs/architecture.md`."""
+    """What a prompt needs; `README.md` explains each state."""
 
     MISSING = "missing"
     CHANGED = "changed"
@@ -21,9 +21,9 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-# Of what is unknown nobody can tell whether it is current: it waits until the folder can be looked at again.
+# Unknown prompts may be current: they wait until the folder can be read again.
 NOT_CURRENT = frozenset(State) - {State.CURRENT, State.UNKNOWN}
-# What is generated without being asked for each: outdated pictures cost money, refused prompts would be refused again.
+# Generated without an explicit choice. Not outdated ones, which cost money, nor failed ones, which may fail again.
 FAILED = frozenset({State.FAILED_FOR_GOOD, State.FAILED_FOR_NOW})
 GENERATED_BY_ITSELF = frozenset({State.MISSING, State.CHANGED})
 
@@ -38,8 +38,8 @@ def decide(
     """The state of one prompt.
 
     Args:
-        prompt: as its source has it now.
-        request_key: of what would be asked for it now.
+        prompt: the prompt as it is now.
+        request_key: key of the request that would be sent for it now.
         selection: its current pictures.
         purchase: the latest purchase of that request.
         listing: of the folder of pictures.
@@ -50,19 +50,19 @@ def decide(
     if purchase is not None and purchase.state == "refused":
         return State.FAILED_FOR_GOOD
     if purchase is not None and purchase.state == "failed":
-        # What was, or may have been, billed without a picture: only the user may risk that money once more.
+        # A failure that was or may have been billed is retried only if the user chooses it.
         policy = policy_of(purchase.error_class)
-        return State.FAILED_FOR_NOW if policy and policy.again_by_itself else State.FAILED_FOR_GOOD
+        return State.FAILED_FOR_NOW if policy and policy.retried_automatically else State.FAILED_FOR_GOOD
     if selection is None or presence is Presence.GONE:
         return State.MISSING
     return State.CHANGED if selection.prompt_version != prompt.version else State.OUTDATED
 
 
 def is_current(selection: Selection, request_key: str, listing: Listing) -> bool:
-    """Whether a prompt's pictures are those of the request that would be sent now. A record is only a claim."""
+    """Whether a prompt's pictures belong to the request that would be sent now, and exist on disk."""
     return selection.request_key == request_key and presence_of(selection.files, listing) is Presence.PRESENT
 
 
 def presence_of(files: Sequence[PictureFile], listing: Listing) -> Presence:
-    """Whether pictures that belong together are all there, with the sizes that were written."""
+    """Whether all these files exist with their recorded sizes."""
     return listing.presence_of_all((file.file, file.bytes) for file in files)

@@ -1,7 +1,6 @@
-"""Waiting for one asynchronous task. Only the service's word or the total time-out ends it: it is paid.
+"""Poll one asynchronous task until the service ends it or the total time-out is reached: it is paid.
 
-A task that the service does not show concerns itself alone; a task of another service, or made with another key, is
-not asked for at all.
+A task that the service does not show affects no other prompt. A task of another service or key is not polled.
 """
 
 import random
@@ -24,10 +23,10 @@ from duomi_pipeline.ledger import Ledger, Purchase
 from duomi_pipeline.settings import Settings
 
 MAX_POLL_INTERVAL = 30.0  # seconds
-LATE_POLLS = 3  # looks at a task that timed out in an earlier run, before its request may be bought again
-DENIED_POLLS = 3  # looks that the service does not allow, one after the other, before the next run looks again
-FRESH = 60.0  # seconds for which a task may not be found yet
-EMPTY_POLLS = 5  # looks at a task that is done and has no picture, before it is taken at its word
+LATE_POLLS = 3  # polls of a task that timed out in an earlier run, before its request may be bought again
+DENIED_POLLS = 3  # consecutive polls that the service refuses, before the task is left to the next run
+FRESH = 60.0  # seconds in which the service may not find a new task yet
+EMPTY_POLLS = 5  # polls of a task that is done without a picture, before it counts as failed
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Tasks:
         return purchase.service not in (None, self.settings.service_identity)
 
     def check_is_here(self, purchase: Purchase) -> None:
-        """Raise `TaskElsewhere` where a purchase is of another service: the number of its task means nothing here."""
+        """Raise `TaskElsewhere` if a purchase belongs to another service, where its task id has no meaning."""
         if self.are_elsewhere(purchase):
             raise TaskElsewhere(f"task {purchase.task_id} is at {where(purchase)}, not at the service of the settings")
 
@@ -52,7 +51,7 @@ class Tasks:
 
         Raises:
             TaskElsewhere, TaskDenied, TaskTimedOut: it is left to the next run.
-            LedgerLostError: nobody would know of it.
+            LedgerLostError: the ledger is lost; its result could not be recorded.
             PromptRefused, TaskFailed, NoPicture: it ended without a picture.
         """
         task_id, resumed = purchase.task_id or "", purchase.state == "submitted"
@@ -60,44 +59,44 @@ class Tasks:
             self.check_is_here(purchase)
         sent_at = self.ledger.sent_at(purchase.id)
         deadline = sent_at + self.settings.task_timeout
-        looks = _Looks(late=resumed and time.time() >= deadline)
+        polls = _Polls(late=resumed and time.time() >= deadline)
         interval = self.settings.poll_interval
         while True:
-            if looks.any or not resumed:
+            if polls.any or not resumed:
                 time.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311 - jitter is no secret
                 interval = min(interval * 1.3, MAX_POLL_INTERVAL)
-            self.ledger.database.check()  # where it is lost, the task is kept, and need not be waited for
+            self.ledger.database.check()  # if it is lost, the task is kept as an answer instead of being polled
             try:
                 found: Pictures | Waiting | Empty = self.client.poll(request, task_id)
-                looks.answered += 1
-                looks.denied = 0
+                polls.answered += 1
+                polls.denied = 0
             except TaskDenied as error:
                 found = Waiting()
-                looks.failed += 1
+                polls.failed += 1
                 is_fresh = error.code == "404" and time.time() < sent_at + FRESH
-                looks.denied += not is_fresh
-                if looks.denied >= DENIED_POLLS:
+                polls.denied += not is_fresh
+                if polls.denied >= DENIED_POLLS:
                     raise
             except (ServiceBusy, RateLimited):  # says nothing about the task
                 found = Waiting()
-                looks.failed += 1
+                polls.failed += 1
             if isinstance(found, Pictures):
                 return found
             if isinstance(found, Empty):
-                looks.empty += 1
-                if looks.empty >= EMPTY_POLLS:
+                polls.empty += 1
+                if polls.empty >= EMPTY_POLLS:
                     raise _without_picture(found, task_id)
-            if time.time() >= deadline and looks.are_enough:
-                given_up = looks.late and looks.answered >= LATE_POLLS
+            if time.time() >= deadline and polls.are_enough:
+                given_up = polls.late and polls.answered >= LATE_POLLS
                 raise TaskTimedOut(f"task {task_id} is not done after {self.settings.task_timeout:g} s", late=given_up)
 
 
 @dataclass
-class _Looks:
-    """How often a task was looked at in this run, and what was seen.
+class _Polls:
+    """Counts the polls of a task in this run, by result.
 
     Attributes:
-        late: it had timed out in an earlier run already.
+        late: the task timed out in an earlier run already.
     """
 
     late: bool
@@ -108,12 +107,12 @@ class _Looks:
 
     @property
     def any(self) -> bool:
-        """Whether it was looked at at all."""
+        """Whether it was polled at all."""
         return bool(self.answered or self.failed)
 
     @property
     def are_enough(self) -> bool:
-        """Whether a task past its time may be given up."""
+        """Whether a task past its time-out may be given up."""
         return not self.late or self.answered >= LATE_POLLS or self.failed >= 3 * LATE_POLLS
 
 

@@ -1,6 +1,6 @@
-"""What an error means for its own request and for the run, as the error policy and the evidence of others say.
+"""Decide what an error means for its job and for the run, from the error policy and the evidence of other prompts.
 
-Doing it (another try, the end of a job, the end of the run) is `batch`'s.
+Carrying it out (retry, end the job, stop the run) is in `batch`.
 """
 
 import random
@@ -29,23 +29,23 @@ from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.ledger import Ledger, Purchase
 from duomi_pipeline.settings import Settings
 
-SAME_TIME = 3600.0  # seconds; what was sold so long before an answer speaks for the service at that time
+SAME_TIME = 3600.0  # seconds; a picture sold within this time before an error shows that the service worked then
 FIRST_BACKOFF, MAX_BACKOFF = 1.0, 60.0  # seconds
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of a job that met an error.
+    """What happens to a job after an error.
 
     Attributes:
-        again_in: seconds until it is tried again.
-        failure: that its prompts end with; the ledger knows it.
-        followed_by: jobs that take its prompts over, or some of them.
-        asks_others: it waits until other prompts have been asked.
-        stop: why the whole run ends. A job that neither fails nor is followed stays open for the next run.
+        retry_in: seconds until it is tried again.
+        failure: its prompts fail with this; recorded already.
+        followed_by: jobs that take over its prompts, or some of them.
+        asks_others: it waits until other prompts have been tried.
+        stop: why the run ends. A job without failure or follower stays open for the next run.
     """
 
-    again_in: float | None = None
+    retry_in: float | None = None
     failure: Failure | None = None
     followed_by: tuple[Job, ...] = ()
     asks_others: bool = False
@@ -57,7 +57,7 @@ class Judge:
     """Judges the errors of one run; called from many threads.
 
     Attributes:
-        lost_answers: POSTs of one request that may be billed without a picture, before only the user may ask again.
+        lost_answers: POSTs of one request that may be billed without a picture, before only the user may retry it.
     """
 
     settings: Settings
@@ -70,14 +70,14 @@ class Judge:
     lost_answers: int
 
     def too_many(self, job: Job, error: DuomiError) -> Stop | None:
-        """Why to stop before anything else is done about an error: too many of its class in a row."""
+        """Why to stop the run: too many errors of this class in a row."""
         return self.in_a_row.failed(job, error, self.flow.width.width)
 
     def of(self, job: Job, error: DuomiError) -> Verdict:
-        """The verdict on an error that a job met at the API, as the policy says it."""
+        """The verdict on an API error, from the policy of its class."""
         match self._reaction(job, error):
             case Reaction.REFUSE:
-                self.flow.width.answered()  # the service works: it is this prompt that it refuses
+                self.flow.width.answered()  # the service works: it refuses only this prompt
                 return self._failed(job, error, "refused", final=True)
             case Reaction.ASK_OTHERS:
                 return Verdict(asks_others=True)
@@ -91,17 +91,17 @@ class Judge:
                 return self._repeat(job, error)
             case Reaction.GIVE_UP:
                 return self._failed(job, error, "failed")
-            case Reaction.LOOK_LATER:
-                return self._look_later(job, error)
+            case Reaction.RESUME_LATER:
+                return self._resume_later(job, error)
             case unforeseen:
                 assert_never(unforeseen)
 
     def of_suspect(self, job: Job, error: DuomiError, *, has_sold: bool) -> Verdict:
-        """The verdict on an error that did not say whom it concerns, now that others succeeded or none is left.
+        """The verdict on an error that did not say whom it concerns, after others succeeded or none is left to try.
 
-        It is this prompt's own matter. What speaks of key, balance or model, or is a gateway's page, and nobody else
-        was there to be compared with, is not known to be: it stays a failure for now where the key has bought something
-        before, and stops the run where it never has.
+        The error then concerns this prompt only. An exception: it speaks of key, balance or model, or is a page of a
+        gateway, and no other prompt succeeded. Then the prompt fails for now if this key has bought something before;
+        if it never has, the run stops.
         """
         is_own = error.error_class in (ErrorClass.UNKNOWN, ErrorClass.REFUSED)
         if has_sold or (is_own and error.is_own):
@@ -111,19 +111,19 @@ class Judge:
         return Verdict(stop=stop_of_all([Suspect(job, error)]))
 
     def _reaction(self, job: Job, error: DuomiError) -> Reaction:
-        """What the policy says; but where only words say whom it concerns, and asking is free, others are asked.
+        """The reaction of the policy. If only the message says whom the error concerns, other prompts are tried first.
 
-        What met the same in an earlier run, while others had pictures then or since, is its own matter.
+        If the prompt got the same error in an earlier run, and others got pictures since, it concerns this prompt only.
         """
         reaction = error.error_class.policy.reaction
         has_other = isinstance(error, ModelNotServed) and self.settings.fallback_models
         if error.by_words and error.billed is Billed.NO and not has_other:
-            says_whom = (Reaction.REFUSE, Reaction.STOP, Reaction.OTHER_MODEL)
-            reaction = Reaction.ASK_OTHERS if reaction in says_whom else reaction
+            decided = (Reaction.REFUSE, Reaction.STOP, Reaction.OTHER_MODEL)
+            reaction = Reaction.ASK_OTHERS if reaction in decided else reaction
         if reaction is not Reaction.ASK_OTHERS:
             return reaction
         first, before = job.entries[0], job.entries[0].purchase
-        met_before = first.met_trouble and before is not None and before.error_class == error.error_class
+        met_before = first.is_suspect and before is not None and before.error_class == error.error_class
         if (
             before is not None
             and met_before
@@ -133,9 +133,10 @@ class Judge:
         return reaction
 
     def _other_model(self, job: Job, error: DuomiError) -> Verdict:
-        """A model that is not served, or a value that it does not take: other models for those that may have them.
+        """Move prompts to a fallback model, after a model that is not served or a value that it does not accept.
 
-        Without any a prompt that chose the model (or value) itself fails; else all would fail so, and the run stops.
+        Without a fallback model, a prompt that set the model (or value) itself fails. Otherwise all prompts would fail
+        the same way, so the run stops.
         """
         moved, left = self.fallbacks.reroute(job.entries, error)
         followed_by = _jobs_of(moved, job)
@@ -164,41 +165,41 @@ class Judge:
         if isinstance(error, RateLimited):
             self.flow.pace.pause(wait)
         if job.attempts < self.settings.max_attempts:
-            return Verdict(again_in=wait)
+            return Verdict(retry_in=wait)
         return self._failed(job, error, self._paid_state(job) or "failed")
 
     def _repeat(self, job: Job, error: DuomiError) -> Verdict:
-        """Ask again what may be lost, as long as that may cost no more than is allowed."""
+        """Send a request again whose answer may be lost, as often as the settings allow."""
         if self.ledger.lost_answers(job.request.key) >= self.lost_answers:
             return self._failed(job, error, "failed", final=True)
-        if self._paid_state(job):  # a task that ended: it has nothing more to say
+        if self._paid_state(job):  # the task has ended: polling it again is useless
             self._give_up(job, error)
-        return Verdict(again_in=_backoff(job.attempts))
+        return Verdict(retry_in=_backoff(job.attempts))
 
-    def _look_later(self, job: Job, error: DuomiError) -> Verdict:
-        """What is paid stays known to the next run, as long as there is hope."""
+    def _resume_later(self, job: Job, error: DuomiError) -> Verdict:
+        """Leave a paid purchase open for the next run, as long as it can still succeed."""
         if isinstance(error, TaskTimedOut):
             if not error.late:
                 return self._failed(job, error, "submitted")
-            self._give_up(job, error)  # it had its second chance
-            return Verdict(again_in=0.0)
+            self._give_up(job, error)  # it was polled again in this run already
+            return Verdict(retry_in=0.0)
         if isinstance(error, NotDownloaded) and not self._may_be_fetched(job, error):
             return self._failed(job, error, "failed")
         return self._failed(job, error, self._paid_state(job) or "failed")
 
     def _may_be_fetched(self, job: Job, error: NotDownloaded) -> bool:
-        """Whether an address may still lead to its picture: not after a definite no in two runs."""
+        """Whether an address may still work: not after its host refused definitely in two runs."""
         before = job.planned_failure
         denied_before = before is not None and before.error_class is ErrorClass.NOT_DOWNLOADED and before.code in GONE
         return self.fetcher.address_lives(_purchase(job).id) and not (error.definite and denied_before)
 
     def _give_up(self, job: Job, error: DuomiError) -> None:
-        """End a job's purchase, so that the next try begins a new one."""
+        """End a job's purchase, so that the next try claims a new one."""
         self.endings.record(job, "failed", error)
         job.given_up = _purchase(job).id
 
     def _paid_state(self, job: Job) -> End | None:
-        """The state of a purchase that is paid and must stay known; `None` of one that is not."""
+        """The state of a paid purchase, which must stay open; `None` if it is not paid."""
         state = self.ledger.purchase(_purchase(job).id).state
         return state if state == "submitted" or state == "ready" else None  # noqa: PLR1714 - for the type checker
 
@@ -211,10 +212,10 @@ class Judge:
 
 
 def _jobs_of(entries: Sequence[PlannedPrompt], before: Job) -> tuple[Job, ...]:
-    """Jobs for prompts that go on with another request than before."""
+    """Jobs for prompts that continue with another request."""
     jobs: dict[str, Job] = {}
     for entry in entries:
-        new = Job(entry.request, [], anew=before.anew, started_at=before.started_at)
+        new = Job(entry.request, [], forced=before.forced, started_at=before.started_at)
         jobs.setdefault(entry.request.key, new).entries.append(entry)
     return tuple(jobs.values())
 
@@ -226,5 +227,5 @@ def _purchase(job: Job) -> Purchase:
 
 
 def _backoff(attempt: int) -> float:
-    """Seconds before the next try: growing, with jitter so that workers do not come back together."""
+    """Seconds before the next try: exponential, with jitter so that workers do not retry at the same moment."""
     return min(FIRST_BACKOFF * 2.0 ** (attempt - 1), MAX_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311

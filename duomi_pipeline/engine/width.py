@@ -1,25 +1,24 @@
-"""How many requests may be in flight: one first, then more and more, fewer when the service is too busy."""
+"""The concurrency of one run: one request first, then more, fewer when the service is overloaded."""
 
 import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-HANDFUL = 5  # requests that are sent without a canary
-TRUST = 600.0  # seconds for which a sold picture stands for the next ones
+HANDFUL = 5  # up to so many requests no canary is sent
+TRUST = 600.0  # seconds after a sold picture in which no canary is sent
 TOO_MANY = 0.25  # share of push-backs above which fewer requests are sent
-ENOUGH = 0.04  # share of push-backs from which on no more are sent than now
-_REMEMBERED = 64  # answers that the share is taken of
-_FEWEST = 16  # answers before a width is judged
+ENOUGH = 0.04  # share of push-backs above which the width does not grow
+_REMEMBERED = 64  # latest answers that count for the share
+_FEWEST = 16  # answers needed before the width may be halved
 
 
 class Throttle:
-    """The width of one run, shared by its workers.
+    """The width of one run (how many requests may be in flight), shared by its workers.
 
-    The first request goes alone (a canary): what every request would fail with then costs one. Each answer doubles
-    the width up to `most`, until a large share of the answers are push-backs (429, 500, 503): then it is halved, and
-    grows by one per round. A service that answers one in ten so is no less busy with fewer requests at a time; one
-    that is asked too much answers most of them so.
+    The first request goes alone (a canary): an error that every request would get then costs one request. Each answer
+    doubles the width up to `most`, until a large share of the answers are push-backs (429, 500, 503): then it is
+    halved, and grows by one per round. A small share of push-backs does not reduce it: fewer requests would not help.
 
     A handful of requests, or a service that sold a picture under these settings just now, needs no canary.
 
@@ -47,7 +46,7 @@ class Throttle:
 
     @contextmanager
     def slot(self) -> Iterator[bool]:
-        """Wait for a place in flight, and hold it. Gives whether there is one: `False` once the run is stopped."""
+        """Wait for a free slot and hold it. Yields whether a slot was granted: `False` once the run is stopped."""
         with self._changed:
             while self._in_flight >= int(self._width) and not self._stopped.is_set():
                 self._changed.wait()
@@ -60,12 +59,12 @@ class Throttle:
                 self._changed.notify_all()
 
     def wake(self) -> None:
-        """Let those who wait see that the run is stopped."""
+        """Wake the waiting workers, so that they see that the run is stopped."""
         with self._changed:
             self._changed.notify_all()
 
     def answered(self) -> None:
-        """A request was answered as it should: the service can take more."""
+        """Count a good answer: the width may grow."""
         with self._changed:
             self._note(pushed_back=False)
             if self._at_least() < ENOUGH:
@@ -74,7 +73,7 @@ class Throttle:
             self._changed.notify_all()
 
     def pushed_back(self) -> None:
-        """The service said that it has too much to do."""
+        """Count a push-back: the service is overloaded."""
         with self._changed:
             self._note(pushed_back=True)
             if self._judged >= _FEWEST and self._at_least() > TOO_MANY:
@@ -82,11 +81,11 @@ class Throttle:
                 self._doubles, self._share, self._judged = False, 0.0, 0
 
     def _note(self, *, pushed_back: bool) -> None:
-        """Count an answer; the first ones count in full, so that a service that is full from the start is believed."""
+        """Count an answer; the first ones have more weight, so that an overload at the start is noticed."""
         self._judged += 1
         self._share += (float(pushed_back) - self._share) / min(self._judged, _REMEMBERED)
 
     def _at_least(self) -> float:
-        """The share of push-backs that is almost certain: three standard deviations below the one that was seen."""
+        """The share of push-backs that is almost certain: three standard deviations below the measured one."""
         seen = min(self._judged, _REMEMBERED)
         return self._share - 3 * math.sqrt(self._share * (1 - self._share) / seen)

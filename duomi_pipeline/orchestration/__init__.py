@@ -1,1 +1,1 @@
-"""Everything Dagster: assets, sensors, jobs, checks, event log, instance. Thin: what is done is the engine's."""
+"""Everything that uses Dagster: assets, sensors, jobs, checks, event log, instance. The work itself is in `engine`."""

@@ -1,4 +1,4 @@
-"""Puts all that Dagster loads together: one factory for `dagster dev`, the command line and the tests."""
+"""Build the Dagster definitions: one factory for `dagster dev`, the command line and the tests."""
 
 import warnings
 from pathlib import Path
@@ -23,11 +23,11 @@ def build_defs(home: Path | None = None, command: Command | None = None) -> dg.D
     """All definitions.
 
     Args:
-        home: folder whose settings count; default: `DUOMI_HOME`, else the current folder.
-        command: that runs them in its own process, with its settings instead.
+        home: home folder of the settings; default: `DUOMI_HOME`, else the current folder.
+        command: a command that runs them in its own process; its settings are used instead.
 
     Raises:
-        SettingsError: a setting cannot be used; the code location then shows the text.
+        SettingsError: a setting is invalid; the code location then shows the text.
     """
     settings = command.settings if command else Settings.load(home)
     root = str(settings.home)
@@ -52,6 +52,6 @@ def build_defs(home: Path | None = None, command: Command | None = None) -> dg.D
             "image_store": of_command(ImageStoreResource, command)(home=root),
             "png_io_manager": of_command(PngIOManager, command)(home=root),
         },
-        # The default executor starts a process per step: 5 to 12 s for nothing. Parallel work is inside the step.
+        # The default executor starts a process per step, which takes 5 to 12 s. Parallel work is inside the step.
         executor=dg.in_process_executor,
     )

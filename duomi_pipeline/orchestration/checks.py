@@ -1,6 +1,6 @@
-"""The asset checks: soft facts about prompts, pictures and manifest. They cost nothing and never stop a run.
+"""The asset checks of prompts, pictures and manifest. They warn, cost nothing, and never stop a run.
 
-What is checked belongs to `engine.quality` and `engine.mending`. A broken picture fails inside the asset, unsaved.
+The rules are in `maintenance.quality` and `maintenance.reconcile`. A broken new picture fails its prompt instead.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
 from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY
 from duomi_pipeline.orchestration.resources import DuomiResource
 
-NEWEST = 500  # pictures whose every byte is read, or that are decoded where nobody looked at them yet, per evaluation
+NEWEST = 500  # newest pictures per evaluation whose checksum is verified, and that are decoded if they never were
 _MAX_ROWS = 200
 
 
@@ -39,7 +39,7 @@ def _spec(name: str, description: str) -> dg.AssetCheckSpec:
     ],
 )
 def picture_checks(context: dg.AssetCheckExecutionContext, duomi: DuomiResource) -> Iterator[dg.AssetCheckResult]:
-    """One look at ledger and folder for all of them."""
+    """Read ledger and folder once for all four checks."""
     selected = {key.name for key in context.selected_asset_check_keys}
     with duomi.session() as session:
         prompts = duomi.sources().prompts
@@ -48,7 +48,7 @@ def picture_checks(context: dg.AssetCheckExecutionContext, duomi: DuomiResource)
         flags = picture_flags(session, plan)
         if "pictures_whole" in selected:
             found = {**_of_kinds(flags, "broken", "size"), **_damaged(session, plan)}
-            yield _result("pictures_whole", found, "duomi generate makes what is gone again")
+            yield _result("pictures_whole", found, "duomi generate generates missing pictures again")
         if "pictures_not_blank" in selected:
             blank = _of_kinds(flags, "blank")
             yield _result("pictures_not_blank", blank, "look at them, and reject them in the gallery", unseen)
@@ -66,7 +66,7 @@ def picture_checks(context: dg.AssetCheckExecutionContext, duomi: DuomiResource)
     "negative prompt, another language. `duomi lint` says the same.",
 )
 def prompts_healthy(duomi: DuomiResource) -> dg.AssetCheckResult:
-    """Read every prompt as it would be sent."""
+    """Lint every prompt as it would be sent."""
     with duomi.session() as session:
         plan = session.plan(duomi.sources().prompts)
     found = {entry.prompt.id: " ".join(flag.text for flag in prompt_flags(entry)) for entry in plan.entries}
@@ -80,7 +80,7 @@ def prompts_healthy(duomi: DuomiResource) -> dg.AssetCheckResult:
     description="The manifest has exactly one row for every prompt, in the state in which it is now.",
 )
 def manifest_complete(duomi: DuomiResource) -> dg.AssetCheckResult:
-    """Compare the file with a plan made now."""
+    """Compare the manifest with a new plan."""
     with duomi.session() as session:
         path = session.settings.path(session.settings.manifest_dir) / "results.parquet"
         states = {entry.prompt.id: entry.state.value for entry in session.plan(duomi.sources().prompts).entries}

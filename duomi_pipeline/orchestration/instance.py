@@ -1,4 +1,4 @@
-"""Where Dagster keeps its history, so that UI and command line show the same."""
+"""Prepare and open the Dagster instance of a home folder; UI and command line use the same one."""
 
 import os
 import shutil
@@ -23,17 +23,17 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def prepare_dagster_home(settings: Settings) -> Path:
-    """Make sure that it exists and has a `dagster.yaml`: the user's own, else the shipped one.
+    """Create the folder if needed, and copy a `dagster.yaml` into it: the user's own, else the shipped one.
 
     Raises:
-        SettingsError: Dagster would not find that file there, and go on without a word: telemetry on, no pool limit.
+        SettingsError: Dagster would not find that file there, and would start without it: telemetry on, no pool limit.
     """
     home, own = dagster_home(settings), settings.home / _SHIPPED
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / _LOCK):
         if not (home / _SHIPPED).exists():
             with as_file(files("duomi_pipeline.orchestration") / _SHIPPED) as shipped:
-                copied = home / f".{_SHIPPED}.new"  # Dagster alone asks for no lock: it must never see half a file
+                copied = home / f".{_SHIPPED}.new"  # Dagster does not use our lock, and must never read half a file
                 shutil.copyfile(own if own.is_file() else shipped, copied)
                 copied.replace(home / _SHIPPED)
     if not glob(str(home / _SHIPPED)):  # noqa: PTH207 - as Dagster looks for it
@@ -56,11 +56,11 @@ def open_instance(
 ) -> Iterator[dg.DagsterInstance]:
     """Dagster's instance of the home folder.
 
-    Dagster makes its databases without a lock: of two that open an empty home at once, one would end in a traceback.
+    Under a lock: Dagster creates its databases without one, and fails if two processes open an empty home at once.
 
     Args:
-        settings: of the home folder.
-        opener: what opens the instance of a folder.
+        settings: settings of the home folder.
+        opener: opens the instance of a folder.
     """
     home = prepare_dagster_home(settings)
     with ExitStack() as stack:

@@ -19,7 +19,7 @@ class PngIOManager(HomeResource, dg.ConfigurableIOManager):
     """Pictures as PNG files.
 
     Loading `generated_images` gives a `PIL.Image.Image` in a run of one partition, else a dict of them by prompt id.
-    Images that other assets return lie in a folder of the asset's name beside the generated ones.
+    Images that other assets return are stored in a folder with the name of the asset, inside the folder of pictures.
     """
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:

@@ -1,4 +1,4 @@
-"""The jobs: what a person or a sensor starts on partitions of `generated_images`."""
+"""The jobs: what users, sensors and schedules start."""
 
 import dagster as dg
 
@@ -14,21 +14,21 @@ def images_config(config: ImagesConfig) -> dg.RunConfig:
 
 MISSING_AND_FAILED_FOR_NOW = sorted(state.value for state in GENERATED_BY_ITSELF | {State.FAILED_FOR_NOW})
 
-# Checks look at all prompts; after every run of some they would cost more than the run. `catch_up` runs them daily.
+# Checks read all prompts, so after each small run they would take longer than the run. `catch_up` runs them daily.
 _IMAGES = dg.AssetSelection.assets(IMAGES_KEY).without_checks()
 
 generate_missing_images = dg.define_asset_job(
     "generate_missing_images",
     selection=_IMAGES,
     config=images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW)),
-    description="Missing and changed prompts, and those that failed for now. Outdated pictures are left as they are.",
+    description="Generates missing and changed prompts, and those that failed for now. Leaves outdated pictures.",
 )
 
 regenerate_images = dg.define_asset_job(
     "regenerate_images",
     selection=_IMAGES,
     config=images_config(ImagesConfig()),
-    description="Everything that is not current, outdated pictures included. Each new request costs money.",
+    description="Generates everything that is not current, also outdated pictures. Each new request costs money.",
 )
 
 check_results = dg.define_asset_job(

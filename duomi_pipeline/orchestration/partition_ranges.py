@@ -1,6 +1,6 @@
-"""Runs over partitions: a run takes one contiguous range, so scattered prompts become few ranges.
+"""Cover wanted partitions with few contiguous ranges, one per run, and find the image runs that are active.
 
-Which prompts are wanted is the plan's; starting the runs is the sensor's, the schedule's or the command line's.
+Which prompts are wanted is decided in `engine.plan`; the runs are started in `sensors` and by the command line.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,10 +10,10 @@ import dagster as dg
 
 from duomi_pipeline.ledger import Ledger
 
-RUN_TAG = "duomi/run"  # a command line's run in the ledger: its Dagster runs share the caps
+RUN_TAG = "duomi/run"  # the ledger's run id of a command; all Dagster runs of the command share its caps
 IMAGES_KEY = dg.AssetKey("generated_images")
-RUN_SIZE = 500  # partitions of one run: its start costs seconds, and a range is also what a stop gives back
-MAX_GAP = 20  # partitions with a current picture that a range may pass over; each costs an event, a run costs seconds
+RUN_SIZE = 500  # partitions of one run: small runs cost seconds each to start, large ones lose more by a stop
+MAX_GAP = 20  # partitions with a current picture that a range may include: each costs an event, a run costs seconds
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 _PARTITION = "dagster/partition"
@@ -27,14 +27,14 @@ _UNFINISHED = [
 
 
 class PartitionRange(NamedTuple):
-    """A contiguous stretch of partitions, in the order in which Dagster knows them."""
+    """A contiguous range of partitions in Dagster's order."""
 
     first: str
     last: str
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """What makes a run a run over this range."""
+        """The tags of a run over this range."""
         return {RANGE_START: self.first, RANGE_END: self.last}
 
 
@@ -51,9 +51,9 @@ def partition_ranges(
     Args:
         order: all partitions, in Dagster's order.
         wanted: those to run.
-        passable: those that a run may contain without doing anything: their picture is current.
-        run_size: partitions of one run at most.
-        last: those whose ranges come behind the others: what they met may end the run.
+        passable: those that a range may include although they are not wanted: their picture is current.
+        run_size: most partitions of one run.
+        last: those whose ranges come last, because their error may stop the run.
     """
     stretches: list[list[int]] = []  # each: first place, last place
     wanted, passable, eager = set(wanted), set(passable), set(wanted) - set(last)
@@ -73,12 +73,12 @@ def partition_ranges(
 
 
 def active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Runs that generate pictures and are queued or going on."""
+    """Runs that generate pictures and are queued or running."""
     return _image_runs(instance, _UNFINISHED)
 
 
 def waiting_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Runs that will generate pictures and have not been started."""
+    """Runs that generate pictures and have not started yet."""
     return _image_runs(instance, _WAITING)
 
 
@@ -87,21 +87,21 @@ def _image_runs(instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunSt
 
 
 def _makes_pictures(run: dg.DagsterRun) -> bool:
-    """A run in the process of a command line says nothing of its assets; one that only checks says which checks."""
+    """Whether a run generates pictures. A run of a command has no selection; one that only checks selects checks."""
     return IMAGES_KEY in run.asset_selection if run.asset_selection else not run.asset_check_selection
 
 
 def ledger_run(run: dg.DagsterRun) -> str:
-    """The id under which the ledger knows a run: the command's whose part it is, else its own.
+    """The run id in the ledger: that of the command that started the run, else its own id.
 
-    A run that is executed again has the tags of the first one, but is a run of its own.
+    A re-executed run has the tags of the first run, but its own id counts.
     """
     command = run.tags.get(RUN_TAG) if run.parent_run_id is None else None
     return command or run.run_id
 
 
 def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> None:
-    """Report runs of command lines that died as failed: no daemon watches those, and they would count as active."""
+    """Report runs of dead commands as failed: Dagster's daemon does not monitor them, and they would stay active."""
     for run in active_runs(instance):
         command = ledger_run(run)
         if command != run.run_id and ledger.is_gone(command):
@@ -111,7 +111,7 @@ def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> None:
 
 
 def keys_in_flight(instance: dg.DagsterInstance, order: Sequence[str]) -> set[str]:
-    """Partition keys that an unfinished run works on."""
+    """Partition keys of all unfinished runs."""
     place = {key: index for index, key in enumerate(order)}
     found: set[str] = set()
     for run in active_runs(instance):

@@ -1,6 +1,6 @@
-"""How Dagster's partitions follow the sources: what to add, to retire, and to report as a new version.
+"""Synchronise Dagster's partitions with the sources: add, retire, and report new versions of prompts.
 
-Pure first: `partition_changes` decides, the others ask and tell Dagster. Whether pictures are made is the plan's.
+`partition_changes` decides without Dagster; the other functions read and write Dagster's storage.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,12 +18,12 @@ PROMPTS_KEY = dg.AssetKey("prompts")
 DATA_VERSION_TAG = "dagster/data_version"
 USER_PROVIDED_TAG = "dagster/data_version_is_user_provided"
 _MAX_TEXT = 2_000  # characters of a prompt that an event carries
-FEW = 1_000  # prompts whose versions are asked for by name; of more all are
+FEW = 1_000  # up to so many prompts their versions are queried by key, above that all versions are read
 
 
 @dataclass(frozen=True)
 class PartitionChanges:
-    """What Dagster has to learn about the prompts.
+    """What has to change in Dagster.
 
     Attributes:
         add: ids without a partition yet, in the order of the sources.
@@ -42,10 +42,10 @@ def partition_changes(
     """Compare the sources with what Dagster knows.
 
     Args:
-        sources: one look at them; a source that could not be read retires nothing.
-        existing: partition keys.
-        observed: the last version reported, by partition key.
-        in_flight: keys that a run works on: retiring them now would lose their event.
+        sources: the sources as they are now; a source that could not be read retires nothing.
+        existing: partition keys in Dagster.
+        observed: the last reported version, by partition key.
+        in_flight: keys of unfinished runs; retiring them now would lose their events.
     """
     wanted = {prompt.id for prompt in sources.prompts}
     known = set(existing)
@@ -58,7 +58,7 @@ def partition_changes(
 
 
 def observed_versions(instance: dg.DagsterInstance, keys: Collection[str] | None = None) -> dict[str, str]:
-    """The last version that was reported of some prompts, or of all, in one query."""
+    """The last reported versions of some prompts, or of all, in one query."""
     tags = instance.event_log_storage.get_latest_tags_by_partition(
         PROMPTS_KEY, dg.DagsterEventType.ASSET_OBSERVATION, [DATA_VERSION_TAG], list(keys) if keys else None
     )
@@ -66,7 +66,7 @@ def observed_versions(instance: dg.DagsterInstance, keys: Collection[str] | None
 
 
 def observation(prompt: Prompt) -> dg.AssetObservation:
-    """The event that tells of a prompt's version."""
+    """The event that reports a prompt's version."""
     return dg.AssetObservation(
         PROMPTS_KEY,
         partition=prompt.id,
@@ -76,7 +76,7 @@ def observation(prompt: Prompt) -> dg.AssetObservation:
 
 
 def track(instance: dg.DagsterInstance, sources: Sources, prompts: Iterable[Prompt] | None = None) -> PartitionChanges:
-    """Bring partitions and observations up to date; `prompts` limits it to some of them, and retires none."""
+    """Update partitions and observations; with `prompts` only for these, and without retiring any."""
     existing = instance.get_dynamic_partitions(PARTITIONS_NAME)
     only = None if prompts is None else {prompt.id for prompt in prompts}
     observed = observed_versions(instance, only if only and len(only) <= FEW else None)

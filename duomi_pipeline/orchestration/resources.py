@@ -1,4 +1,4 @@
-"""The resources `duomi` and `image_store`: settings, sessions and pictures for assets and sensors."""
+"""The resources `duomi` and `image_store`: they give settings, sessions and pictures to assets and sensors."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,9 +23,9 @@ class Command:
     """A command that starts Dagster runs in its own process, one after the other.
 
     Attributes:
-        settings: of all its runs, with what its flags say.
-        record: takes every outcome as it comes; the command also keeps the log of them all.
-        more_runs_follow: whether a later run will rewrite the manifest.
+        settings: settings of all its runs, with its flags.
+        record: called with every outcome; the command also writes the log of all its runs.
+        more_runs_follow: whether a later run will write the manifest.
         stop: why a run ended early.
     """
 
@@ -36,10 +36,10 @@ class Command:
 
 
 class HomeResource(BaseModel):
-    """What resources of one home folder share. Dagster makes a copy of each for every run and tick."""
+    """Base of all resources with settings. Dagster makes a copy of each resource for every run and tick."""
 
     home: str = Field(description="Folder with .env and duomi.toml, and root of all relative paths.")
-    # On the class, since Dagster's copies keep nothing but config.
+    # On the class, because Dagster's copies keep only the config.
     command: ClassVar[Command | None] = None
     _settings: Settings | None = PrivateAttr(default=None)
 
@@ -47,19 +47,19 @@ class HomeResource(BaseModel):
         """The settings, read once per run or tick.
 
         Raises:
-            SettingsError: a value cannot be used.
+            SettingsError: a setting is invalid.
         """
         if self._settings is None:
-            protect_new_files()  # before anything of ours is written in this process
+            protect_new_files()  # before this process writes any file
             self._settings = self.command.settings if self.command else Settings.load(self.home)
         return self._settings
 
 
 class DuomiResource(HomeResource, dg.ConfigurableResource[Any]):
-    """The Duomi API and everything a run of it needs. Without `DUOMI_API_KEY` the built-in sandbox answers."""
+    """The Duomi API and everything that a run needs. Without `DUOMI_API_KEY` the built-in sandbox is used."""
 
     def sources(self) -> Sources:
-        """One look at all prompts."""
+        """Read all prompts now."""
         return read_sources(self.settings())
 
     @contextmanager
@@ -67,7 +67,7 @@ class DuomiResource(HomeResource, dg.ConfigurableResource[Any]):
         """Ledger, store and service for one run.
 
         Raises:
-            dg.Failure: the ledger cannot be used; the words say why, and what to do.
+            dg.Failure: the ledger cannot be used; the message says why, and what to do.
         """
         try:
             with Session(self.settings(), trigger, run_id) as session:
@@ -80,12 +80,12 @@ class ImageStoreResource(HomeResource, dg.ConfigurableResource[Any]):
     """The folder of pictures."""
 
     def open(self) -> ImageStore:
-        """The store of the settings."""
+        """The folder of pictures from the settings."""
         return open_store(self.settings())
 
 
 def of_command(resource: type[HomeResource], command: Command | None) -> type[Any]:
-    """The resource's class for the runs of a command; the class itself where there is none."""
+    """A subclass of a resource for the runs of a command; the class itself if there is no command."""
     if command is None:
         return resource
     return type(resource.__name__, (resource,), {"command": command, "__doc__": resource.__doc__})

@@ -1,10 +1,14 @@
-"""The sensor `new_prompts` and the schedule `catch_up`. Both are off until the user switches them on: they spend."""
+"""The sensor `new_prompts` and the schedule `catch_up`. Both spend money and are off until the user turns them on.
+
+The sensor for failed runs is in `alerts`.
+"""
 
 import time
 from collections.abc import Sequence
 
 import dagster as dg
 
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
 from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
 from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY
@@ -21,10 +25,10 @@ from duomi_pipeline.orchestration.partition_sync import observation, observed_ve
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.resources import DuomiResource
 
-INTERVAL = 30  # seconds between two looks
-STOPPED_PAUSE = 900.0  # seconds to leave what stopped the last run alone: the service, a cap, the user
-MAX_NEW = 2_000  # prompts that one look tells Dagster of; the next look goes on, so a tick always ends in time
-MAX_RUNS = 5  # runs that one look asks for: where the service stops one, those behind it send a request each
+INTERVAL = 30  # seconds between two ticks
+STOPPED_PAUSE = 900.0  # seconds without new runs after a run was stopped by the service, a cap or the user
+MAX_NEW = 2_000  # prompts that one tick reports to Dagster; the next tick continues, so that no tick takes too long
+MAX_RUNS = 5  # runs that one tick requests: if the service stops one, each run after it still sends a request
 _MAX_NAMED = 50
 
 
@@ -35,14 +39,14 @@ _MAX_NAMED = 50
     description="Looks for new, changed and retired prompts in both sources, and generates what is missing.",
 )
 def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
-    """One look at both sources: from a new file to a running generation in a single tick."""
+    """Read both sources, update the partitions, and request runs for what is missing, in one tick."""
     try:
-        return _look(context, duomi)
-    except dg.Failure as error:  # in plain words, and no traceback on every tick
+        return _evaluate(context, duomi)
+    except dg.Failure as error:  # shown as a message, not as a traceback on every tick
         return dg.SensorResult(skip_reason=dg.SkipReason(error.description))
 
 
-def _look(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
+def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
     instance, sources = context.instance, duomi.sources()
     for problem in sources.problems[:_MAX_NAMED]:
         context.log.warning("Left out: %s", problem)
@@ -68,12 +72,12 @@ def _look(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.Senso
     cron_schedule="0 6 * * *",
     target=dg.AssetSelection.assets(IMAGES_KEY, MANIFEST_KEY) | dg.AssetSelection.all_asset_checks(),
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Once a day: what failed for now or is missing is tried again, manifest and checks made anew.",
+    description="Once a day: retries what is missing or failed for now, and renews the manifest and all checks.",
 )
 def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> list[dg.RunRequest] | dg.SkipReason:
-    """Image runs over what failed for now, and one that rewrites the manifest and checks all pictures."""
+    """Image runs for what is missing or failed for now, and one run that writes the manifest and runs all checks."""
     if active_runs(context.instance):
-        return dg.SkipReason("An image run is going on.")
+        return dg.SkipReason("An image run is active.")
     sources = duomi.sources()
     track(context.instance, sources)
     order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
@@ -86,12 +90,12 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
         return dg.SkipReason(f"{plan.stop.message} {plan.stop.advice}")
     when = context.scheduled_execution_time.isoformat()
     runs = _image_runs(plan, order, _ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]), when)
-    looks = dg.RunRequest(
+    manifest_run = dg.RunRequest(
         run_key=f"{when} manifest and checks",
         asset_selection=[MANIFEST_KEY],
         asset_check_keys=[*prompts_healthy.check_keys, *picture_checks.check_keys],
     )
-    return [*runs, looks]
+    return [*runs, manifest_run]
 
 
 def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool) -> tuple[list[dg.RunRequest], str]:
@@ -103,18 +107,22 @@ def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool)
     if not wanted:
         return [], f"Nothing to generate: {_summary(plan)}."
     if running:
-        return [], f"{len(wanted)} prompts wait for the image run that is going on."
+        return [], f"{counted(len(wanted), 'prompt')} waiting for the end of the active image run."
     last = session.ledger.last_run()
     if last and last.stopped_by and now - (last.ended_at or 0) < STOPPED_PAUSE:
-        return [], f"{len(wanted)} prompts wait: the last run was stopped. {last.message}"
+        return [], f"{counted(len(wanted), 'prompt')} waiting, because the last run was stopped. {last.message}"
     return _image_runs(plan, order, wanted), ""
 
 
 def _image_runs(plan: Plan, order: Sequence[str], wanted: set[str], when: str | None = None) -> list[dg.RunRequest]:
-    """Runs over the wanted prompts; a schedule's need the time of its tick in their keys."""
+    """Runs over the wanted prompts.
+
+    Args:
+        when: time of the schedule's tick, for the run keys; `None` for a sensor.
+    """
     config = images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW))
-    in_trouble = {entry.prompt.id for entry in plan.entries if entry.met_trouble}
-    ranges = partition_ranges(order, wanted, passable=_ids(plan, [State.CURRENT]), last=in_trouble)
+    suspects = {entry.prompt.id for entry in plan.entries if entry.is_suspect}
+    ranges = partition_ranges(order, wanted, passable=_ids(plan, [State.CURRENT]), last=suspects)
     return [
         dg.RunRequest(
             run_key=when and f"{when} {found.first}",

@@ -1,8 +1,8 @@
-"""Dagster's runs and schedules on SQLite, in whatever folder: named in `dagster.yaml`, as the event log beside it.
+"""Dagster's storage of runs and schedules on SQLite, for folders with any name. Named in `dagster.yaml`.
 
-Dagster writes a database's path into a URL as it stands. A `?` in a folder's name ends the path there: all databases
-become one file, named like the part before it, in which nobody finds a table. Here the path is a `file:` address.
-A `%` in the folder of the installed packages ends what alembic reads there: `accept_percent_signs`.
+Dagster puts the path of a database into a URL without quoting. A `?` in a folder's name ends the path there, so that
+all databases become one file without tables. Here the path is quoted. A `%` in the folder of the installed packages
+would make alembic fail: see `accept_percent_signs`. The event log is in `event_log`.
 """
 
 import atexit
@@ -21,8 +21,8 @@ from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._serdes import ConfigurableClassData
 
-# What `dagster.yaml` may say of any of the three storages.
-CONFIG = {"base_dir": Field(StringSource, is_required=False, description="Default: where Dagster's own would lie.")}
+# Config schema of each of the three storages in `dagster.yaml`.
+CONFIG = {"base_dir": Field(StringSource, is_required=False, description="Default: the folder of Dagster's own.")}
 _TEMPORARY = "DUOMI_TEMPORARY_HISTORY"
 
 
@@ -63,16 +63,16 @@ class AnyFolderScheduleStorage(SqliteScheduleStorage):
 
 
 def accept_percent_signs() -> None:
-    """Have alembic, in this process, not look for formatters of new migrations: nothing here writes any.
+    """Stop alembic, in this process, from reading the formatters for new migrations: nothing here writes any.
 
-    Dagster's alembic.ini names one, and with that section alembic expands the folder's own name (its `here`), in
-    which a `%` is no option. It does so in 1.20, before any database is made or opened.
+    Dagster's alembic.ini names one. To read that section alembic expands the name of its folder (`here`) as a format
+    string, and a `%` in it is an error. Alembic 1.20 does this before any database is created or opened.
     """
     Config.get_hooks_list = _no_formatters  # type: ignore[method-assign, assignment]
 
 
 def database_folder(config_value: Mapping[str, Any], default: str) -> Path:
-    """What `dagster.yaml` says, else a folder of `DAGSTER_HOME`; without a home, of one that ends with the process."""
+    """The folder in `dagster.yaml`, else one in `DAGSTER_HOME`; without a home, a temporary one of this process."""
     home = os.environ.get("DAGSTER_HOME") or os.environ.get(_TEMPORARY)
     return Path(config_value.get("base_dir") or Path(home or _temporary_home()) / default).absolute()
 
@@ -88,7 +88,7 @@ def _no_formatters(_config: Config) -> list[Mapping[str, str]]:
 
 @contextmanager
 def _plainly_named(folder: Path) -> Iterator[str]:
-    """A link to a folder, for as long as Dagster makes its tables there: it takes a path, and makes the URL itself."""
+    """A link with a simple name to a folder, while Dagster creates its tables: it makes the URL from this path."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dagster_link_") as place:
         link = Path(place) / "link"
@@ -97,7 +97,7 @@ def _plainly_named(folder: Path) -> Iterator[str]:
 
 
 def _temporary_home() -> str:
-    """A folder for this process and those that it starts: `dagster dev` without a home throws its history away, too."""
+    """A folder for this process and its children, deleted at the end, as in `dagster dev` without a home."""
     folder = tempfile.mkdtemp(prefix="dagster_history_")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ[_TEMPORARY] = folder

@@ -1,1 +1,1 @@
-"""What a run tells people: receipt, log, results file. What happened is the engine's."""
+"""Reports about a run: receipt, log, results file. The run itself is in `engine`."""

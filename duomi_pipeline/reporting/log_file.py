@@ -1,4 +1,4 @@
-"""The log of all runs: one line per record, appended by any number of processes. What is said is `run_log`'s."""
+"""The log file of all runs: one line per record, appended by any number of processes. `run_log` writes the lines."""
 
 import logging
 import os
@@ -16,11 +16,11 @@ _MAX_LINE = 2_000  # characters
 
 
 class LogFile:
-    """The log as one run writes it: open only inside its `with` block.
+    """The log file for one run; open only inside its `with` block.
 
     Args:
-        folder: where it lies; made if it is not there.
-        run_id: of the run; other runs' records do not pass here.
+        folder: folder of the file; created if needed.
+        run_id: id of the run; only its records are written.
     """
 
     def __init__(self, folder: Path, run_id: str) -> None:
@@ -45,16 +45,16 @@ class LogFile:
             self._drop(self._handler)
 
     def info(self, line: str) -> None:
-        """Write that something went as it should."""
-        self.say(logging.INFO, line)
+        """Write a line at level INFO."""
+        self.write(logging.INFO, line)
 
-    def say(self, level: int, line: str) -> None:
-        """Write a line."""
+    def write(self, level: int, line: str) -> None:
+        """Write a line at a level of `logging`."""
         if self._handler is not None:
             _LOGGER.log(level, "%s", line, extra={"run_id": self._run_id})
 
     def warn_once(self, error: BaseException) -> None:
-        """Say on stderr (or wherever the user's logging goes) that this run is not kept in the logs."""
+        """Warn once, through `logging` (stderr by default), that this run cannot be written to the log."""
         if not self._warned:
             self._warned = True
             reason = (isinstance(error, OSError) and error.strerror) or error
@@ -72,7 +72,7 @@ class LogFile:
 
 
 class _Appender(logging.Handler):
-    """Writes each record of one run as one line in one call, so that the lines of several processes never mix."""
+    """Writes each record of one run as one line in one call, so that lines of several processes do not mix."""
 
     def __init__(self, path: Path, run_id: str, lost: Callable[[OSError], None]) -> None:
         super().__init__()
@@ -83,19 +83,19 @@ class _Appender(logging.Handler):
         self.addFilter(lambda record: getattr(record, "run_id", None) == run_id)
 
     def format(self, record: logging.LogRecord) -> str:
-        """UTC time, level, how the run's id begins, and the message, which is never more than one line."""
+        """One line: UTC time, level, start of the run id, message."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return f"{at} {record.levelname} {self._run_id[:8]} {one_line(record.getMessage(), _MAX_LINE)}"
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append a line; the first that cannot be written is the last that is tried."""
+        """Append a line; after the first error no further line is written."""
         try:
             self._append(f"{self.format(record)}\n".encode())
         except OSError as error:
             self._lost(error)
 
     def _append(self, line: bytes) -> None:
-        # Opened for each line: a file held open would be closed under us by any `logging.config` of a library.
+        # Opened for each line, because `logging.config` of another library closes open files of handlers.
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             os.write(file, line)

@@ -1,6 +1,6 @@
-"""The receipt of a run: what was made, what failed and why, what it cost, what to do next.
+"""The receipt of a run: what was generated, what failed and why, what it cost, what to do next.
 
-Writing it down is `run_log`'s; what only a terminal shows is the command line's.
+Writing it to files is in `run_log`; its form on a terminal is in `cli.report`.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from duomi_pipeline.settings import SANDBOX
 MAX_REASON = 400  # characters of one reason in a text
 _NAMED = 20  # failures in a text; the results file has all
 _AFTER_STOP: Mapping[StoppedBy, str] = {
-    StoppedBy.SERVICE: "Mend what the service says, then start again; nothing that was paid is bought twice.",
+    StoppedBy.SERVICE: "Fix what the service names, then start again; nothing that was paid is bought twice.",
     StoppedBy.CAP: "Start again once the cap allows more, or raise it.",
     StoppedBy.STORE: ErrorClass.STORE.policy.advice,
     StoppedBy.LOST: "Put back what was moved or deleted, then start again; paid answers in flight were kept.",
@@ -32,9 +32,9 @@ _AFTER_STOP: Mapping[StoppedBy, str] = {
 
 @dataclass(frozen=True)
 class FailedPrompt:
-    """A prompt without a new picture, and why: as `outcome.Failure`.
+    """A prompt without a new picture, and why; the fields are those of `outcome.Failure`.
 
-    Two classes are of the run, not of the service: `left` (not to be tried by this run) and `absent` (no prompt).
+    Two classes do not come from the service: `left` (not tried by this run) and `absent` (no prompt for a partition).
     """
 
     prompt_id: str
@@ -61,9 +61,9 @@ class Receipt:
         service: `sandbox`, `local` or `service`.
         started_at, ended_at: in seconds since 1970.
         failed: how many prompts failed, by error class.
-        failures: which; the first of them where it was shortened.
-        not_reached: prompts that wait since the run was stopped.
-        stopped_by, message, advice: as in `outcome.Stop`, empty of a run that came to its end.
+        failures: the failed prompts; only the first of them after `shortened`.
+        not_reached: prompts that were not tried because the run was stopped.
+        stopped_by, message, advice: as in `outcome.Stop`; empty if the run was not stopped.
         spent: in `currency`, `None` where no price is known.
         maybe_billed, maybe_spent: pictures of requests whose answer was lost, and their price.
         left_out: rows and files that give no prompt.
@@ -93,7 +93,7 @@ class Receipt:
         """Read what `as_json` wrote.
 
         Raises:
-            pydantic.ValidationError: it is none.
+            pydantic.ValidationError: the content is no receipt.
         """
         return TypeAdapter(cls).validate_python(content)
 
@@ -104,51 +104,51 @@ class Receipt:
 
     @property
     def pictures_per_second(self) -> float:
-        """Pictures that were made anew, over the whole time."""
+        """Generated pictures divided by the time of the run."""
         return self.generated / self.seconds if self.seconds else 0.0
 
     @property
     def next_steps(self) -> list[str]:
-        """What to do next, a sentence each; empty if nothing is left to do."""
+        """What the user should do next, one text each; empty if nothing."""
         steps = [self.advice or _AFTER_STOP.get(self.stopped_by, "")] if self.stopped_by else []
         steps += [row.advice.format(id=self._example(name)) for name in sorted(self.failed) if (row := policy_of(name))]
         if self.left_out:
-            steps.append(f"Rows or files that gave no prompt: {self.left_out}; `duomi doctor` names them.")
+            steps.append(f"Rows or files without a prompt: {self.left_out}. `duomi doctor` names them.")
         return [step for step in dict.fromkeys(steps) if step]
 
     def shortened(self, named: int = _NAMED) -> Self:
-        """The same with at most so many failures by name; their number stays."""
+        """The receipt with at most so many entries in `failures`; the counts stay."""
         return replace(self, failures=self.failures[:named])
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as plain values."""
+        """The receipt as JSON values."""
         worked_out = {
             "seconds": round(self.seconds, 3),
             "pictures_per_second": round(self.pictures_per_second, 3),
             "next": self.next_steps,
-            "door": self.trigger,  # its former name, which scripts may read
+            "door": self.trigger,  # former name of `trigger`, which scripts may read
         }
         return {**TypeAdapter(Receipt).dump_python(self, mode="json"), **worked_out}
 
     def as_text(self) -> str:
-        """Some lines for people."""
+        """The receipt as lines of text."""
         counts = {
             "generated": self.generated,
             "reused": self.reused,
             "failed": sum(self.failed.values()),
             "not reached": self.not_reached,
         }
-        said = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
-        return "\n".join([f"{said} {self.pace}", *self.details()])
+        summary = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
+        return "\n".join([f"{summary} {self.pace}", *self.details()])
 
     @property
     def pace(self) -> str:
-        """How long it took, in words."""
+        """Duration and speed as text."""
         rate = f" ({self.pictures_per_second:.2g} pictures/s)" if self.generated else ""
         return f"in {self.seconds:.1f} s{rate}"
 
     def details(self) -> list[str]:
-        """The lines after the counts: money, stop, failures, what to do next."""
+        """The lines after the counts: cost, stop, failures, what to do next."""
         lines = self.money_lines()
         if self.message:
             lines.append(f"Stopped: {one_line(self.message, MAX_REASON)}")
@@ -158,7 +158,7 @@ class Receipt:
         return [*lines, *(f"Next: {step}" for step in self.next_steps)]
 
     def money_lines(self) -> list[str]:
-        """What the run cost; nothing of a sandbox, which is free."""
+        """Lines about the cost; none for the sandbox, which is free."""
         if self.service == SANDBOX:
             return []
         lines = [f"Cost: {amount(self.spent, self.currency)}"]
@@ -172,7 +172,12 @@ class Receipt:
 
 
 def named(failures: Sequence[FailedPrompt], count: int) -> list[str]:
-    """Lines that name the first of some failures, of which there are so many."""
+    """Lines with the first failures.
+
+    Args:
+        failures: the known failures.
+        count: how many there are in total.
+    """
     lines = [f"  failed: {failure}" for failure in failures[:_NAMED]]
     more = count - len(lines)
     return [*lines, f"  … and {more} more: duomi status --json"] if more > 0 else lines
@@ -184,7 +189,7 @@ def failed_prompts(outcomes: Sequence[Outcome]) -> list[FailedPrompt]:
 
 
 def left_prompts(entries: Iterable[PlannedPrompt]) -> list[FailedPrompt]:
-    """Prompts that a run leaves as they are although they have no picture of what is wanted now, and why."""
+    """Failures of class `left`: prompts without a current picture that a run does not try, and why."""
     return [FailedPrompt(entry.prompt.id, ErrorClass.LEFT.value, "", _why_left(entry)) for entry in entries]
 
 
@@ -199,12 +204,12 @@ def by_class(failures: Sequence[FailedPrompt]) -> dict[str, int]:
 
 
 def spent(money: Money, currency: str) -> str:
-    """What was spent, in words: amounts of several currencies one by one."""
+    """The spend as text; amounts in several currencies are listed."""
     if len(money.amounts) > 1:
         return " and ".join(amount(price, name) for name, price in sorted(money.amounts.items()))
     return amount(money.spent, money.currency or currency)
 
 
 def amount(price: float | None, currency: str) -> str:
-    """Money in words; an unknown price is unknown, never 0."""
+    """An amount as text; an unknown price is shown as unknown, never as 0."""
     return "unknown (set DUOMI_PRICE_PER_IMAGE)" if price is None else f"{price:.2f} {currency}"

@@ -22,23 +22,23 @@ _PREFIX = "duomi_generation_results"
 def states_after(
     session: Session, entries: Mapping[str, PlannedPrompt], outcomes: Sequence[Outcome]
 ) -> dict[str, State]:
-    """The state of each prompt that a run reached, as the next plan will say it.
+    """The state of each prompt with an outcome, as the next plan will show it.
 
     Args:
-        session: of the run.
-        entries: the prompts as they were before, by id.
-        outcomes: what became of them.
+        session: the session of the run.
+        entries: the prompts in the plan, by id.
+        outcomes: their outcomes.
     """
-    asked = {prompt_id: (entry.stands_in_for or entry.request).key for prompt_id, entry in entries.items()}
+    wanted = {prompt_id: (entry.stands_in_for or entry.request).key for prompt_id, entry in entries.items()}
     states = {
-        outcome.prompt.id: State.CURRENT if outcome.request.key == asked[outcome.prompt.id] else State.OUTDATED
+        outcome.prompt.id: State.CURRENT if outcome.request.key == wanted[outcome.prompt.id] else State.OUTDATED
         for outcome in outcomes
     }
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if failed:
         purchases, listing = session.ledger.latest_purchases(), session.store.listing()
         for outcome in failed:
-            key, selection = asked[outcome.prompt.id], entries[outcome.prompt.id].selection
+            key, selection = wanted[outcome.prompt.id], entries[outcome.prompt.id].selection
             states[outcome.prompt.id] = decide(outcome.prompt, key, selection, purchases.get(key), listing)
     return states
 
@@ -47,10 +47,10 @@ def result_of(outcome: Outcome, state: State, at: float, store: ImageStore) -> d
     """One prompt's result: `success, data, prompt, timestamp, source`, `saved_path` or `error`, and a few more.
 
     Args:
-        outcome: of the prompt.
-        state: of the prompt now.
-        at: when it was there, in seconds since 1970.
-        store: says where files lie.
+        outcome: outcome of the prompt.
+        state: state of the prompt after the run.
+        at: time of the outcome, in seconds since 1970.
+        store: the folder of pictures, for their paths.
     """
     paths = [store.location(file.file) for file in outcome.files]
     result: dict[str, Any] = {
@@ -81,7 +81,7 @@ def write_new_results(folder: Path, content: Mapping[str, Any], now: datetime) -
         StoreError: it cannot be written.
     """
     data = as_json_bytes(content)
-    files = ImageStore(UPath(folder))  # it knows how a file is written whole; what the file holds is no matter to it
+    files = ImageStore(UPath(folder))  # used because it writes any file whole or not at all
     files.sweep()
     while True:
         name = f"{_PREFIX}_{time_stamp(now)}.json"
@@ -95,7 +95,7 @@ def write_new_results(folder: Path, content: Mapping[str, Any], now: datetime) -
 
 
 def _data(outcome: Outcome, paths: Sequence[str]) -> dict[str, Any]:
-    """What the service gave, as far as it lasts: its picture addresses die within the hour."""
+    """The data of the service, without its picture addresses, which expire within the hour."""
     first = outcome.files[0]
     return {
         "images": [{"path": path} for path in paths],

@@ -1,6 +1,6 @@
-"""What a run leaves in the folder of logs: its lines in the log of all runs, its receipt, its results file.
+"""The log of one run, whatever started it: lines in the log file, receipt and results file.
 
-However a run was started, it is kept here; a log that cannot be written is said once and stops nothing.
+A log that cannot be written causes one warning, and stops nothing.
 """
 
 import logging
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine.outcome import INTERRUPTED, Outcome, Status, Stop, StoppedBy
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.session import Session
@@ -25,18 +26,18 @@ from duomi_pipeline.settings import ParameterOverrides
 
 
 class RunLog:
-    """One run's story: told every outcome, it makes the receipt, and while it is `written` it writes all down.
+    """Collects the outcomes of one run and makes its receipt; writes the files while inside `written`.
 
     Args:
-        session: of the run.
-        wanted: what the run is to bring to pictures.
-        left: failures that no outcome tells of.
+        session: the session of the run.
+        wanted: the prompts that the run generates.
+        left: failures without an outcome.
         left_out: rows and files that give no prompt.
 
     Attributes:
-        outcomes: so far, without their thumbnails.
-        stop: why the run ended early, where more is known than the ledger keeps.
-        results_file: where the results are, once they are written.
+        outcomes: the outcomes so far, without their thumbnails.
+        stop: why the run ended early; has more than the ledger records.
+        results_file: the results file, once it is written.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class RunLog:
 
     @contextmanager
     def written(self) -> Iterator[None]:
-        """Write lines inside the block, and receipt and results at its end, however it is left."""
+        """Write log lines inside the block, and receipt and results at its end, also after an exception."""
         settings = self._session.settings
         with LogFile(settings.path(settings.log_dir), self._session.run_id) as self._log:
             self._log.info(self._start())
@@ -73,14 +74,14 @@ class RunLog:
                 self._write_end(self._log)
 
     def record(self, outcome: Outcome) -> None:
-        """Take an outcome in."""
+        """Record an outcome."""
         self.outcomes.append(replace(outcome, thumbnail=None))
         self._times.append(time.time())
         if self._log is not None:
-            self._log.say(logging.WARNING if outcome.failure else logging.INFO, self._line(outcome))
+            self._log.write(logging.WARNING if outcome.failure else logging.INFO, self._line(outcome))
 
     def receipt(self) -> Receipt:
-        """The receipt of what was heard so far, with what the ledger knows."""
+        """The receipt of all outcomes so far, with the money from the ledger."""
         session, run_id = self._session, self._session.run_id
         money, stop = session.ledger.money(run_id=run_id), self.stop or self._recorded_stop()
         failures = failed_prompts(self.outcomes) + list(self._left)
@@ -111,7 +112,7 @@ class RunLog:
         return Stop(StoppedBy(run.stopped_by), run.message or "") if run and run.stopped_by else None
 
     def states(self) -> dict[str, State]:
-        """The state of each prompt that was reached, now."""
+        """The state of each prompt with an outcome, now."""
         return states_after(self._session, self._wanted, self.outcomes)
 
     def _start(self) -> str:
@@ -119,7 +120,7 @@ class RunLog:
         host = "" if session.settings.uses_sandbox else f" ({urlsplit(session.settings.service_url).hostname})"
         return (
             f"run {session.run_id} started: from {session.trigger}, service {session.settings.host_kind}{host}, "
-            f"model {', '.join(models) or 'none'}, {len(self._wanted)} prompts"
+            f"model {', '.join(models) or 'none'}, {counted(len(self._wanted), 'prompt')}"
         )
 
     def _line(self, outcome: Outcome) -> str:
@@ -143,14 +144,14 @@ class RunLog:
         except StoreError as error:
             log.warn_once(error.__cause__ or error)
         if receipt.message:
-            log.say(logging.WARNING, f"stopped by {receipt.stopped_by}: {receipt.message}")
+            log.write(logging.WARNING, f"stopped by {receipt.stopped_by}: {receipt.message}")
         for line in receipt.as_text().splitlines():
             log.info(f"receipt: {line}")
         log.info(f"run {self._session.run_id} ended; results: {self.results_file or 'not kept'}")
 
 
 def rows_and_files_left_out(sources: Sources) -> int:
-    """How many rows and files give no prompt; a source that is not there at all is none."""
+    """How many rows and files give no prompt; a missing source does not count."""
     return len(sources.table.problems) + len(sources.files.problems)
 
 
@@ -162,7 +163,7 @@ def run_batch(
     *,
     force: bool = False,
 ) -> Stop | None:
-    """Bring prompts to pictures, writing every outcome into the log. Returns why it stopped early, if it did.
+    """Generate prompts and record every outcome in the log. Returns why the run stopped early, if it did.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; what was in flight has been finished and recorded.

@@ -50,7 +50,7 @@ def test_a_class_that_can_stop_a_run_says_what_to_do_then(known: ErrorClass) -> 
 def test_what_may_have_cost_money_is_not_tried_again_by_itself_once_it_has_failed(known: ErrorClass) -> None:
     chain = Purchase(1, "k", "{}", "failed", 0.0, 0.0, error_class=known.value)
     state = decide(Prompt("json_a", "a", "json", "a.json", "a", ParameterOverrides()), "k", None, chain, Listing())
-    if known.policy.billed is not Billed.NO and known.policy.reaction is not Reaction.LOOK_LATER:
+    if known.policy.billed is not Billed.NO and known.policy.reaction is not Reaction.RESUME_LATER:
         assert state is State.FAILED_FOR_GOOD
 
 

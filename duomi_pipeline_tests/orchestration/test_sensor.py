@@ -270,7 +270,7 @@ class TestWhatIsLeftAlone:
         tick = project.tick()
 
         assert not tick.run_requests
-        assert tick.skip_message == "3 prompts wait for the image run that is going on."
+        assert tick.skip_message == "3 prompts waiting for the end of the active image run."
         assert added(tick) == [new]  # the UI shows it all the same
         assert [found.partition for found in tick.asset_events] == [new]
 
@@ -297,7 +297,7 @@ class TestWhatIsLeftAlone:
         tick = project.tick()
         assert made == 1
         assert not tick.run_requests
-        assert str(tick.skip_message).startswith("2 prompts wait: the last run was stopped. ")
+        assert str(tick.skip_message).startswith("2 prompts waiting, because the last run was stopped. ")
 
         change_ledger(project, f"UPDATE runs SET ended_at = {time.time() - HOUR}")
         assert ranges(project.tick().run_requests or ()) == [(keys[1], keys[2])]

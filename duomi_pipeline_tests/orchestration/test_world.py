@@ -83,7 +83,7 @@ def test_a_prompt_folder_that_is_not_mounted_retires_nothing(project: Project, t
     run = project.materialize("prompt_files")
 
     failure = failure_of(run)
-    assert "12 prompts of it are known. Nothing was retired." in str(failure.description)
+    assert "had 12 prompts before. Nothing was retired." in str(failure.description)
     assert project.partitions() == twelve
     tick = project.tick()
     assert not [r for r in tick.dynamic_partitions_requests or () if isinstance(r, dg.DeleteDynamicPartitionsRequest)]

@@ -273,7 +273,7 @@ def test_lines_of_processes_that_append_at_once_stay_whole(home: Home) -> None:
     ("stopped_by", "message", "words"),
     [
         ("cap", "DUOMI_MAX_SPEND_PER_DAY=5 is reached (5 CNY used).", "raise it"),
-        ("service", "Model disabled. Choose another with DUOMI_MODEL. (code 30003)", "Mend what the service says"),
+        ("service", "Model disabled. Choose another with DUOMI_MODEL. (code 30003)", "Fix what the service names"),
         ("store", "No picture can be saved in /out: the disk is full", "Not saved"),
     ],
 )

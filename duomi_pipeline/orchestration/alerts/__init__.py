@@ -1,1 +1,1 @@
-"""Failed image runs told to people, one message per backfill or command."""
+"""Alerts about failed image runs, one message per backfill or command."""

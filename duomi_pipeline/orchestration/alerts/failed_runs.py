@@ -1,6 +1,6 @@
-"""What failed together and what there is to say of it: runs of one backfill, command or tick are one piece of news.
+"""Group failed runs and make one alert of each group: the runs of one backfill, command or tick belong together.
 
-When it is told, and to whom, is `sensor`'s.
+When an alert is posted is decided in `sensor`.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from duomi_pipeline.orchestration.jobs import generate_missing_images, regenerat
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, RUN_TAG, ledger_run
 from duomi_pipeline.reporting.receipt import Receipt
 
-MAX_TEXT = 3_000  # characters; more is refused in some places where Slack shows a text
+MAX_TEXT = 3_000  # characters; Slack refuses longer texts in some places
 _NAMED = 10  # failures in a message
 _MAX_LINE = 300  # characters
 _BACKFILL, _TICK = "dagster/backfill", "dagster/tick"
-_GOING_ON = {"REQUESTED", "CANCELING", "FAILING"}  # statuses of a backfill
+_ACTIVE = {"REQUESTED", "CANCELING", "FAILING"}  # statuses of a backfill
 _KINDS = {_BACKFILL: "backfill", RUN_TAG: "command", _TICK: "tick", "": "run"}
 _JOBS = {generate_missing_images.name, regenerate_images.name}
 
@@ -35,8 +35,8 @@ class Group:
     """Failed image runs that belong together.
 
     Attributes:
-        tag, value: what they share; of a run that stands alone no tag, and its id.
-        failed: those that failed and were not told of.
+        tag, value: the tag that they share; for a single run no tag, and its run id.
+        failed: the runs that failed and have no alert yet.
     """
 
     tag: str
@@ -50,35 +50,35 @@ class Group:
 
     @property
     def is_unattended(self) -> bool:
-        """Whether a sensor or schedule started them."""
+        """Whether a sensor or schedule started the runs."""
         return self.tag == _TICK
 
     def runs(self, instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-        """All runs that belong to it, whatever became of them."""
+        """All runs of the group, also those that did not fail."""
         if not self.tag:
             return [record.dagster_run for record in self.failed]
         found = instance.get_runs(dg.RunsFilter(tags={self.tag: self.value}))
         return [run for run in found if _key(run) == (self.tag, self.value)]
 
     def has_ended(self, instance: dg.DagsterInstance, session: Session) -> bool:
-        """Whether no more of its runs will end."""
+        """Whether all runs of the group have ended, and no more will start."""
         if self.tag == _BACKFILL:
             backfill = instance.get_backfill(self.value)
-            if backfill is not None and backfill.status.value in _GOING_ON:
+            if backfill is not None and backfill.status.value in _ACTIVE:
                 return False
         known = self.tag == RUN_TAG and session.ledger.run(self.value) is not None
-        if known and not session.ledger.is_gone(self.value):  # between two runs of a command none is going on
+        if known and not session.ledger.is_gone(self.value):  # a command that is alive may start another run
             return False
         return all(run.is_finished for run in self.runs(instance))
 
 
 @dataclass(frozen=True)
-class News:
-    """What there is to say of a group.
+class Alert:
+    """The alert about a group of failed runs.
 
     Attributes:
-        receipt: of all its runs together.
-        reasons: by run id, why runs failed that have no receipt, or one that does not say it.
+        receipt: one receipt for all runs of the group.
+        reasons: by run id, why runs failed that have no receipt, or whose receipt gives no reason.
     """
 
     title: str
@@ -86,22 +86,22 @@ class News:
     reasons: Mapping[str, str]
 
     @property
-    def is_own_wish(self) -> bool:
-        """Whether the user stopped it, and nothing else is wrong."""
+    def stopped_by_user(self) -> bool:
+        """Whether the user stopped the runs, and nothing else failed."""
         return self.receipt.stopped_by == "interrupted" and not self.receipt.failed and not self.reasons
 
     @property
     def signature(self) -> str:
-        """The same for the same trouble: the way a run was stopped, else who failed how."""
+        """Equal for two alerts about the same problem: the reason of the stop, else the failed prompts and classes."""
         if self.receipt.message:
-            trouble = [re.sub(r"\d+", "#", self.receipt.message)[:60]]
+            problem = [re.sub(r"\d+", "#", self.receipt.message)[:60]]
         else:
-            trouble = sorted(f"{failure.prompt_id} {failure.error_class}" for failure in self.receipt.failures)
-        text = "\n".join([*trouble, *(re.sub(r"\d+", "#", reason) for reason in self.reasons.values())])
+            problem = sorted(f"{failure.prompt_id} {failure.error_class}" for failure in self.receipt.failures)
+        text = "\n".join([*problem, *(re.sub(r"\d+", "#", reason) for reason in self.reasons.values())])
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def text(self) -> str:
-        """The message, as Slack's mrkdwn, in less than `MAX_TEXT` characters."""
+        """The message in Slack's mrkdwn, shorter than `MAX_TEXT` characters."""
         for named in range(_NAMED, -1, -1):
             lines = self._lines(named)
             if len("\n".join(lines)) < MAX_TEXT:
@@ -117,7 +117,7 @@ class News:
 
 
 def failed_groups(records: Iterable[dg.RunRecord]) -> list[Group]:
-    """The image runs among some failed runs, put together, the one that failed first in front."""
+    """Group the image runs among these failed runs; the group that failed first comes first."""
     groups: dict[tuple[str, str], list[dg.RunRecord]] = {}
     for record in sorted(records, key=_end):
         if _makes_images(record.dagster_run):
@@ -125,27 +125,29 @@ def failed_groups(records: Iterable[dg.RunRecord]) -> list[Group]:
     return [Group(tag, value, tuple(found)) for (tag, value), found in groups.items()]
 
 
-def news_of(instance: dg.DagsterInstance, session: Session, group: Group) -> News:
-    """What a group's runs, their events and the ledger say."""
+def alert_for(instance: dg.DagsterInstance, session: Session, group: Group) -> Alert:
+    """The alert for a group, from its runs, their events and the ledger."""
     runs, receipts, reasons = group.runs(instance), [], {}
     for record in group.failed:
-        receipt, reason = _story(instance, record.dagster_run.run_id)
+        receipt, reason = _receipt_and_reason(instance, record.dagster_run.run_id)
         if receipt is not None:
             receipts.append(receipt)
         if receipt is None or not (receipt.failed or receipt.message):
             reasons[record.dagster_run.run_id] = reason
     of_what = f"{len(group.failed)} of {len(runs)} runs of " if group.tag else ""
     title = f"Duomi: {of_what}{_KINDS[group.tag]} {group.value} failed"
-    return News(title, _together(session, group, runs, receipts), reasons)
+    return Alert(title, _combined_receipt(session, group, runs, receipts), reasons)
 
 
-def _together(session: Session, group: Group, runs: Sequence[dg.DagsterRun], receipts: Sequence[Receipt]) -> Receipt:
-    """One receipt for all runs: what was made and paid is the ledger's, also of runs that left no receipt."""
+def _combined_receipt(
+    session: Session, group: Group, runs: Sequence[dg.DagsterRun], receipts: Sequence[Receipt]
+) -> Receipt:
+    """One receipt for all runs. Counts and money come from the ledger, also for runs without a receipt."""
     ids = sorted({ledger_run(run) for run in runs})
     records = [record for run_id in ids if (record := session.ledger.run(run_id))]
     moneys = [session.ledger.money(run_id=run_id) for run_id in ids]
     currencies = {money.currency for money in moneys if money.currency}
-    is_one = len(currencies) <= 1  # amounts of two have no sum
+    is_one = len(currencies) <= 1  # amounts in two currencies cannot be added
     stops = [receipt for receipt in receipts if receipt.stopped_by]
     stopped = min(stops, key=lambda receipt: receipt.stopped_by == "interrupted", default=None)
     failed: Counter[str] = Counter()
@@ -172,8 +174,8 @@ def _together(session: Session, group: Group, runs: Sequence[dg.DagsterRun], rec
     )
 
 
-def _story(instance: dg.DagsterInstance, run_id: str) -> tuple[Receipt | None, str]:
-    """A failed run's receipt, if it came so far, and why it failed in its own words or Dagster's."""
+def _receipt_and_reason(instance: dg.DagsterInstance, run_id: str) -> tuple[Receipt | None, str]:
+    """The receipt of a failed run, if it has one, and the reason that it or Dagster gives."""
     receipt, reason = None, ""
     ends = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
     for entry in instance.all_logs(run_id, of_type=ends):
@@ -186,9 +188,9 @@ def _story(instance: dg.DagsterInstance, run_id: str) -> tuple[Receipt | None, s
             reason = (data.error.cause or data.error).message if data.error else reason
             continue
         reason = data.user_failure_data.description or reason
-        with suppress(KeyError, TypeError, ValidationError):  # of a run of an earlier version
+        with suppress(KeyError, TypeError, ValidationError):  # a run of an earlier version has another receipt
             receipt = Receipt.from_json(data.user_failure_data.metadata[RECEIPT].value)
-    return receipt, reason or "it ended without a word; its process was killed"
+    return receipt, reason or "it ended without a message: its process was killed"
 
 
 def _makes_images(run: dg.DagsterRun) -> bool:

@@ -1,4 +1,7 @@
-"""The sensor `run_failures`: tells a chat of image runs that failed. What there is to say is `failed_runs`'."""
+"""The sensor `run_failures`: posts an alert for failed image runs to a chat.
+
+The alerts are made in `failed_runs`, and posted by `webhook`.
+"""
 
 import time
 from collections.abc import Mapping
@@ -8,25 +11,26 @@ from typing import Self
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
-from duomi_pipeline.orchestration.alerts.failed_runs import Group, News, failed_groups, news_of
+from duomi_pipeline.common.text import counted
+from duomi_pipeline.orchestration.alerts.failed_runs import Alert, Group, alert_for, failed_groups
 from duomi_pipeline.orchestration.alerts.webhook import post
 from duomi_pipeline.orchestration.partition_ranges import end_dead_runs
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.settings import Settings
 
-INTERVAL = 30  # seconds between two looks; each posts one message at most
-OVERLAP = 60.0  # seconds: a run's end may be seen this much later than it was
-STALE = 3 * 86_400.0  # seconds after which a failure is no news any more: the sensor was off
-SAME_NEWS = 20 * 3_600.0  # seconds in which the same trouble of sensor and schedule, which try again, is told once
+INTERVAL = 30  # seconds between two ticks; each posts at most one alert
+OVERLAP = 60.0  # seconds by which the end of a run may be recorded late
+STALE = 3 * 86_400.0  # seconds after which a failure is too old for an alert, because the sensor was off
+SAME_ALERT = 20 * 3_600.0  # seconds without a second alert about the same problem of sensor or schedule, which retry
 
 
-class Told(BaseModel):
-    """The cursor: how far the sensor has come.
+class AlertCursor(BaseModel):
+    """The cursor of the sensor: which failures are handled.
 
     Attributes:
-        since: failures up to here are done with, in seconds since 1970.
-        runs: failed runs after that which are done with, with the time of their end.
-        troubles: signatures of what was told of unattended runs, with the time.
+        since: failures before this time are handled, in seconds since 1970.
+        runs: handled failed runs after that time, with the time of their end.
+        troubles: signatures of posted alerts, with their time.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,7 +40,7 @@ class Told(BaseModel):
     troubles: Mapping[str, float] = {}
 
     def waiting(self, instance: dg.DagsterInstance) -> list[Group]:
-        """Failures that are not done with, the oldest first."""
+        """Groups of failed runs that are not handled yet, the oldest first."""
         after = datetime.fromtimestamp(self.since, UTC)
         failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=after)
         return failed_groups(
@@ -45,18 +49,18 @@ class Told(BaseModel):
             if record.dagster_run.run_id not in self.runs and (record.end_time or 0.0) > self.since
         )
 
-    def done_with(self, group: Group, now: float) -> Self:
-        """The cursor once a group was told, or needs no telling."""
+    def with_handled(self, group: Group, now: float) -> Self:
+        """The cursor after a group was handled: its alert was posted or suppressed."""
         ends = {record.dagster_run.run_id: record.end_time or now for record in group.failed}
         return self.model_copy(update={"runs": {**self.runs, **ends}})
 
-    def with_trouble(self, signature: str, now: float) -> Self:
-        """The cursor once a trouble was told; old ones are forgotten."""
-        recent = {key: at for key, at in self.troubles.items() if now - at < SAME_NEWS}
+    def with_posted(self, signature: str, now: float) -> Self:
+        """The cursor after an alert was posted; old signatures are removed."""
+        recent = {key: at for key, at in self.troubles.items() if now - at < SAME_ALERT}
         return self.model_copy(update={"troubles": {**recent, signature: now}})
 
-    def moved_on(self, waiting: list[Group], now: float) -> Self:
-        """The cursor without what no look will find again."""
+    def advanced(self, waiting: list[Group], now: float) -> Self:
+        """The cursor moved forward in time, without runs that are older than its new start."""
         oldest = min((record.end_time or now for group in waiting for record in group.failed), default=now)
         since = max(self.since, oldest - OVERLAP)
         return self.model_copy(
@@ -65,7 +69,7 @@ class Told(BaseModel):
 
 
 def build_run_failures(settings: Settings) -> dg.SensorDefinition:
-    """The sensor; on by itself where a webhook is set, else off."""
+    """The sensor; on by default if a webhook is set, else off."""
     is_on = settings.webhook_url is not None
 
     @dg.sensor(
@@ -75,46 +79,45 @@ def build_run_failures(settings: Settings) -> dg.SensorDefinition:
         description="Posts failed image runs to DUOMI_WEBHOOK_URL, one message for a backfill; nothing without a URL.",
     )
     def run_failures(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
-        """One look at what failed since the last one, and one message at most.
+        """Post at most one alert about runs that failed since the last tick.
 
-        A message that the webhook does not take fails the look: the cursor stays, and the next look posts it again.
+        If the webhook does not accept it, the tick fails: the cursor stays, and the next tick posts it again.
         """
         settings, now = duomi.settings(), time.time()
         if settings.webhook_url is None:
-            return _nothing("DUOMI_WEBHOOK_URL is not set: there is nowhere to post to.", "")
+            return _skip("DUOMI_WEBHOOK_URL is not set: alerts cannot be posted.", "")
         if not context.cursor:
-            return _nothing("From now on failed image runs are posted.", Told(since=now).model_dump_json())
-        told = Told.model_validate_json(context.cursor)
+            return _skip("From now on failed image runs are posted.", AlertCursor(since=now).model_dump_json())
+        cursor = AlertCursor.model_validate_json(context.cursor)
         with duomi.session() as session:
             end_dead_runs(context.instance, session.ledger)
-            waiting = told.waiting(context.instance)
+            waiting = cursor.waiting(context.instance)
             ended = [group for group in waiting if group.has_ended(context.instance, session)]
             if not ended:
-                said = (
-                    f"{len(waiting)} failures wait for the end of what they belong to." if waiting else "No failures."
-                )
-                return _nothing(said, told.moved_on(waiting, now).model_dump_json())
-            news = news_of(context.instance, session, ended[0])
-        quiet = _why_quiet(ended[0], news, told, now)
-        if not quiet:
-            post(settings.webhook_url, news.text(), settings.timeout)
-            told = told.with_trouble(news.signature, now)
-        told = told.done_with(ended[0], now)
+                waits = f"{counted(len(waiting), 'failure')} waiting for the end of the other runs of the same command."
+                reason = waits if waiting else "No failures."
+                return _skip(reason, cursor.advanced(waiting, now).model_dump_json())
+            alert = alert_for(context.instance, session, ended[0])
+        suppressed = _suppress_reason(ended[0], alert, cursor, now)
+        if not suppressed:
+            post(settings.webhook_url, alert.text(), settings.timeout)
+            cursor = cursor.with_posted(alert.signature, now)
+        cursor = cursor.with_handled(ended[0], now)
         left = [group for group in waiting if group is not ended[0]]
-        return _nothing(quiet or f"Posted: {news.title}", told.moved_on(left, now).model_dump_json())
+        return _skip(suppressed or f"Posted: {alert.title}", cursor.advanced(left, now).model_dump_json())
 
     return run_failures
 
 
-def _why_quiet(group: Group, news: News, told: Told, now: float) -> str | None:
+def _suppress_reason(group: Group, alert: Alert, cursor: AlertCursor, now: float) -> str | None:
     if now - group.ended_at > STALE:
-        return f"Not posted, too long ago: {news.title}"
-    if news.is_own_wish:
-        return f"Not posted, it was interrupted by hand: {news.title}"
-    if group.is_unattended and now - told.troubles.get(news.signature, 0.0) < SAME_NEWS:
-        return f"Not posted, the same was posted already: {news.title}"
+        return f"Not posted, too long ago: {alert.title}"
+    if alert.stopped_by_user:
+        return f"Not posted, it was interrupted by hand: {alert.title}"
+    if group.is_unattended and now - cursor.troubles.get(alert.signature, 0.0) < SAME_ALERT:
+        return f"Not posted, the same was posted already: {alert.title}"
     return None
 
 
-def _nothing(reason: str, cursor: str) -> dg.SensorResult:
+def _skip(reason: str, cursor: str) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor)

@@ -1,16 +1,16 @@
-"""Posting a message to a chat: Slack's incoming webhooks, and what understands the same JSON.
+"""Post a message to a chat: Slack's incoming webhooks, and services that accept the same JSON.
 
-What is posted, and when, does not belong here.
+The text is made in `failed_runs`; when it is posted is decided in `sensor`.
 """
 
 import requests
 from pydantic import SecretStr
 
-MAX_TIMEOUT = 20.0  # seconds; a look of a sensor must end
+MAX_TIMEOUT = 20.0  # seconds; a tick of a sensor must end
 
 
 class WebhookError(Exception):
-    """The message was not taken, or no answer came. The text never holds the address, which is a secret."""
+    """The webhook did not accept the message, or did not answer. Never contains its address, which is a secret."""
 
 
 def post(url: SecretStr, text: str, timeout: float) -> None:
@@ -19,14 +19,14 @@ def post(url: SecretStr, text: str, timeout: float) -> None:
     Args:
         url: the address, a secret.
         text: Slack's mrkdwn.
-        timeout: seconds of silence after which it is given up.
+        timeout: seconds to wait for an answer.
 
     Raises:
-        WebhookError: it was not taken; after a time-out it may have been.
+        WebhookError: it was not accepted; after a time-out it may have been.
     """
     if problem := _problem(
         url, text, min(timeout, MAX_TIMEOUT)
-    ):  # raised here, so that no error of requests, which tell the address, hangs on it
+    ):  # raised here, so that no requests exception, whose text contains the URL, is chained
         raise WebhookError(f"The webhook {problem} Check DUOMI_WEBHOOK_URL; the message is posted again.")
 
 

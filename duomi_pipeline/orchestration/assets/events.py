@@ -1,4 +1,4 @@
-"""What Dagster is told about a picture: one materialization event, with provenance, so that it knows what is stale."""
+"""Dagster's events for pictures: one materialization each, with the tags from which Dagster knows what is stale."""
 
 import base64
 import contextlib
@@ -28,9 +28,9 @@ class ImageEvents:
     """Makes the events of one run.
 
     Attributes:
-        store: says where the files lie.
+        store: the folder of pictures, for their paths.
         observations: storage id of each prompt's latest observation.
-        currency: of the costs.
+        currency: currency of the costs.
     """
 
     store: ImageStore
@@ -39,14 +39,14 @@ class ImageEvents:
 
     @classmethod
     def of(cls, instance: dg.DagsterInstance, store: ImageStore, keys: list[str], currency: str) -> "ImageEvents":
-        """Look the observations up in bulk: never one query per partition."""
+        """Read all observations in one query, not one per partition."""
         observations = instance.event_log_storage.get_latest_storage_id_by_partition(
             PROMPTS_KEY, dg.DagsterEventType.ASSET_OBSERVATION, set(keys)
         )
         return cls(store, observations, currency)
 
     def made(self, outcome: Outcome, selection: Selection) -> dg.AssetMaterialization:
-        """The event of a prompt whose picture is current now."""
+        """The event of a prompt whose picture was generated or reused."""
         metadata = {
             **self._files(selection, outcome.thumbnail),
             **_request(outcome.request.content, outcome.seed),
@@ -63,9 +63,9 @@ class ImageEvents:
         return self._event(outcome.prompt, selection, metadata)
 
     def kept(self, entry: PlannedPrompt, selection: Selection, purchase: Purchase) -> dg.AssetMaterialization:
-        """The event of a prompt that is left as it is: its picture is there, made of what it was made of.
+        """The event of a prompt that the run leaves as it is, with the request that its picture was made from.
 
-        Without it a run that fails would show this partition as failed, too.
+        Without this event a failed run would show this partition as failed, too.
         """
         request = json.loads(purchase.request)
         metadata = {
@@ -112,7 +112,7 @@ class ImageEvents:
 
 
 def _request(content: Mapping[str, Any], seed: int | None) -> dict[str, dg.MetadataValue]:
-    """What was asked: the fields that people compare, and all of them."""
+    """The request as metadata: the most important fields alone, and all fields together."""
     body = content["body"]
     metadata: dict[str, dg.MetadataValue] = {
         "model": dg.MetadataValue.text(str(body["model"])),
@@ -123,5 +123,5 @@ def _request(content: Mapping[str, Any], seed: int | None) -> dict[str, dg.Metad
 
 
 def image_markdown(webp: bytes, name: str) -> str:
-    """A picture as Dagster's UI shows one: inside the text itself."""
+    """A picture embedded in Markdown, as Dagster's UI can show it."""
     return f"![{name}](data:image/webp;base64,{base64.b64encode(webp).decode()})"

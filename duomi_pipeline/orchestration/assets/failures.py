@@ -1,4 +1,4 @@
-"""How a run that did not make every picture fails: by name, with the reason and what to do next."""
+"""The failure of a run with missing pictures: which prompts failed, why, and what to do next."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _COLUMNS = ("prompt_id", "class", "code", "reason")
 
 
 def failure(receipt: Receipt) -> dg.Failure | None:
-    """The failure of a run, `None` if every picture is there."""
+    """The failure of a run, `None` if every picture exists."""
     failures = receipt.failures
     if not failures and not receipt.not_reached:
         return None
@@ -28,12 +28,12 @@ def failure(receipt: Receipt) -> dg.Failure | None:
         "not_reached": dg.MetadataValue.int(receipt.not_reached),
         "failures": failures_table(failures),
     }
-    # Retries are the engine's, by error class: a second layer of them would multiply the cost.
+    # The engine retries by error class; retries of Dagster on top would multiply the cost.
     return dg.Failure("\n".join(lines), metadata=metadata, allow_retries=False)
 
 
 def failures_table(failures: Sequence[FailedPrompt]) -> dg.TableMetadataValue:
-    """Failures as a table of Dagster's UI; the first of them, where there are very many."""
+    """Failures as a table for Dagster's UI, at most `_MAX_ROWS`."""
     rows = [
         dg.TableRecord(dict(zip(_COLUMNS, (f.prompt_id, f.error_class, f.code, f.message), strict=True)))
         for f in failures[:_MAX_ROWS]

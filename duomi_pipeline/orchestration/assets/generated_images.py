@@ -1,4 +1,4 @@
-"""The asset `generated_images`: asks the engine for outcomes and turns each into one event."""
+"""The asset `generated_images`: runs a batch of the engine and logs one event per outcome."""
 
 import contextlib
 import time
@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State, Status
 from duomi_pipeline.engine.signals import stopped_by_signals
@@ -27,9 +28,9 @@ from duomi_pipeline.reporting.run_log import RunLog, rows_and_files_left_out
 from duomi_pipeline.settings import ImageParameters, ParameterOverrides
 
 POOL = "duomi_api"
-TOGETHER = 1.0  # seconds: outcomes that come within are logged at once, each event alone would cost 10 ms
+GROUP_SECONDS = 1.0  # outcomes within this time are logged together; one by one each event would cost 10 ms
 RECEIPT = "receipt"  # metadata of a failed run
-# What one picture's record holds: the view `generated_images` of `results.db`.
+# Columns of the view `generated_images` in `results.db`.
 _SCHEMA = column_schema(
     prompt_id="partition key",
     prompt_row_id=("int", "`prompts.id` of a table row"),
@@ -38,7 +39,7 @@ _SCHEMA = column_schema(
     path="the PNG file",
     size="in pixels, WIDTHxHEIGHT",
     model="that drew it",
-    seed=("int", "as the service told it, else as it was sent"),
+    seed=("int", "as reported by the service, else as sent"),
     made_at=("timestamp", "when it was saved, UTC"),
 )
 
@@ -50,7 +51,7 @@ def _parameter(name: str) -> Any:
 class ImagesConfig(dg.Config):
     """Run config of `generated_images`. Empty fields: the settings' value; a prompt's own JSON wins over both.
 
-    One field per `ImageParameters`, in types that Dagster's config has; `parameters` checks the values.
+    One field for each field of `ImageParameters`, in types of Dagster's config; `parameters` checks the values.
     """
 
     model: str | None = _parameter("model")
@@ -74,17 +75,17 @@ class ImagesConfig(dg.Config):
         """The parameters that this run sets.
 
         Raises:
-            pydantic.ValidationError: a value cannot be used.
+            pydantic.ValidationError: a value is invalid.
         """
         return ParameterOverrides(**{name: getattr(self, name) for name in ParameterOverrides.model_fields})
 
     def wanted_states(self) -> frozenset[State]:
-        """The states as values; with `force` also the current ones."""
+        """The states that the run generates; with `force` also current ones."""
         return frozenset(map(State, self.states)) | ({State.CURRENT} if self.force else set())
 
 
 def build_generated_images(code_version: str) -> dg.AssetsDefinition:
-    """The asset, for settings with this fingerprint: another one makes every partition outdated."""
+    """The asset; a new fingerprint of the settings as `code_version` makes every partition outdated."""
 
     @dg.asset(
         deps=["prompts"],
@@ -121,9 +122,7 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     track(context.instance, sources, here)
     plan = session.plan(here, config.parameters())
     if plan.adopted:
-        context.log.warning(
-            "%d pictures in the folder were not known to the ledger; they are recorded now", plan.adopted
-        )
+        context.log.warning("%s in the folder not known to the ledger: recorded now", counted(plan.adopted, "picture"))
     wanted, kept, left = _split(plan.entries, config)
     events = ImageEvents.of(context.instance, session.store, keys, session.settings.currency)
     made_by = session.ledger.purchases({selection.purchase_id for _, selection in kept}) if kept else {}
@@ -144,7 +143,7 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
         ) as batch,
         stopped_by_signals(batch),
     ):
-        for group in batch.groups(TOGETHER):
+        for group in batch.groups(GROUP_SECONDS):
             outcomes += group
             log_events(
                 context, [events.made(o, o.selection) for o in group if o.status != Status.FAILED and o.selection]
@@ -165,23 +164,24 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
         else:
             refresh_manifest(context, duomi, session, results)
     except OSError as error:
-        # Not to be lost, but of less weight than prompts that failed.
+        # Reported, but failed prompts are the more important failure.
         context.log.exception("The manifest could not be written")
-        problem = problem or dg.Failure(f"The pictures are there, the manifest is not: {error}", allow_retries=False)
+        words = f"The pictures are saved, but the manifest could not be written: {error}"
+        problem = problem or dg.Failure(words, allow_retries=False)
     if problem is not None:
         problem.metadata = {**problem.metadata, RECEIPT: dg.MetadataValue.json(receipt.shortened().as_json())}
         raise problem
 
 
 def _more_runs_follow(instance: dg.DagsterInstance, duomi: DuomiResource) -> bool:
-    """Whether the manifest may be left to a later run: rewriting it costs more with each prompt that there is."""
+    """Whether a later run will write the manifest; its cost grows with the number of all prompts."""
     return duomi.command.more_runs_follow if duomi.command else bool(waiting_runs(instance))
 
 
 def _split(
     entries: Sequence[PlannedPrompt], config: ImagesConfig
 ) -> tuple[list[PlannedPrompt], list[tuple[PlannedPrompt, Selection]], list[PlannedPrompt]]:
-    """What this run brings to a current picture (or finds current), and what it leaves: with and without a picture."""
+    """The prompts that this run generates (or finds current), and those that it leaves: with and without a picture."""
     states = config.wanted_states() | {State.CURRENT}
     wanted = [taken for entry in entries if (taken := entry.chosen(states))]
     chosen = {entry.prompt.id for entry in wanted}
@@ -193,13 +193,13 @@ def _split(
 
 
 def _not_tried(left: Sequence[PlannedPrompt], unknown: Mapping[str, str]) -> list[FailedPrompt]:
-    """What fails the run without an outcome: prompts that it leaves without a picture, partitions without a prompt."""
+    """Failures without an outcome: prompts that are left without a picture, and partitions without a prompt."""
     absent = (FailedPrompt(key, ErrorClass.ABSENT.value, "", reason) for key, reason in unknown.items())
     return [*left_prompts(left), *absent]
 
 
 def _trigger(run: dg.DagsterRun) -> str:
-    """Which way a run came, for `duomi status`."""
+    """What started a run, for `duomi status`."""
     if ledger_run(run) != run.run_id:
         return "cli"
     if run.parent_run_id is None and "dagster/sensor_name" in run.tags:

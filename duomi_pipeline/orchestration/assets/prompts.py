@@ -1,4 +1,4 @@
-"""The external asset `prompts`, and the two assets that read its sources."""
+"""The external asset `prompts`, and the assets `prompt_table` and `prompt_files`, which read its sources."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -59,7 +59,7 @@ prompts = dg.AssetSpec(
 def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
     """The prompts of the SQLite table, one row each (`DUOMI_DATABASE`, read-only).
 
-    Materializing it also brings the partitions of its prompts up to date. Costs nothing.
+    Materializing it also updates the partitions of its prompts. Costs nothing.
     """
     settings = duomi.settings()
     try:
@@ -90,9 +90,9 @@ def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
     },
 )
 def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
-    """The prompts of the JSON files, one row each (`DUOMI_PROMPT_DIR`); bad files are named, and stop nothing.
+    """The prompts of the JSON files, one row each (`DUOMI_PROMPT_DIR`); invalid files are named and skipped.
 
-    Materializing it also brings the partitions of its prompts up to date. Costs nothing.
+    Materializing it also updates the partitions of its prompts. Costs nothing.
     """
     settings = duomi.settings()
     try:
@@ -109,12 +109,12 @@ def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
 
 
 def _check_not_lost(instance: dg.DagsterInstance, reading: Reading, prefix: str, source: Path) -> None:
-    """Fail where a source gives no prompt at all and had some: it is more likely lost than empty."""
+    """Fail if a source has no prompt now but had some before: it is more likely lost than empty."""
     known = [key for key in instance.get_dynamic_partitions(PARTITIONS_NAME) if key.startswith(prefix)]
     if known and not reading.prompts:
         raise dg.Failure(
-            f"{source} gives no prompt, but {counted(len(known), 'prompt')} of it are known. Nothing was retired. "
-            "Mount or restore it, then materialize this again; if these prompts are meant to go, delete their "
+            f"{source} gives no prompt, but had {counted(len(known), 'prompt')} before. Nothing was retired. "
+            "Mount or restore it, then materialize this asset again. If these prompts should go, delete their "
             "partitions of `prompts` in the UI.",
             allow_retries=False,
         )
@@ -143,7 +143,7 @@ def _problems(problems: Sequence[Problem]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Outside text as one Markdown table cell: shown, not interpreted."""
+    """Outside text as one Markdown table cell, escaped so that it is not interpreted."""
     short = " ".join(text.split())
     short = short if len(short) <= _CELL else f"{short[: _CELL - 1]}…"
     for character in "\\|`*_[]<>#!":

@@ -1,4 +1,4 @@
-"""The asset `results_manifest`; also brought up to date at the end of runs that generate pictures."""
+"""The asset `results_manifest`; image runs update it at their end, too. The files themselves are in `manifest`."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def refresh_manifest(
     session: Session,
     results: Mapping[str, dg.MetadataValue],
 ) -> None:
-    """Rewrite the manifest inside an image run, and say so: a downstream step would be skipped if the run fails."""
+    """Write the manifest inside an image run and log the event; a downstream step would be skipped in a failed run."""
     try:
         context.log_event(dg.AssetMaterialization(MANIFEST_KEY, metadata={**_write(duomi, session), **results}))
     except SourceError as error:

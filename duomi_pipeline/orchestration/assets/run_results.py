@@ -1,4 +1,4 @@
-"""What a run did, as metadata of the manifest that it leaves behind: numbers plot from run to run in Dagster's UI."""
+"""The results of a run as metadata of the manifest, so that Dagster's UI plots the numbers from run to run."""
 
 from collections.abc import Sequence
 
@@ -34,7 +34,7 @@ def run_results(receipt: Receipt, outcomes: Sequence[Outcome], seconds: float) -
 
 
 def money_metadata(money: Money, currency: str) -> dict[str, dg.MetadataValue]:
-    """What was spent in all; unknown amounts are left out, never 0."""
+    """The total spend; an unknown amount is left out, never 0."""
     metadata: dict[str, dg.MetadataValue] = {
         "pictures_billed": dg.MetadataValue.int(money.billed),
         "pictures_reused": dg.MetadataValue.int(money.reused),

@@ -1,6 +1,6 @@
-"""Many events told to Dagster at once: a storage that can write them in one transaction then does.
+"""Log many events in Dagster at once, so that a storage with batches can write them in one transaction.
 
-Dagster has batches for the events that it makes itself, and no public way to them; tests hold that these work.
+Dagster has no public function for this; tests check that the internal ones used here work.
 """
 
 import uuid
@@ -12,21 +12,21 @@ from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
 
 def log_events(context: dg.AssetExecutionContext, events: Sequence[dg.AssetMaterialization]) -> None:
-    """What `context.log_event` does for each."""
+    """Log materializations in one batch; otherwise like `context.log_event`."""
     step = context.get_step_execution_context()
     for event, place in zip(events, _places(len(events)), strict=True):
         DagsterEvent.asset_materialization(step, event, place)
 
 
 def report_observations(instance: dg.DagsterInstance, events: Sequence[dg.AssetObservation]) -> None:
-    """What `instance.report_runless_asset_event` does for each."""
+    """Log observations in one batch; otherwise like `instance.report_runless_asset_event`."""
     for event, place in zip(events, _places(len(events)), strict=True):
-        told = DagsterEvent(
+        dagster_event = DagsterEvent(
             event_type_value=dg.DagsterEventType.ASSET_OBSERVATION.value,
             job_name=RUNLESS_JOB_NAME,
             event_specific_data=AssetObservationData(event),
         )
-        instance.report_dagster_event(told, RUNLESS_RUN_ID, batch_metadata=place)
+        instance.report_dagster_event(dagster_event, RUNLESS_RUN_ID, batch_metadata=place)
 
 
 def _places(count: int) -> Iterator[DagsterEventBatchMetadata]:

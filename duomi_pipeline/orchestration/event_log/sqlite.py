@@ -1,7 +1,7 @@
-"""Dagster's event log with one transaction for many events: what all databases share, and SQLite. Optional.
+"""Dagster's event log with one transaction for many events: the shared mixin, and the class for SQLite. Optional.
 
-Dagster's own writes each asset event in two transactions, on connections of their own: about 10 ms an event, more than
-all else that a picture costs here. What a kill loses of an unwritten batch the next run logs again from the ledger.
+Dagster's own log writes each asset event in two transactions: about 10 ms per event, more than all other local work for
+a picture. Events of a batch that a kill loses are logged again by the next run, from the ledger.
 """
 
 import os
@@ -28,15 +28,15 @@ _BATCHED = {
 
 
 class EventBatches(SqlEventLogStorage):
-    """Mixin for one of Dagster's SQL event logs: asset events of one run that come together are one transaction."""
+    """Mixin for Dagster's SQL event logs: writes a batch of asset events of one run in one transaction."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)  # type: ignore[no-untyped-call]
         os.environ.setdefault(_BATCH_SIZE, _MOST)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Write neighbours of one run together, and what is no such event as the parent does."""
-        # In a backfill's batch the intended asset checks follow its partitions.
+        """Write consecutive asset events of one run together; pass other events to the parent."""
+        # In the batch of a backfill, events of planned asset checks follow those of its partitions.
         for (_, batched), neighbours in groupby(events, lambda event: (event.run_id, _is_batched(event))):
             group = list(neighbours)
             if batched:
@@ -49,36 +49,36 @@ class EventBatches(SqlEventLogStorage):
         with self.index_transaction() as connection:
             ids = list(connection.execute(insert, rows).scalars())
             self._store_asset_event_tags(connection, events, ids)
-            # An asset's row holds its latest event: those before it in the batch would be overwritten at once.
+            # The row of an asset holds only its latest event, so earlier ones of the batch are not written to it.
             latest = {_asset_and_kind(event): (event, number) for event, number in zip(events, ids, strict=True)}
-            for place in sorted(latest):  # in one order everywhere, or two processes could wait for each other
+            for place in sorted(latest):  # always in the same order, so that two processes cannot deadlock
                 self._store_asset_event(connection, *latest[place])
 
 
 class BatchingEventLogStorage(EventBatches, SqliteEventLogStorage):
-    """SQLite event log that writes a batch of asset events of one run at once; all else as its parent does.
+    """SQLite event log that writes asset events of one run in batches; otherwise like its parent.
 
     Args:
-        base_dir: where the databases lie; default `history/runs` in `DAGSTER_HOME`, as Dagster's own.
+        base_dir: folder of the databases; default `history/runs` in `DAGSTER_HOME`, like Dagster's own log.
     """
 
     @classmethod
     def config_type(cls) -> Any:
-        """What `dagster.yaml` may say."""
+        """The config schema for `dagster.yaml`."""
         return CONFIG
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
-        """Made by Dagster."""
+        """Called by Dagster to create the storage."""
         accept_percent_signs()
         return cls(str(database_folder(config_value, "history/runs")), inst_data)
 
     def conn_string_for_shard(self, shard_name: str) -> str:
-        """The URL of a run's database, or of the index of all."""
+        """The URL of the database of a run, or of the index of all runs."""
         return sqlite_url(Path(self._base_dir), shard_name)
 
     def _store_together(self, events: Sequence[EventLogEntry], rows: Sequence[dict[str, Any]]) -> None:
-        """Into the run's own database, too."""
+        """Write the events to the run's own database, too."""
         with self.run_connection(events[0].run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
         super()._store_together(events, rows)

@@ -1,1 +1,1 @@
-"""Dagster's UI as `duomi dev` serves it: a guard in front, and the processes beside it."""
+"""Dagster's UI as `duomi dev` serves it: a guard for requests, and the processes that the UI needs."""

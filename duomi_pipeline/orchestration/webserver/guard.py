@@ -1,7 +1,7 @@
-"""Which requests reach Dagster's webserver: those of its own pages and of programs, never those of another web page.
+"""Guard for Dagster's webserver: lets requests of its own pages and of programs pass, and refuses other web pages.
 
-Dagster's webserver has no login and takes GraphQL mutations from any page that the user's browser shows: in an
-address, as `text/plain` without a preflight, under a name that was rebound to this machine. A run spends money.
+Dagster's webserver has no login and accepts GraphQL mutations from any page in the user's browser: in a URL, as
+`text/plain` without a preflight, or through DNS rebinding. A run spends money.
 """
 
 import ipaddress
@@ -21,23 +21,23 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request goes no further: HTTP status and plain words."""
+    """Why a request is refused: HTTP status and message."""
 
     status: int
     text: str
 
 
 class RequestGuard:
-    """ASGI middleware that answers 403 or 415 in place of the app it stands before; websockets are closed unopened.
+    """ASGI middleware that answers 403 or 415 to refused requests, and closes refused websockets.
 
-    - *Host* is `localhost`, an IP address (which no foreign page can rebind) or one of `hosts`.
-    - *Origin*, where there is one, is the page's own: scheme aside, host and port are those of Host.
-    - What may change something is `application/json`, which no page sends elsewhere without asking first.
-    - GraphQL is not taken from an address, and no other page may show the UI in a frame.
+    - *Host* must be `localhost`, an IP address (which DNS rebinding cannot use) or one of `hosts`.
+    - *Origin*, if there is one, must have the host and port of Host.
+    - A request that may change something must be `application/json`: other pages cannot send it without a preflight.
+    - GraphQL in a URL is refused, and no other page may show the UI in a frame.
 
     Args:
-        app: what is guarded.
-        hosts: further names under which it is reached, such as that of a proxy with a login; without port.
+        app: the guarded app.
+        hosts: further host names of the server, such as that of a proxy with a login; without port.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
@@ -45,7 +45,7 @@ class RequestGuard:
         self._hosts = frozenset({"localhost", *(host.lower() for host in hosts)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or let it pass."""
+        """Refuse a request, or pass it to the app."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -67,15 +67,15 @@ class RequestGuard:
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
-            said = one_line(", ".join(hosts), 100)
+            shown = one_line(", ".join(hosts), 100)
             return Refusal(
                 403,
-                f"Refused: this server is not known as {said!r}. Where it should be, start it with "
+                f"Refused: this server is not known as {shown!r}. Where it should be, start it with "
                 "`duomi dev --allow-host NAME`.",
             )
         if any(not _same_site(origin, hosts[0]) for origin in origins):
-            said = one_line(", ".join(origins), 100)
-            return Refusal(403, f"Refused: the request comes from another page, {said!r}. Only this UI's own may ask.")
+            shown = one_line(", ".join(origins), 100)
+            return Refusal(403, f"Refused: the request comes from another page, {shown!r}. Only this UI's own may ask.")
         if scope["type"] == "websocket":
             return None
         if scope["method"] not in _READING:
@@ -97,7 +97,7 @@ class RequestGuard:
 
 
 def is_address(host: str) -> bool:
-    """Whether it is an IP address and no name."""
+    """Whether a host is an IP address, not a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -106,7 +106,7 @@ def is_address(host: str) -> bool:
 
 
 def _same_site(origin: str, host: str) -> bool:
-    """Whether a page of that origin (`https://name:port`) was served under that Host header."""
+    """Whether an origin (`https://name:port`) has the host and port of the Host header."""
     try:
         page, server = urlsplit(origin), urlsplit(f"//{host}")
         default = _DEFAULT_PORTS[page.scheme]

@@ -1,7 +1,7 @@
-"""What `dagster dev` starts, with the guard in front: code servers and daemon beside the webserver in this process.
+"""Serve Dagster's UI like `dagster dev`, behind the guard: the webserver in this process, with code servers and daemon.
 
-Dagster's own command cannot be given a middleware. The parts used here are those that it uses itself; they are not
-promised, so tests start them.
+`dagster dev` accepts no middleware. This module uses the same internal parts of Dagster; tests start them, because they
+are not a public API.
 """
 
 import json
@@ -30,7 +30,7 @@ from duomi_pipeline.orchestration.webserver.guard import RequestGuard
 from duomi_pipeline.settings import Settings
 
 _POLL_MILLISECONDS = 2000  # how often the UI asks for live data: `dagster dev`'s own default
-_GRACE_SECONDS = 5  # for open pages, whose websockets would otherwise be waited for
+_GRACE_SECONDS = 5  # for open pages; otherwise the server would wait for their websockets
 _DAEMON_STOPS_WITHIN = 60
 
 
@@ -39,12 +39,12 @@ class DaemonEndedError(Exception):
 
 
 def serve(settings: Settings, listening: socket.socket, hosts: Collection[str]) -> None:
-    """Serve Dagster's UI until Ctrl-C or SIGTERM, then stop all that was started.
+    """Serve Dagster's UI until Ctrl-C or SIGTERM, then stop all started processes.
 
     Args:
-        settings: of the home folder, whose `workspace.yaml` is loaded where there is one.
-        listening: where the UI is served.
-        hosts: names under which it is reached, beside `localhost` and IP addresses.
+        settings: settings of the home folder; its `workspace.yaml` is loaded if there is one.
+        listening: the listening socket of the UI.
+        hosts: host names of the server, beside `localhost` and IP addresses.
 
     Raises:
         DaemonEndedError: the daemon ended by itself.
