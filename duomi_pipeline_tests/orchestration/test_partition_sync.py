@@ -164,6 +164,15 @@ class TestPromptTable:
         assert str(project.home / "data/llm_video_batch.db") in failure_text(run)
         assert project.partitions() == ["db_1", "json_a"]
 
+    def test_somebody_with_json_files_alone_misses_no_database(self, project: Project) -> None:
+        project.write("fox", "a fox")
+
+        run = project.materialize("prompt_table", "prompt_files")
+
+        assert run.success
+        assert project.partitions() == ["json_fox"]
+        assert len(run.output_for_node("prompt_table")) == 0
+
 
 class TestPromptFiles:
     def test_it_gives_the_prompts_and_names_bad_files(self, project: Project, caplog: pytest.LogCaptureFixture) -> None:

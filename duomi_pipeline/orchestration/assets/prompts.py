@@ -12,7 +12,7 @@ from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY, PartitionCh
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.prompts import Problem, Prompt, Reading
-from duomi_pipeline.prompts.prompt import SourceError
+from duomi_pipeline.prompts.prompt import NoDatabaseError, SourceError
 from duomi_pipeline.prompts.sources import Sources, read_files, read_table
 from duomi_pipeline.prompts.table import COLUMNS, fetch_rows
 
@@ -65,6 +65,10 @@ def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
     try:
         rows = fetch_rows(settings.path(settings.database))
         reading = read_table(settings, rows)
+    except NoDatabaseError as error:
+        if "database" in settings.model_fields_set or _known(context.instance, "db_"):
+            raise dg.Failure(str(error), allow_retries=False) from error
+        rows, reading = [], Reading()  # somebody with JSON files alone
     except SourceError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     _check_not_lost(context.instance, reading, "db_", settings.path(settings.database))
@@ -108,9 +112,14 @@ def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
     return pd.DataFrame(rows, columns=["prompt_id", "file", "image_prompt", "overrides"])
 
 
+def _known(instance: dg.DagsterInstance, prefix: str) -> list[str]:
+    """The partitions of one source."""
+    return [key for key in instance.get_dynamic_partitions(PARTITIONS_NAME) if key.startswith(prefix)]
+
+
 def _check_not_lost(instance: dg.DagsterInstance, reading: Reading, prefix: str, source: Path) -> None:
     """Fail if a source has no prompt now but had some before: it is more likely lost than empty."""
-    known = [key for key in instance.get_dynamic_partitions(PARTITIONS_NAME) if key.startswith(prefix)]
+    known = _known(instance, prefix)
     if known and not reading.prompts:
         raise dg.Failure(
             f"{source} gives no prompt, but had {counted(len(known), 'prompt')} before. Nothing was retired. "
