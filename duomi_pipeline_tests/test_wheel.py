@@ -47,7 +47,9 @@ def commands(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if "duomi" not in needed.name and needed.suffix != ".pth" and not (packages / needed.name).exists():
             (packages / needed.name).symlink_to(needed)
     line = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet", "--no-deps"]
-    subprocess.run([*line, "--disable-pip-version-check", str(wheel)], check=True)
+    # Not with the PYTHONPATH of whoever runs this: pip would take a clone that is on it for the installed package.
+    line = [*line, "--no-index", "--disable-pip-version-check", str(wheel)]
+    subprocess.run(line, env=environment(folder), check=True)
     return folder / "bin"
 
 
