@@ -57,8 +57,9 @@ class FileLocks(Lives):
         super().begin(connection, run_id, trigger)
         for file in self._folder.glob(f"*{_SUFFIX}") if self._folder else ():
             with contextlib.suppress(OSError), _tried(file):
-                dead = (runs.c.id == file.name.removesuffix(_SUFFIX)) & runs.c.ended_at.is_(None)
-                connection.execute(update(runs).where(dead, runs.c.host == self._here).values(ended_at=time.time()))
+                dead = (runs.c.id == file.name.removesuffix(_SUFFIX)) & (runs.c.host == self._here)
+                last_sign = runs.c.alive_until - LEASE
+                connection.execute(update(runs).where(dead, runs.c.ended_at.is_(None)).values(ended_at=last_sign))
                 file.unlink(missing_ok=True)
 
     def release(self) -> None:
