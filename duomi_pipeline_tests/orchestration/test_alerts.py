@@ -120,7 +120,7 @@ def test_it_waits_until_a_backfill_has_ended(project: Project, chat: ScriptedSer
     run(project, keys[0], keys[0], backfill)
     project.start_run(dg.DagsterRunStatus.STARTED, {**PartitionRange(keys[1], keys[1]).tags, **backfill})
 
-    assert "1 failures wait" in watcher.look()
+    assert "1 failure waiting" in watcher.look()
     assert messages(chat) == []
 
     (going_on,) = project.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
