@@ -24,6 +24,8 @@ from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import ParameterOverrides, Settings
+from duomi_pipeline_tests.engine.worker import main as run_worker
+from duomi_pipeline_tests.forks import Fork
 from duomi_pipeline_tests.prompts.harness import written_texts
 
 SIZE = "72x128"
@@ -65,23 +67,32 @@ class Run:
 
 
 class Worker:
-    """A run in a process of its own."""
+    """A run in a process of its own.
 
-    def __init__(self, spec: dict[str, Any], prefix: Sequence[str] = ()) -> None:
-        command = [*prefix, sys.executable, "-m", "duomi_pipeline_tests.engine.worker", json.dumps(spec)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    Args:
+        prefix: a command that starts it, where the state in which a program starts matters.
+        output: a new file for what it prints.
+    """
+
+    def __init__(self, spec: dict[str, Any], prefix: Sequence[str], output: Path) -> None:
+        self._output = output
+        if prefix:
+            command = [*prefix, sys.executable, "-m", "duomi_pipeline_tests.engine.worker", json.dumps(spec)]
+            with output.open("wb") as file:
+                self.process: subprocess.Popen[bytes] | Fork = subprocess.Popen(command, stdout=file, stderr=file)
+        else:
+            self.process = Fork(run_worker, spec, output=output)
 
     def planned(self) -> "Worker":
         """Wait until it has looked at its prompts."""
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "planned\n", self.process.communicate()[1]
+        wait_until(lambda: self._printed() or self.process.poll() is not None, "it to look at its prompts")
+        assert self._printed()[:1] == ["planned"], self._printed()
         return self
 
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()
-        with self.process:
-            pass
+        self.process.wait()
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -89,10 +100,12 @@ class Worker:
 
     def result(self) -> dict[str, Any]:
         """What it printed at its end, and its exit code."""
-        out, err = self.process.communicate(timeout=DEADLINE)
-        lines = [line for line in out.splitlines() if line.startswith("{")]
-        found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
-        return {"exit": self.process.returncode, "stderr": err, **found}
+        code, lines = self.process.wait(DEADLINE), self._printed()
+        found = [line for line in lines if line.startswith("{")]
+        return {"exit": code, "printed": lines, **(json.loads(found[-1]) if found else {})}
+
+    def _printed(self) -> list[str]:
+        return self._output.read_text().splitlines() if self._output.exists() else []
 
 
 class Home:
@@ -151,7 +164,8 @@ class Home:
     def worker(self, prefix: Sequence[str] = (), spec: dict[str, Any] | None = None, **changes: Any) -> Worker:
         """The same in another process."""
         whole = {"home": str(self.path), "settings": {**self.defaults, **changes}, **(spec or {})}
-        self._workers.append(Worker(whole, prefix))
+        output = self.path.with_name(f"worker{len(self._workers)}.log")
+        self._workers.append(Worker(whole, prefix, output))
         return self._workers[-1]
 
     def close(self) -> None:
