@@ -59,11 +59,12 @@ class Quick:
 
 def duomi(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run a `duomi` to its end, as `harness.duomi` does; all tests of a process share one server."""
-    return _shared().duomi(home, *arguments, **environment)
+    return shared().duomi(home, *arguments, **environment)
 
 
 @functools.cache
-def _shared() -> Quick:
+def shared() -> Quick:
+    """The commands of all tests of a process."""
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(quick_commands(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
