@@ -18,6 +18,7 @@ from typing import Any
 from PIL import Image
 
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, Plan, Session, State, Stop
+from duomi_pipeline.engine.waits import Waits
 from duomi_pipeline.images import PictureInfo, read_info
 from duomi_pipeline.images.png import check_whole
 from duomi_pipeline.ledger import Money
@@ -38,6 +39,7 @@ QUICK: dict[str, Any] = {
     "max_concurrency": 8,
     "price_per_image": 0.1,
 }
+SHORT_WAITS = Waits(first_backoff=0.02, max_backoff=0.1, held=0.05)
 ASYNCHRONOUS: dict[str, Any] = {"protocol": "duomi_async"}
 # Audit events of Python, each at one exact step of a run. The service is asked first, the picture's host second.
 BEFORE_THE_DOWNLOAD = ("socket.connect", 2)
@@ -135,7 +137,7 @@ class Home:
             self.write(f"p{number:02}", f"{number}. {text}")
 
     def session(self, **changes: Any) -> Session:
-        return Session(self.settings(**changes))
+        return Session(self.settings(**changes), waits=SHORT_WAITS)
 
     def plan(self, parameters: ParameterOverrides | None = None, **changes: Any) -> Plan:
         with self.session(**changes) as session:
