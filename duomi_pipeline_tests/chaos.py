@@ -12,17 +12,16 @@ import argparse
 import json
 import os
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from duomi_pipeline.cli import main as main_of_duomi
 from duomi_pipeline.engine import FAILED, Session, State
 from duomi_pipeline.images import check_whole
 from duomi_pipeline.prompts import read_sources
@@ -30,7 +29,7 @@ from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.plays import Play
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings
-from duomi_pipeline_tests.processes import started
+from duomi_pipeline_tests.forks import Fork
 
 MODELS = {"async": "gpt-image-2", "sync": "stabilityai/stable-diffusion-xl-base-1.0"}
 MAX_RUNS_AFTER = 20
@@ -120,7 +119,7 @@ def prove(home: Path, protocol: str, prompts: int, kills: int, faults: Faults, s
                 )
                 time.sleep(chance.uniform(0, 1.0))
                 if run.poll() is None:
-                    run.send_signal(signal.SIGKILL)
+                    run.kill()
                     proof.kills += 1
             proof.runs += 1
             proof.broken += _broken(home)
@@ -157,13 +156,21 @@ def _write_settings(home: Path, url: str, model: str) -> None:
 
 
 @contextmanager
-def _started(home: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+def _started(home: Path, *flags: str) -> Iterator[Fork]:
+    """A `duomi generate` that has until the end of the block."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DUOMI_", "DAGSTER_"))}
-    line = [str(Path(sys.executable).parent / "duomi"), "generate", *flags]
-    with (home / "runs.log").open("ab") as log:
-        how = {"cwd": home, "env": {**env, "DUOMI_HOME": str(home)}, "stdout": log, "stderr": log}
-        with started(line, **how) as run:
-            yield run
+    run = Fork(_generate, home, flags, output=home / "runs.log", environment={**env, "DUOMI_HOME": str(home)})
+    try:
+        yield run
+        run.wait()
+    finally:
+        run.kill()
+
+
+def _generate(home: Path, flags: Sequence[str]) -> None:
+    os.chdir(home)
+    sys.argv = ["duomi", "generate", *flags]
+    main_of_duomi()
 
 
 def _wait_for(condition: object, seconds: float) -> None:

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
+from duomi_pipeline_tests.migrations import read_once
 from duomi_pipeline_tests.processes import hear_ignored_signals
 
 hear_ignored_signals()
+read_once()
 _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 
 

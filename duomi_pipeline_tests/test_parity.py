@@ -19,7 +19,7 @@ from duomi_pipeline.prompts import SourceError
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli.harness import write_prompts
-from duomi_pipeline_tests.cli.quick import duomi, quick_commands
+from duomi_pipeline_tests.cli.quick import duomi, shared
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.prompts.harness import prompt_database
 
@@ -78,12 +78,11 @@ def home(tmp_path_factory: pytest.TempPathFactory, service: SandboxServer) -> Pa
 
 
 @pytest.fixture(scope="module")
-def run(home: Path, service: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(home: Path, service: SandboxServer) -> Run:
     """Runs a line in a shell in the home folder; a line that was run already is not run again."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DUOMI_", "DAGSTER_"))}
     env |= {"DUOMI_BASE_URL": service.url, "DUOMI_API_KEY": KEY}
-    with quick_commands(tmp_path_factory.mktemp("quick")) as quick:
-        yield cache(lambda line: quick.shell(line, home, env))
+    return cache(lambda line: shared().shell(line, home, env))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from duomi_pipeline_tests.cli import quick
 from duomi_pipeline_tests.processes import started
 
 PROJECT = Path(__file__).parents[1]
@@ -73,7 +74,8 @@ def test_a_command_of_the_readmes_blocks_works(clone: Path, line: str) -> None:
 @pytest.mark.parametrize("line", TABLE_COMMANDS)
 def test_a_command_of_the_readmes_tables_works(clone: Path, line: str) -> None:
     (clone / "duomi-marks.json").write_text('{"picks": [], "rejects": ["db_2"], "pictures": {}}')
-    run = shell(clone, line.replace("why ID", "why db_1").replace("FILE.png", "out/generated_images/*.png"))
+    line = line.replace("why ID", "why db_1").replace("FILE.png", "out/generated_images/*.png")
+    run = quick.shared().shell(line, clone, environment(clone))
     assert run.returncode == EXITS.get(line, 0), run.stderr
 
 

@@ -24,8 +24,6 @@ from duomi_pipeline.images import PictureLostError, StoreError
 from duomi_pipeline.ledger import Held, LedgerError, LedgerLostError, LimitReached, NotYet
 from duomi_pipeline.prompts import Prompt
 
-HELD_WAIT = 0.5  # seconds between two checks of a request that another run is buying
-
 
 class Batch:
     """The work of one run; iterate over it once for its outcomes.
@@ -203,7 +201,7 @@ class Batch:
         except FailedBeforeError as error:
             self._end_again(job, error.failure)
         except Held:
-            self._push(job, HELD_WAIT)
+            self._push(job, self._flow.waits.held)
         except NotYet as error:
             self._flow.pace.pause(error.seconds)
             self._push(job, error.seconds)
@@ -265,7 +263,7 @@ class Batch:
         if joined:
             self._over(job)
         else:
-            self._push(job, HELD_WAIT)
+            self._push(job, self._flow.waits.held)
 
     def _succeeded(self) -> None:
         """Record that the service works: the suspects are tried next, and each is then judged by itself."""

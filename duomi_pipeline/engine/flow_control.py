@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from duomi_pipeline.engine.rate import Pace
+from duomi_pipeline.engine.waits import Waits
 from duomi_pipeline.engine.width import Throttle
 from duomi_pipeline.settings import Settings
 
@@ -15,6 +16,7 @@ class FlowControl:
     Args:
         settings: with the user's delay and concurrency.
         requests: how many will be sent.
+        waits: how long to wait between retries.
         trusted: whether the service sold a picture under these settings just now.
 
     Attributes:
@@ -22,10 +24,12 @@ class FlowControl:
         hurried: set when the run must end without waiting.
         width: how many requests may be in flight.
         pace: how fast they start.
+        waits: how long to wait between retries.
     """
 
-    def __init__(self, settings: Settings, requests: int, *, trusted: bool) -> None:
+    def __init__(self, settings: Settings, requests: int, waits: Waits, *, trusted: bool) -> None:
         self.stopped, self.hurried = threading.Event(), threading.Event()
+        self.waits = waits
         self.width = Throttle(settings.max_concurrency, requests, self.stopped, trusted=trusted)
         self.pace = Pace(settings.delay, self.stopped)
 

@@ -31,6 +31,7 @@ from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.engine.tasks import Tasks
 from duomi_pipeline.engine.verdict import Judge
+from duomi_pipeline.engine.waits import WAITS, Waits
 from duomi_pipeline.engine.width import TRUST
 from duomi_pipeline.images import ImageStore, StoreError
 from duomi_pipeline.ledger import Ledger, LedgerError, Limits
@@ -48,13 +49,17 @@ class Session:
         settings: all settings.
         trigger: where the run was started from, for `duomi status`: `ui`, `cli`, `sensor`, …
         run_id: id of a run to continue; `None`: a new run.
+        waits: how long to wait between retries.
 
     Raises:
         LedgerError: the ledger cannot be opened.
     """
 
-    def __init__(self, settings: Settings, trigger: str = "cli", run_id: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, trigger: str = "cli", run_id: str | None = None, waits: Waits = WAITS
+    ) -> None:
         self.settings = settings
+        self._waits = waits
         self.trigger = trigger
         self.run_id = run_id or uuid.uuid4().hex
         self.ledger = Ledger(settings.ledger_url.get_secret_value(), settings.home)
@@ -127,7 +132,7 @@ class Session:
             to_send = sum(force or not job.entries[0].reusable for job in jobs)
             self.store.sweep(self.ledger.is_gone)
             trusted = self.ledger.was_answered(fingerprint, self.settings.service_identity, time.time() - TRUST)
-            flow = FlowControl(self.settings, to_send, trusted=trusted)
+            flow = FlowControl(self.settings, to_send, self._waits, trusted=trusted)
             tasks = Tasks(self.settings, client, self.ledger)
             fetcher = Fetcher(client, self.ledger, tasks, flow.hurried, self.settings.download_patience)
             fallbacks = Fallbacks(self.settings, below, self.ledger, self.store)

@@ -3,7 +3,6 @@
 Carrying it out (retry, end the job, stop the run) is in `batch`.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -30,7 +29,6 @@ from duomi_pipeline.ledger import Ledger, Purchase
 from duomi_pipeline.settings import Settings
 
 SAME_TIME = 3600.0  # seconds; a picture sold within this time before an error shows that the service worked then
-FIRST_BACKOFF, MAX_BACKOFF = 1.0, 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ class Judge:
         return Stop(StoppedBy.SERVICE, message, error.error_class, error.code)
 
     def _wait(self, job: Job, error: DuomiError) -> Verdict:
-        wait = error.retry_after if error.retry_after is not None else _backoff(job.attempts)
+        wait = error.retry_after if error.retry_after is not None else self.flow.waits.backoff(job.attempts)
         self.flow.width.pushed_back()
         if isinstance(error, RateLimited):
             self.flow.pace.pause(wait)
@@ -174,7 +172,7 @@ class Judge:
             return self._failed(job, error, "failed", final=True)
         if self._paid_state(job):  # the task has ended: polling it again is useless
             self._give_up(job, error)
-        return Verdict(retry_in=_backoff(job.attempts))
+        return Verdict(retry_in=self.flow.waits.backoff(job.attempts))
 
     def _resume_later(self, job: Job, error: DuomiError) -> Verdict:
         """Leave a paid purchase open for the next run, as long as it can still succeed."""
@@ -224,8 +222,3 @@ def _purchase(job: Job) -> Purchase:
     if job.purchase is None:
         raise RuntimeError("a job failed at the API before it was claimed")
     return job.purchase
-
-
-def _backoff(attempt: int) -> float:
-    """Seconds before the next try: exponential, with jitter so that workers do not retry at the same moment."""
-    return min(FIRST_BACKOFF * 2.0 ** (attempt - 1), MAX_BACKOFF) * random.uniform(0.5, 1.0)  # noqa: S311

@@ -23,20 +23,6 @@ from typing import Any
 from duomi_pipeline_tests.cli.harness import command
 from duomi_pipeline_tests.processes import started
 
-_PRELOADED = (
-    "duomi_pipeline.cli.dagster_runs",
-    "duomi_pipeline.api.generator",
-    "duomi_pipeline.sandbox.server",
-    # What Dagster and its storage import only in a run.
-    "alembic.command",
-    "dagster._core.execution.execute_in_process",
-    "dagster._core.storage.event_log.sqlite",
-    "dagster._core.storage.legacy_storage",
-    "dagster._core.storage.local_compute_log_manager",
-    "dagster._core.storage.root",
-    "dagster._core.workspace.context",
-    "dagster._daemon.backfill",
-)
 _SHIM = """#!{python} -SE
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
@@ -73,11 +59,12 @@ class Quick:
 
 def duomi(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run a `duomi` to its end, as `harness.duomi` does; all tests of a process share one server."""
-    return _shared().duomi(home, *arguments, **environment)
+    return shared().duomi(home, *arguments, **environment)
 
 
 @functools.cache
-def _shared() -> Quick:
+def shared() -> Quick:
+    """The commands of all tests of a process."""
     stack = contextlib.ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(quick_commands(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
@@ -99,10 +86,7 @@ def quick_commands(folder: Path) -> Iterator[Quick]:
 
 def _serve(address: str) -> None:
     """Import everything once, then fork for each call, one after the other, until stdin is closed."""
-    from duomi_pipeline.cli import cli  # noqa: PLC0415
-
-    for name in _PRELOADED + tuple(f"duomi_pipeline.cli.{name}" for name in cli.list_commands(None)):  # type: ignore[arg-type]
-        import_module(name)
+    import_module("duomi_pipeline_tests.cli.preloaded")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)
         server.listen()

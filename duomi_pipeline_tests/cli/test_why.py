@@ -1,55 +1,46 @@
 """Which value wins, and how `duomi why` shows who said it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli.quick import Quick, quick_commands
+from duomi_pipeline_tests.cli.quick import duomi
 
 PROMPTS = Path("out", "prompt_json")
 
 
-@pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quick]:
-    with quick_commands(tmp_path_factory.mktemp("quick")) as commands:
-        yield commands
-
-
 def test_each_value_is_that_of_the_nearest_who_says_it_and_why_names_that_one(
-    home: Path, quick: Quick, sandbox: SandboxServer
+    home: Path, sandbox: SandboxServer
 ) -> None:
     own = {"image_prompt": "A boat", "generation": {"seed": 2, "guidance_scale": 9.0, "num_inference_steps": 20}}
     (home / PROMPTS / "boat.json").write_text(json.dumps(own))
     (home / "out" / "overrides.json").write_text('{"json_boat": {"seed": 1}}')
     flags = ["--seed", "3", "--guidance-scale", "3", "--negative-prompt", "text"]
-    quick.duomi(home, "generate", *flags, "--prompt-id", "json_boat", "--prompt-id", "json_fox", DUOMI_BATCH_SIZE="2")
+    duomi(home, "generate", *flags, "--prompt-id", "json_boat", "--prompt-id", "json_fox", DUOMI_BATCH_SIZE="2")
 
     sent = {post.prompt: json.loads(post.body) for post in sandbox.books.posts()}
     names = ("seed", "guidance_scale", "negative_prompt", "batch_size", "num_inference_steps")
     assert [sent["A boat"][name] for name in names] == [1, 9.0, "text", 2, 20]
     assert [sent["A fox between birches in the snow"][name] for name in names] == [3, 3.0, "text", 2, 20]
 
-    boat = quick.duomi(home, "why", "json_boat").stdout
+    boat = duomi(home, "why", "json_boat").stdout
     assert "Its own:     seed=1 from recorded override; the settings say 51515151\n" in boat
     assert "Its own:     guidance_scale=9.0 from the prompt's JSON; the settings say 7.5\n" in boat
     assert "num_inference_steps=20 from" not in boat, "what the settings say, too, is no news"
     assert "Made with:   negative_prompt=text; would now be (not sent)\n" in boat
     assert "Made with:   batch_size=2; would now be 1\n" in boat
-    fox = json.loads(quick.duomi(home, "why", "json_fox", "--json").stdout)
+    fox = json.loads(duomi(home, "why", "json_fox", "--json").stdout)
     assert (fox["state"], fox["values"]) == ("outdated", {})
     assert fox["made_with"]["seed"] == {"then": 3, "now": 51515151}
 
 
-def test_why_says_what_the_model_does_not_take(home: Path, quick: Quick) -> None:
+def test_why_says_what_the_model_does_not_take(home: Path) -> None:
     (home / PROMPTS / "boat.json").write_text('{"image_prompt": "A boat", "generation": {"seed": 2}}')
-    story = quick.duomi(home, "why", "json_boat", DUOMI_MODEL="gpt-image-2").stdout
+    story = duomi(home, "why", "json_boat", DUOMI_MODEL="gpt-image-2").stdout
     assert "seed=2 from the prompt's JSON; the settings say 51515151; not sent: the model takes none" in story
 
 
-def test_why_says_where_a_cleaned_negative_prompt_comes_from(home: Path, quick: Quick) -> None:
+def test_why_says_where_a_cleaned_negative_prompt_comes_from(home: Path) -> None:
     (home / PROMPTS / "boat.json").write_text(json.dumps({"image_prompt": "A boat\n\nNegative prompt: blurry, text"}))
-    story = quick.duomi(home, "why", "json_boat", DUOMI_CLEAN_PROMPTS="true").stdout
+    story = duomi(home, "why", "json_boat", DUOMI_CLEAN_PROMPTS="true").stdout
     assert "negative_prompt=blurry, text from the prompt's text, cleaned; the settings say (empty)" in story

@@ -18,12 +18,15 @@ from typing import Any
 from PIL import Image
 
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, Plan, Session, State, Stop
+from duomi_pipeline.engine.waits import Waits
 from duomi_pipeline.images import PictureInfo, read_info
 from duomi_pipeline.images.png import check_whole
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import ParameterOverrides, Settings
+from duomi_pipeline_tests.engine.worker import main as run_worker
+from duomi_pipeline_tests.forks import Fork
 from duomi_pipeline_tests.prompts.harness import written_texts
 
 SIZE = "72x128"
@@ -36,6 +39,7 @@ QUICK: dict[str, Any] = {
     "max_concurrency": 8,
     "price_per_image": 0.1,
 }
+SHORT_WAITS = Waits(first_backoff=0.02, max_backoff=0.1, held=0.05)
 ASYNCHRONOUS: dict[str, Any] = {"protocol": "duomi_async"}
 # Audit events of Python, each at one exact step of a run. The service is asked first, the picture's host second.
 BEFORE_THE_DOWNLOAD = ("socket.connect", 2)
@@ -65,23 +69,32 @@ class Run:
 
 
 class Worker:
-    """A run in a process of its own."""
+    """A run in a process of its own.
 
-    def __init__(self, spec: dict[str, Any], prefix: Sequence[str] = ()) -> None:
-        command = [*prefix, sys.executable, "-m", "duomi_pipeline_tests.engine.worker", json.dumps(spec)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    Args:
+        prefix: a command that starts it, where the state in which a program starts matters.
+        output: a new file for what it prints.
+    """
+
+    def __init__(self, spec: dict[str, Any], prefix: Sequence[str], output: Path) -> None:
+        self._output = output
+        if prefix:
+            command = [*prefix, sys.executable, "-m", "duomi_pipeline_tests.engine.worker", json.dumps(spec)]
+            with output.open("wb") as file:
+                self.process: subprocess.Popen[bytes] | Fork = subprocess.Popen(command, stdout=file, stderr=file)
+        else:
+            self.process = Fork(run_worker, spec, output=output)
 
     def planned(self) -> "Worker":
         """Wait until it has looked at its prompts."""
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "planned\n", self.process.communicate()[1]
+        wait_until(lambda: self._printed() or self.process.poll() is not None, "it to look at its prompts")
+        assert self._printed()[:1] == ["planned"], self._printed()
         return self
 
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()
-        with self.process:
-            pass
+        self.process.wait()
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -89,10 +102,12 @@ class Worker:
 
     def result(self) -> dict[str, Any]:
         """What it printed at its end, and its exit code."""
-        out, err = self.process.communicate(timeout=DEADLINE)
-        lines = [line for line in out.splitlines() if line.startswith("{")]
-        found: dict[str, Any] = json.loads(lines[-1]) if lines else {}
-        return {"exit": self.process.returncode, "stderr": err, **found}
+        code, lines = self.process.wait(DEADLINE), self._printed()
+        found = [line for line in lines if line.startswith("{")]
+        return {"exit": code, "printed": lines, **(json.loads(found[-1]) if found else {})}
+
+    def _printed(self) -> list[str]:
+        return self._output.read_text().splitlines() if self._output.exists() else []
 
 
 class Home:
@@ -122,7 +137,7 @@ class Home:
             self.write(f"p{number:02}", f"{number}. {text}")
 
     def session(self, **changes: Any) -> Session:
-        return Session(self.settings(**changes))
+        return Session(self.settings(**changes), waits=SHORT_WAITS)
 
     def plan(self, parameters: ParameterOverrides | None = None, **changes: Any) -> Plan:
         with self.session(**changes) as session:
@@ -151,7 +166,8 @@ class Home:
     def worker(self, prefix: Sequence[str] = (), spec: dict[str, Any] | None = None, **changes: Any) -> Worker:
         """The same in another process."""
         whole = {"home": str(self.path), "settings": {**self.defaults, **changes}, **(spec or {})}
-        self._workers.append(Worker(whole, prefix))
+        output = self.path.with_name(f"worker{len(self._workers)}.log")
+        self._workers.append(Worker(whole, prefix, output))
         return self._workers[-1]
 
     def close(self) -> None:
