@@ -7,7 +7,7 @@ import click
 
 from duomi_pipeline.common.processes import protect_new_files
 from duomi_pipeline.engine.signals import EXIT_INTERRUPTED
-from duomi_pipeline.ledger.database import LedgerError
+from duomi_pipeline.ledger import LedgerError
 from duomi_pipeline.prompts.prompt import SourceError
 from duomi_pipeline.settings import SettingsError
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,7 +55,7 @@ def tell_plan(found: Plan, base: str) -> None:
 
 def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:
     """Rows and files that give no prompt, for `--json`."""
-    return [{"origin": problem.origin, "reason": problem.reason} for problem in problems]
+    return [asdict(problem) for problem in problems]
 
 
 def money_lines(money: Money, currency: str) -> list[str]:

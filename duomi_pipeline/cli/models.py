@@ -14,7 +14,7 @@ from duomi_pipeline.duomi.profiles import Profile, known_profiles, profile_of
 from duomi_pipeline.duomi.protocols import ROUTES
 from duomi_pipeline.duomi.sizes import SizeRule
 from duomi_pipeline.engine import Session
-from duomi_pipeline.engine.plan import PlannedPrompt, requests_to_buy
+from duomi_pipeline.engine.plan import PlannedPrompt, requests_to_buy, total_cost
 from duomi_pipeline.engine.session import open_client
 from duomi_pipeline.maintenance.probe import ONE_TRY, Probe, ask, probe_prompt
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
@@ -106,8 +106,7 @@ def _confirm(settings: Settings, entries: Sequence[PlannedPrompt], *, force: boo
     """Say what a probe costs before it is sent."""
     every = {entry.request.key: entry.request for entry in entries}
     requests = list((every if force else requests_to_buy(entries)).values())
-    costs = [request.cost for request in requests]
-    cost = None if None in costs else sum(cost for cost in costs if cost is not None)
+    cost = total_cost(requests)
     where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
     price = "" if settings.uses_sandbox or not requests else f", cost: {amount(cost, settings.currency)}"
     click.echo(f"{len(entries)} models, {len(requests)} requests for one picture each to {where}{price}", err=True)

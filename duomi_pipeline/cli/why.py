@@ -1,6 +1,5 @@
 """`duomi why`."""
 
-import json
 from typing import Any
 
 import click
@@ -101,7 +100,7 @@ def _made_with(session: Session, entry: PlannedPrompt) -> dict[str, dict[str, An
     """How the request of the current picture differs from what would be asked now."""
     if entry.selection is None or entry.selection.request_key == entry.request.key:
         return {}
-    made, now = json.loads(session.ledger.purchase(entry.selection.purchase_id).request), entry.request.content
+    made, now = session.ledger.purchase(entry.selection.purchase_id).content, entry.request.content
     then, would = ({**content, **content["body"]} for content in (made, now))
     names = [name for name in {**then, **would} if name != "body" and then.get(name) != would.get(name)]
     return {name: {"then": then.get(name), "now": would.get(name)} for name in names}

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine.outcome import Stop
 from duomi_pipeline.engine.prompt_request import request_for
@@ -116,9 +117,7 @@ def requests_to_buy(entries: Iterable[PlannedPrompt]) -> dict[str, ImageRequest]
 
 def total_cost(requests: Iterable[ImageRequest]) -> float | None:
     """The cost of several requests; `None` if a price is unknown."""
-    costs = [request.cost for request in requests]
-    known = [cost for cost in costs if cost is not None]
-    return sum(known, 0.0) if len(known) == len(costs) else None
+    return known_sum(request.cost for request in requests)
 
 
 def make_plan(

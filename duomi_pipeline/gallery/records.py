@@ -2,20 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
+from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.gallery.cards import Card, Step, Version
 from duomi_pipeline.ledger import PictureFile, Post, Purchase
 from duomi_pipeline.maintenance.quality import Flag
 
-T = TypeVar("T")
 RETIRED = "retired"
 _TIMESTAMP = re.compile(r"[_ .-]*\d{8}_?\d{6}(_\d{1,6})?$")
-_AT_ONCE = 500  # ids in one question to the ledger: databases limit the parameters of a statement
 _SOURCES = (("json_single_prompt", "single_prompt"), ("json_", "json"), ("db_", "database"))
 _NO_REASON: Mapping[State, str] = {
     State.MISSING: "No picture yet: duomi generate makes it.",
@@ -38,7 +36,7 @@ def read_cards(
     by_prompt = _pictures_by_prompt(session, sizes)
     bought = session.ledger.purchases({file.purchase_id for files in by_prompt.values() for file in files})
     unfinished = _chains_without_pictures(session, plan)
-    posts = _posts(session, [*bought, *(chain.id for chains in unfinished.values() for chain in chains)])
+    posts = session.ledger.posts_of([*bought, *(chain.id for chains in unfinished.values() for chain in chains)])
     for entry in plan.entries:
         selected = entry.selection.purchase_id if entry.selection else None
         versions = _versions(by_prompt.pop(entry.prompt.id, ()), bought, posts, selected)
@@ -130,10 +128,10 @@ def _versions(
 
 
 def _version(purchase: Purchase, files: list[PictureFile], posts: Sequence[Post], selected: int | None) -> Version:
-    request = json.loads(purchase.request)
+    request = purchase.content
     body = request["body"]
     prices = [post.price for post in posts if post.billing == "billed"]
-    known = [price for price in prices if price is not None]
+    paid = known_sum(prices) if prices else None
     first = files[0]
     how = {"generated": "saved", "reused": "reused at no cost", "adopted": "found on disk"}.get(
         first.origin, first.origin
@@ -143,10 +141,10 @@ def _version(purchase: Purchase, files: list[PictureFile], posts: Sequence[Post]
         model=str(body["model"]),
         host_kind=request["host_kind"],
         prompt=str(body.get("prompt", "")),
-        seed=purchase.seed if purchase.seed is not None else body.get("seed"),
+        seed=purchase.seed_used,
         settings=_fields(body),
         delivery_size=str(request.get("delivery_size", first.size)),
-        cost=(0.0 if first.origin == "reused" else sum(known)) if known and len(known) == len(prices) else None,
+        cost=0.0 if paid is not None and first.origin == "reused" else paid,
         current=purchase.id == selected,
         steps=(*_sent(posts), Step(first.saved_at, how)),
     )
@@ -187,26 +185,16 @@ def _pictures_by_prompt(session: Session, sizes: Mapping[str, int]) -> dict[str,
 
 def _chains_without_pictures(session: Session, plan: Plan) -> dict[str, list[Purchase]]:
     found: dict[str, list[Purchase]] = {}
-    keys = {e.request.key for e in plan.entries}
-    for some in _chunks(keys):
-        for chain in session.ledger.chains(some):
-            if chain.state != "saved":
-                found.setdefault(chain.request_key, []).append(chain)
+    for chain in session.ledger.chains({e.request.key for e in plan.entries}):
+        if chain.state != "saved":
+            found.setdefault(chain.request_key, []).append(chain)
     return found
 
 
-def _posts(session: Session, purchase_ids: Iterable[int]) -> dict[int, list[Post]]:
+def _posts(session: Session, purchase_ids: Collection[int]) -> dict[int, list[Post]]:
     """The POSTs of purchases; the page has one currency, the settings', so prices in another are unknown to it."""
-    found: dict[int, list[Post]] = {}
-    for some in _chunks(purchase_ids):
-        for purchase_id, sent in session.ledger.posts_of(some).items():
-            found[purchase_id] = [
-                one if one.currency == session.settings.currency else replace(one, price=None) for one in sent
-            ]
-    return found
-
-
-def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    left = iter(items)
-    while some := list(islice(left, _AT_ONCE)):
-        yield some
+    currency = session.settings.currency
+    return {
+        purchase_id: [one if one.currency == currency else replace(one, price=None) for one in sent]
+        for purchase_id, sent in session.ledger.posts_of(purchase_ids).items()
+    }

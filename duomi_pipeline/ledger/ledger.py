@@ -7,20 +7,20 @@ planned ── submitting ─┬─ submitted (task id) ─┬─ ready (address
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from duomi_pipeline.ledger import queries as reading
-from duomi_pipeline.ledger import statements
+from duomi_pipeline.ledger import repair, statements
 from duomi_pipeline.ledger.database import Database, LedgerError
 from duomi_pipeline.ledger.file_locks import FileLocks
 from duomi_pipeline.ledger.leases import Lives
 from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace, check_repeats, lost_answers
 from duomi_pipeline.ledger.queries import LedgerReader
-from duomi_pipeline.ledger.records import PaidAnswer, Purchase, Selection, record_values
+from duomi_pipeline.ledger.records import PaidAnswer, PictureFile, Purchase, Selection, record_values
 from duomi_pipeline.ledger.repair import Findings, record_findings
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
 from duomi_pipeline.ledger.session_locks import SessionLocks
@@ -307,6 +307,16 @@ class Ledger(LedgerReader):
         """Make files that are recorded already their prompt's current pictures again."""
         with self.database.write() as connection:
             _select(connection, selection)
+
+    def forget(self, files: Iterable[PictureFile]) -> None:
+        """Drop the records of files that are gone; their prompts are *missing* then. What they cost stays recorded."""
+        with self.database.write() as connection:
+            repair.forget(connection, files)
+
+    def remember_looks(self, looks: Mapping[PictureFile, tuple[str, float]]) -> None:
+        """Write what pictures look like, as perceptual hash and contrast; of ones saved without."""
+        with self.database.write() as connection:
+            repair.remember_looks(connection, looks)
 
     def _change(self, connection: Connection, purchase: Purchase, **values: Any) -> None:
         """Write a step of a chain, as long as it is still this run's: a run that was taken for dead writes no more."""

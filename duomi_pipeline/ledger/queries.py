@@ -1,7 +1,7 @@
 """What the ledger tells: bulk looks for plans and status, single ones for the step at hand. Never writes."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice, starmap
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, func, select
 
 from duomi_pipeline.ledger.database import Database
-from duomi_pipeline.ledger.records import Money, PictureFile, Post, Purchase, RunRecord, Selection
+from duomi_pipeline.ledger.records import Cost, Money, PictureFile, Post, Purchase, RunRecord, Selection
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, foreign_files, pictures, posts, purchases, runs, selections
 
 _AT_ONCE = 500  # values in one question: databases limit the parameters of a statement
@@ -32,6 +32,13 @@ _SAVED_FILES = (
     select(purchases.c.request_key, *_PICTURE)
     .join(purchases, purchases.c.id == pictures.c.purchase_id)
     .order_by(pictures.c.purchase_id.desc(), pictures.c.id)
+)
+_POST = [posts.c[field.name] for field in fields(Post)]
+_COSTS = (
+    select(posts.c.purchase_id, func.sum(posts.c.price), func.min(posts.c.currency))
+    .where(posts.c.billing == "billed")
+    .group_by(posts.c.purchase_id)
+    .having(func.count(posts.c.price) == func.count(), func.count(posts.c.currency.distinct()) == 1)
 )
 # Asked for every picture: building them anew would cost more than asking.
 _BY_ID = select(*_PURCHASE).where(purchases.c.id == bindparam("purchase_id"))
@@ -116,12 +123,6 @@ class LedgerReader:
                 found.id: found for found in map(_purchase, _rows(connection, select(*_PURCHASE), purchases.c.id, ids))
             }
 
-    def open_keys(self) -> set[str]:
-        """Requests whose chain is not at its end."""
-        with self.database.read() as connection:
-            query = select(purchases.c.request_key).where(purchases.c.state.in_(OPEN_STATES))
-            return set(connection.execute(query).scalars())
-
     def sent_at(self, purchase_id: int) -> float:
         """When the last POST of a chain went out, in seconds since 1970."""
         with self.database.read() as connection:
@@ -148,7 +149,7 @@ class LedgerReader:
         with self.database.read() as connection:
             return connection.execute(query.where(posts.c.answered_at > since).limit(1)).first() is not None
 
-    def chains(self, request_keys: Sequence[str]) -> list[Purchase]:
+    def chains(self, request_keys: Collection[str]) -> list[Purchase]:
         """All chains of some requests, oldest first."""
         with self.database.read() as connection:
             query = select(*_PURCHASE).order_by(purchases.c.id)
@@ -160,15 +161,23 @@ class LedgerReader:
             query = select(*_PICTURE).where(pictures.c.prompt_id == prompt_id).order_by(pictures.c.id)
             return list(starmap(PictureFile, connection.execute(query)))
 
-    def posts_of(self, purchase_ids: Iterable[int]) -> dict[int, list[Post]]:
+    def posts_of(self, purchase_ids: Collection[int]) -> dict[int, list[Post]]:
         """The POSTs of some chains, by purchase id, oldest first."""
         found: dict[int, list[Post]] = {}
-        columns = [posts.c[name] for name in Post.__dataclass_fields__]
         with self.database.read() as connection:
-            query = select(*columns).where(posts.c.purchase_id.in_(list(purchase_ids))).order_by(posts.c.id)
-            for row in connection.execute(query).mappings():
-                found.setdefault(row["purchase_id"], []).append(Post(**row))
+            for post in starmap(
+                Post, _rows(connection, select(*_POST).order_by(posts.c.id), posts.c.purchase_id, purchase_ids)
+            ):
+                found.setdefault(post.purchase_id, []).append(post)
         return found
+
+    def costs(self) -> dict[int, Cost]:
+        """What was billed for each purchase, by its id; one that is not in there has an unknown cost.
+
+        Unknown: a price of it was not set, or its requests were billed in different currencies.
+        """
+        with self.database.read() as connection:
+            return {purchase_id: Cost(amount, currency) for purchase_id, amount, currency in connection.execute(_COSTS)}
 
     def money(self, since: float = 0.0, run_id: str | None = None) -> Money:
         """What was spent since a time (seconds since 1970), by one run or by all."""

@@ -1,7 +1,9 @@
 """What the ledger tells, as frozen records. Writing them is `Ledger`'s."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, Literal
 
 PurchaseState = Literal["planned", "submitting", "submitted", "ready", "saved", "refused", "failed", "ambiguous"]
@@ -38,6 +40,16 @@ class Purchase:
     error_message: str | None = None
     retry_at: float | None = None
     service: str | None = None
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """What was asked, and of whom: `ImageRequest.content`; the fields that were sent are its `body`."""
+        return MappingProxyType(json.loads(self.request))
+
+    @property
+    def seed_used(self) -> int | None:
+        """The seed that the service told, else the one that was sent; `None` where there was none."""
+        return self.seed if self.seed is not None else self.content["body"].get("seed")
 
     @property
     def is_new(self) -> bool:
@@ -110,6 +122,14 @@ class PaidAnswer:
     price: float | None
     currency: str
     service: str | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one purchase was billed, in the currency that was set when it was."""
+
+    amount: float
+    currency: str
 
 
 @dataclass(frozen=True)

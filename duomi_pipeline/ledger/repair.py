@@ -116,22 +116,20 @@ def _is_nothing(connection: Connection, begun: Row[Any], lives: Lives) -> bool:
     return begun.state == "planned" and not (begun.run_id and lives.is_alive(connection, begun.run_id))
 
 
-def forget(database: Database, files: Iterable[PictureFile]) -> None:
+def forget(connection: Connection, files: Iterable[PictureFile]) -> None:
     """Drop the records of files that are gone; their prompts are *missing* then. What they cost stays recorded."""
-    with database.write() as connection:
-        for file in files:
-            same = (pictures.c.purchase_id == file.purchase_id) & (pictures.c.prompt_id == file.prompt_id)
-            connection.execute(delete(pictures).where(same, pictures.c.position == file.position))
-            chosen = (selections.c.prompt_id == file.prompt_id) & (selections.c.purchase_id == file.purchase_id)
-            connection.execute(delete(selections).where(chosen))
+    for file in files:
+        same = (pictures.c.purchase_id == file.purchase_id) & (pictures.c.prompt_id == file.prompt_id)
+        connection.execute(delete(pictures).where(same, pictures.c.position == file.position))
+        chosen = (selections.c.prompt_id == file.prompt_id) & (selections.c.purchase_id == file.purchase_id)
+        connection.execute(delete(selections).where(chosen))
 
 
-def remember_looks(database: Database, looks: Mapping[PictureFile, tuple[str, float]]) -> None:
+def remember_looks(connection: Connection, looks: Mapping[PictureFile, tuple[str, float]]) -> None:
     """Write what pictures look like, as perceptual hash and contrast; of ones saved without."""
-    with database.write() as connection:
-        for file, (perceptual_hash, contrast) in looks.items():
-            same = (pictures.c.purchase_id == file.purchase_id) & (pictures.c.file == file.file)
-            connection.execute(update(pictures).where(same).values(perceptual_hash=perceptual_hash, contrast=contrast))
+    for file, (perceptual_hash, contrast) in looks.items():
+        same = (pictures.c.purchase_id == file.purchase_id) & (pictures.c.file == file.file)
+        connection.execute(update(pictures).where(same).values(perceptual_hash=perceptual_hash, contrast=contrast))
 
 
 def _insert(connection: Connection, purchase: FoundPurchase, run_id: str, instead_of: Row[Any] | None) -> int:

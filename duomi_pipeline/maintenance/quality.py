@@ -15,7 +15,6 @@ from duomi_pipeline.engine.states import State
 from duomi_pipeline.images import Look, NotAPictureError, PictureLostError, check_whole, stored_look
 from duomi_pipeline.images.fingerprint import bits_apart
 from duomi_pipeline.ledger import PictureFile
-from duomi_pipeline.ledger.repair import remember_looks
 
 BLANK_CONTRAST = 0.02  # of 0.5: about 5 of 255 shades, which nobody takes for a picture
 TWIN_BITS = 3  # of 256: re-encoding flips a few, another picture dozens
@@ -80,8 +79,7 @@ def look_at_unseen(session: Session, plan: Plan, limit: int) -> int:
     files = [file for e in plan.entries if _has_pictures(e) and e.selection for file in e.selection.files]
     unseen = [file for file in files if file.perceptual_hash is None]
     looks = {file: look for file in unseen[:limit] if (look := _look(session, file))}
-    known = {file: (look.perceptual_hash, look.contrast) for file, look in looks.items()}
-    remember_looks(session.ledger.database, known)
+    session.ledger.remember_looks({file: (look.perceptual_hash, look.contrast) for file, look in looks.items()})
     return max(0, len(unseen) - limit)
 
 

@@ -8,7 +8,6 @@ from duomi_pipeline.engine.folder import lost_pictures
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.images import PictureInfo, Presence
 from duomi_pipeline.ledger import PictureFile
-from duomi_pipeline.ledger.repair import forget
 
 
 @dataclass(frozen=True)
@@ -74,5 +73,5 @@ def repair(session: Session, found: Survey) -> Repaired:
     recorded = session.ledger.adopt(findings_of(found.unknown, found.sizes))
     if lost := lost_pictures(session.ledger, session.store, session.store.listing()):
         return Repaired(recorded, 0, lost)
-    forget(session.ledger.database, found.gone)
+    session.ledger.forget(found.gone)
     return Repaired(recorded, len(found.gone))

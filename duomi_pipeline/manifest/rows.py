@@ -13,10 +13,10 @@ from duomi_pipeline.common.text import without_surrogates
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.states import presence_of
 from duomi_pipeline.images import Presence
-from duomi_pipeline.ledger import PictureFile, Purchase, Selection
+from duomi_pipeline.ledger import Cost, PictureFile, Purchase, Selection
 from duomi_pipeline.manifest.columns import COLUMNS
-from duomi_pipeline.manifest.costs import Cost, purchase_costs
-from duomi_pipeline.prompts import Prompt
+from duomi_pipeline.prompts import Prompt, SourceError
+from duomi_pipeline.prompts.sources import Sources
 
 _PICTURED = {State.CURRENT, State.CHANGED, State.OUTDATED}
 _ROW_ID = re.compile(r"db_(0|-?[1-9]\d{0,17})")  # as an integer key of a table is written, within 64 bits
@@ -31,11 +31,25 @@ class _Records:
     costs: Mapping[int, Cost]
 
 
+def check_readable(sources: Sources, session: Session) -> None:
+    """Make sure that no prompt with pictures is left out because its source cannot be read: it is not empty.
+
+    Raises:
+        SourceError: such rows would vanish from the manifest.
+    """
+    if not sources.unknown:
+        return
+    pictured = session.ledger.selections()
+    for prefix, reason in sources.unknown.items():
+        if any(prompt_id.startswith(prefix) for prompt_id in pictured):
+            raise SourceError(reason)
+
+
 def manifest(session: Session, plan: Plan) -> pd.DataFrame:
     """One row per prompt of a plan; where a prompt has pictures, the row tells of those, also if they are outdated."""
     shown = _shown(session, plan)
     bought = session.ledger.purchases({selection.purchase_id for selection in shown.values()})
-    records = _Records(session, bought, purchase_costs(session.ledger.database))
+    records = _Records(session, bought, session.ledger.costs())
     rows = [_row(entry, shown.get(entry.prompt.id), records) for entry in plan.entries]
     # Column by column with its type: pandas would guess, and squeeze large seeds through floating point.
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in COLUMNS.items()})
@@ -94,9 +108,8 @@ def _failure(entry: PlannedPrompt) -> dict[str, Any]:
 
 def _pictures(prompt: Prompt, selection: Selection, records: _Records) -> dict[str, Any]:
     first, purchase = selection.files[0], records.purchases[selection.purchase_id]
-    request, store = json.loads(purchase.request), records.session.store
+    request, store = purchase.content, records.session.store
     made_at, cost = _moment(first.saved_at), _cost(first, records)
-    seed = purchase.seed if purchase.seed is not None else request["body"].get("seed")
     paths = [store.location(file.file) for file in selection.files]
     return {
         "saved_path": paths[0],
@@ -108,11 +121,11 @@ def _pictures(prompt: Prompt, selection: Selection, records: _Records) -> dict[s
         "timestamp": _iso(made_at),
         "made_at": made_at,
         "model": request["body"]["model"],
-        "seed": seed,
+        "seed": purchase.seed_used,
         "host_kind": request["host_kind"],
         "cost": cost.amount if cost else None,
         "currency": cost.currency if cost else None,
-        "data": json.dumps(_data(prompt, selection, purchase, request["body"], seed, paths), ensure_ascii=False),
+        "data": json.dumps(_data(prompt, selection, purchase, request["body"], paths), ensure_ascii=False),
         "request_key": selection.request_key,
         "prompt_version": selection.prompt_version,
     }
@@ -130,13 +143,12 @@ def _data(
     selection: Selection,
     purchase: Purchase,
     body: Mapping[str, Any],
-    seed: int | None,
     paths: list[str],
 ) -> dict[str, Any]:
     """Request and answer; never the picture's address at the service, which is signed."""
     return {
         "task_id": purchase.task_id,
-        "seed": seed,
+        "seed": purchase.seed_used,
         "request": {name: value for name, value in body.items() if name != "prompt"},
         "sent_prompt": None if body.get("prompt") == prompt.text else body.get("prompt"),
         "images": [

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
 from duomi_pipeline.manifest.columns import SCHEMA, Type
-from duomi_pipeline.manifest.left_out import left_out_rows
 from duomi_pipeline.prompts import Problem
 
 # SQLite has no times and no lists: ISO 8601, which its date functions read, and JSON, which its JSON functions read.
@@ -82,7 +82,10 @@ def write_database(
     engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool, hide_parameters=True)
     try:
         with engine.begin() as connection:
-            _fill(connection, {_results: results, _pictures: pictures, _left_out: left_out_rows(left_out)})
+            _fill(
+                connection,
+                {_results: results, _pictures: pictures, _left_out: [asdict(problem) for problem in left_out]},
+            )
     except OperationalError as error:
         raise OSError(f"{path}: {error.orig}") from error
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pyarrow.parquet as pq
 from duomi_pipeline.common.files import drafts, sweep_drafts
 from duomi_pipeline.manifest.columns import SCHEMA, Type
 from duomi_pipeline.manifest.csv_file import write_csv
-from duomi_pipeline.manifest.left_out import write_left_out
 from duomi_pipeline.manifest.sqlite import write_database
 from duomi_pipeline.prompts import Problem
 
@@ -54,7 +54,7 @@ def write_manifest(table: pd.DataFrame, left_out: Sequence[Problem], folder: Pat
         "csv": lambda path: write_csv(_NAMES, rows, path),
         "json": lambda path: _write_json(rows, path),
         "db": lambda path: write_database(_NAMES, rows, left_out, path),
-        _LEFT_OUT: lambda path: write_left_out(left_out, path),
+        _LEFT_OUT: lambda path: _write_left_out(left_out, path),
     }
     written = {kind: folder / f"results.{kind}" for kind in writers} | {_LEFT_OUT: folder / "left_out.json"}
     with drafts(*written.values(), on_disk=True) as made:
@@ -90,3 +90,9 @@ def _write_json(rows: Rows, path: Path) -> None:
             record["data"] = json.loads(record["data"]) if record["data"] else None
             file.write(f"{',' if number else ''}\n{json.dumps(record, ensure_ascii=False, allow_nan=False)}")
         file.write("\n]\n")
+
+
+def _write_left_out(problems: Sequence[Problem], path: Path) -> None:
+    """What gives no row, with its place and the reason: a JSON array, one a line."""
+    lines = ",".join(f"\n{json.dumps(asdict(problem), ensure_ascii=False)}" for problem in problems)
+    path.write_text(f"[{lines}\n]\n", encoding="utf-8", newline="\n")

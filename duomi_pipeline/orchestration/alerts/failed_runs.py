@@ -14,6 +14,7 @@ import dagster as dg
 from dagster import DagsterEventType
 from pydantic import ValidationError
 
+from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.common.text import one_line
 from duomi_pipeline.engine import Session
 from duomi_pipeline.orchestration.assets.generated_images import RECEIPT
@@ -167,9 +168,9 @@ def _combined_receipt(
         stopped_by=stopped.stopped_by if stopped else None,
         message=stopped.message if stopped else None,
         advice=stopped.advice if stopped else "",
-        spent=_sum([money.spent for money in moneys]) if is_one else None,
+        spent=known_sum(money.spent for money in moneys) if is_one else None,
         maybe_billed=sum(money.maybe_billed for money in moneys),
-        maybe_spent=_sum([money.maybe_spent for money in moneys]) if is_one else None,
+        maybe_spent=known_sum(money.maybe_spent for money in moneys) if is_one else None,
         currency=currencies.pop() if is_one and currencies else session.settings.currency,
     )
 
@@ -209,11 +210,6 @@ def _key(run: dg.DagsterRun) -> tuple[str, str]:
 
 def _end(record: dg.RunRecord) -> float:
     return record.end_time or record.update_timestamp.timestamp()
-
-
-def _sum(amounts: Sequence[float | None]) -> float | None:
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known) if len(known) == len(amounts) else None
 
 
 def _escaped(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,10 +66,10 @@ class ImageEvents:
 
         Without this event a failed run would show this partition as failed, too.
         """
-        request = json.loads(purchase.request)
+        request = purchase.content
         metadata = {
             **self._files(selection, self._thumbnail(selection)),
-            **_request(request, purchase.seed if purchase.seed is not None else request["body"].get("seed")),
+            **_request(request, purchase.seed_used),
             "how": dg.MetadataValue.text(f"kept: {entry.state.value}"),
             "prompt": dg.MetadataValue.text(str(request["body"].get("prompt", ""))[:_MAX_TEXT]),
             "origin": dg.MetadataValue.text(entry.prompt.origin),

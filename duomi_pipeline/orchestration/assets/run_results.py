@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.engine import Outcome, Status
 from duomi_pipeline.images.contact_sheet import contact_sheet
 from duomi_pipeline.ledger import Money
@@ -23,9 +24,8 @@ def run_results(receipt: Receipt, outcomes: Sequence[Outcome], seconds: float) -
         "run_not_reached": dg.MetadataValue.int(receipt.not_reached),
         "run_seconds": dg.MetadataValue.float(round(seconds, 2)),
     }
-    costs = [outcome.cost for outcome in made]
-    if (spent := _sum(costs)) is not None:
-        metadata[f"run_spent_{receipt.currency}"] = dg.MetadataValue.float(spent)
+    if (spent := known_sum(outcome.cost for outcome in made)) is not None:
+        metadata[f"run_spent_{receipt.currency}"] = dg.MetadataValue.float(round(spent, 6))
     if failed:
         metadata["failures"] = failures_table(failed)
     if sheet := contact_sheet([outcome.thumbnail for outcome in made or outcomes if outcome.thumbnail]):
@@ -45,8 +45,3 @@ def money_metadata(money: Money, currency: str) -> dict[str, dg.MetadataValue]:
         if spent is not None:
             metadata[f"spent_{name}"] = dg.MetadataValue.float(round(spent, 6))
     return metadata
-
-
-def _sum(costs: Sequence[float | None]) -> float | None:
-    known = [cost for cost in costs if cost is not None]
-    return round(sum(known, 0.0), 6) if len(known) == len(costs) else None
