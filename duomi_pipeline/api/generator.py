@@ -67,7 +67,7 @@ class DuomiImageGenerator:
         try:
             kept = save_single_prompt(settings, prompt, parameters)
         except (ValueError, OSError, SourceError) as error:
-            reason = f"The prompt cannot be saved in {settings.prompt_dir}: {error}"
+            reason = f"The prompt cannot be kept in {settings.prompt_dir}: {error}"
             return not_a_prompt(prompt, "single_prompt", reason)
         return self._run(settings, [kept], ParameterOverrides())[0]
 
