@@ -16,7 +16,7 @@ from duomi_pipeline.engine.outcome import Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import State
-from duomi_pipeline.ledger.schema import NOT_BILLED
+from duomi_pipeline.ledger import Billing
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.prompts.prompt import SourceKind
 from duomi_pipeline.reporting.results import as_json_bytes, result_of, write_new_results
@@ -43,7 +43,7 @@ def choose(session: Session, entries: Sequence[PlannedPrompt]) -> Choice:
     """Group prompts by what a run does with them."""
     for_good = [entry.purchase.id for entry in entries if entry.state is State.FAILED_FOR_GOOD and entry.purchase]
     posts = session.ledger.posts_of(for_good) if for_good else {}
-    paid = {purchase for purchase, sent in posts.items() if any(post.billing != NOT_BILLED for post in sent)}
+    paid = {purchase for purchase, sent in posts.items() if any(post.billing != Billing.FREE for post in sent)}
     current = tuple(entry for entry in entries if entry.state is State.CURRENT and not entry.resumes)
     left = tuple(
         entry

@@ -19,7 +19,7 @@ from duomi_pipeline.duomi.transport import certificates_in_force, proxies_in_for
 from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.engine.session import open_client
-from duomi_pipeline.ledger import LedgerError
+from duomi_pipeline.ledger import LedgerError, PurchaseState
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.orchestration.instance import dagster_home
 from duomi_pipeline.prompts import read_sources
@@ -135,7 +135,11 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
             plan = session.plan(read_sources(settings).prompts)
             found = survey(session)
             asked = {entry.request.key for entry in plan.entries}
-            begun = {key for key, chain in session.ledger.interrupted_purchases().items() if chain.state != "planned"}
+            begun = {
+                key
+                for key, chain in session.ledger.interrupted_purchases().items()
+                if chain.state != PurchaseState.PLANNED
+            }
             unasked = begun - asked
             files = sum(len(selection.files) for selection in session.ledger.selections().values())
     except LedgerError as error:

@@ -21,7 +21,7 @@ from duomi_pipeline.images import (
     stored_look,
 )
 from duomi_pipeline.images.fingerprint import bits_apart
-from duomi_pipeline.ledger import Ledger, PictureFile
+from duomi_pipeline.ledger import Ledger, Origin, PictureFile
 from duomi_pipeline.ledger.repair import Findings, FoundPurchase, Renamed
 
 SAME_LOOK = 3  # bits in which two fingerprints of the same picture may differ; an optimiser changes no pixel
@@ -165,7 +165,7 @@ def _purchase(group: Sequence[tuple[str, PictureInfo]], sizes: Mapping[str, int]
             bytes=sizes[name],
             size=info.size,
             received_size=info.received_size,
-            origin="reused" if info.origin == "reused" else "generated",
+            origin=Origin.REUSED if info.origin == Origin.REUSED else Origin.GENERATED,
             saved_at=info.created_at.timestamp(),
             perceptual_hash=info.perceptual_hash,
             contrast=info.contrast,
@@ -183,6 +183,6 @@ def _purchase(group: Sequence[tuple[str, PictureInfo]], sizes: Mapping[str, int]
         saved_at=first.created_at.timestamp(),
         price=None if None in prices else sum(price for price in prices if price is not None),
         currency=first.currency or "CNY",
-        was_paid=first.origin != "reused",
+        was_paid=first.origin != Origin.REUSED,
         files=tuple(files),
     )

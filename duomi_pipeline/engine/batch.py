@@ -21,7 +21,7 @@ from duomi_pipeline.engine.outcome import Failure, Outcome, Status, Stop, Stoppe
 from duomi_pipeline.engine.purchase import Buyer, FailedBeforeError, NoRoomError, StoppedError
 from duomi_pipeline.engine.verdict import Judge, Verdict
 from duomi_pipeline.images import PictureLostError, StoreError
-from duomi_pipeline.ledger import Held, LedgerError, LedgerLostError, LimitReached, NotYet
+from duomi_pipeline.ledger import Held, LedgerError, LedgerLostError, LimitReached, NotYet, PurchaseState
 from duomi_pipeline.prompts import Prompt
 
 
@@ -275,7 +275,7 @@ class Batch:
             self._push(job, 0.0)
 
     def _end_again(self, job: Job, failure: Failure) -> None:
-        """End a job with a failure that its request met before; nothing is sent."""
+        """PurchaseState a job with a failure that its request met before; nothing is sent."""
         self._endings.record_on_original_request(job, failure)
         self._done(job, job.failed(failure))
 
@@ -291,8 +291,8 @@ def _urgency(job: Job) -> tuple[int, float]:
     Suspects come last: a success of another prompt shows that their error does not concern all prompts.
     """
     first, purchase = job.entries[0], job.entries[0].purchase
-    if first.resumes and purchase is not None and purchase.state in ("ready", "submitted"):
-        return (0 if purchase.state == "ready" else 1, purchase.answered_at or purchase.updated_at)
+    if first.resumes and purchase is not None and purchase.state in (PurchaseState.READY, PurchaseState.SUBMITTED):
+        return (0 if purchase.state == PurchaseState.READY else 1, purchase.answered_at or purchase.updated_at)
     if first.reusable and not job.forced:
         return (2, 0.0)
     return (4 if first.is_suspect else 3, 0.0)

@@ -21,7 +21,7 @@ from duomi_pipeline.duomi.pictures import Image
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
 from duomi_pipeline.engine.tasks import Tasks
 from duomi_pipeline.images import NotAPictureError, Png, StoreError, to_png
-from duomi_pipeline.ledger import Ledger, Purchase
+from duomi_pipeline.ledger import Ledger, Purchase, PurchaseState
 from duomi_pipeline.settings import Size
 
 DOWNLOADS = 4  # tries of an address that refuses or delivers no whole picture, before the download fails
@@ -79,7 +79,7 @@ class Fetcher:
     def address_lives(self, purchase_id: int) -> bool:
         """Whether the pictures of a purchase may still be downloaded."""
         purchase = self.ledger.purchase(purchase_id)
-        return purchase.state == "ready" and time.time() - (purchase.answered_at or 0.0) < URL_LIFETIME
+        return purchase.state == PurchaseState.READY and time.time() - (purchase.answered_at or 0.0) < URL_LIFETIME
 
     def _got(
         self, request: ImageRequest, answer: Pictures, had: Collection[int]

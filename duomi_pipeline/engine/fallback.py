@@ -14,7 +14,7 @@ from duomi_pipeline.engine.plan import Plan, PlannedPrompt, whole_set
 from duomi_pipeline.engine.prompt_request import request_for
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.images import ImageStore, Listing
-from duomi_pipeline.ledger import Ledger, Purchase
+from duomi_pipeline.ledger import Ledger, Purchase, PurchaseState
 from duomi_pipeline.settings import ImageParameters, Settings
 
 
@@ -96,7 +96,11 @@ def with_interrupted(plan: Plan, settings: Settings, below: ImageParameters, led
     """
     if not settings.fallback_models:
         return plan
-    begun = {key: purchase for key, purchase in ledger.interrupted_purchases().items() if purchase.state != "planned"}
+    begun = {
+        key: purchase
+        for key, purchase in ledger.interrupted_purchases().items()
+        if purchase.state != PurchaseState.PLANNED
+    }
     if not begun:
         return plan
     return replace(plan, entries=tuple(_resumed(entry, settings, below, begun) or entry for entry in plan.entries))

@@ -5,17 +5,15 @@ Buying it is in `purchase`; queueing and retrying it is in `batch`.
 
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 from duomi_pipeline.duomi import DuomiError, ErrorClass, ImageRequest
 from duomi_pipeline.engine.outcome import Failure, Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.states import State, decide
 from duomi_pipeline.images import Listing
-from duomi_pipeline.ledger import Held, Ledger, Purchase
+from duomi_pipeline.ledger import Held, Ledger, Purchase, PurchaseState
 
 RETRY_LATER = 900.0  # seconds until the sensor retries a temporary failure
-End = Literal["refused", "failed", "submitted", "ready"]
 
 
 @dataclass
@@ -77,7 +75,9 @@ class Job:
             return None
         if decide(first.prompt, self.request.key, None, purchase, Listing()) is not State.FAILED_FOR_GOOD:
             return None
-        if purchase.state == "refused" and any(entry.state is State.FAILED_FOR_GOOD for entry in self.entries):
+        if purchase.state == PurchaseState.REFUSED and any(
+            entry.state is State.FAILED_FOR_GOOD for entry in self.entries
+        ):
             return None
         return failure_of(purchase)
 
@@ -113,7 +113,7 @@ class Endings:
     ledger: Ledger
     run_id: str
 
-    def record(self, job: Job, end: End, error: DuomiError) -> None:
+    def record(self, job: Job, end: PurchaseState, error: DuomiError) -> None:
         """Record how its purchase ended, or why it stays open for the next run."""
         if purchase := job.purchase or self._open_purchase(job.request):
             words = (error.error_class, error.code, error.message)
@@ -130,7 +130,7 @@ class Endings:
         for request in originals.values():
             if purchase := self._open_purchase(request):
                 words = f"{job.request.model}, in place of {request.model}: {failure.message}"
-                end: End = "refused" if failure.final else "failed"
+                end = PurchaseState.REFUSED if failure.final else PurchaseState.FAILED
                 self.ledger.ended(purchase, end, failure.error_class, failure.code, words, time.time() + RETRY_LATER)
 
     def _open_purchase(self, request: ImageRequest) -> Purchase | None:
@@ -140,4 +140,4 @@ class Endings:
             purchase = self.ledger.claim(request.key, request.canonical, self.run_id, latest.id if latest else None)
         except Held:
             return None
-        return purchase if purchase.state == "planned" else None
+        return purchase if purchase.state == PurchaseState.PLANNED else None

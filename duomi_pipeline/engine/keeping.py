@@ -18,7 +18,7 @@ from duomi_pipeline.engine.kept_answers import About, KeptAnswer, KeptAnswers, K
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.images import StoreError
-from duomi_pipeline.ledger import Ledger, LedgerError, Purchase
+from duomi_pipeline.ledger import Ledger, LedgerError, Purchase, PurchaseState
 from duomi_pipeline.settings import Settings
 
 SOON = 0.5  # seconds; an answer that the ledger has not recorded by then is kept as a file
@@ -221,7 +221,10 @@ class Keeper:
         position: int = 0,
         pictures: Pictures | None = None,
     ) -> About:
-        resumed = purchase.state in ("submitted", "ready")  # else it was claimed just before its POST
+        resumed = purchase.state in (
+            PurchaseState.SUBMITTED,
+            PurchaseState.READY,
+        )  # else it was claimed just before its POST
         return About(
             request_key=purchase.request_key,
             prompt_id=entry.prompt.id,

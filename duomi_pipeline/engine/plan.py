@@ -14,12 +14,12 @@ from duomi_pipeline.engine.outcome import Stop
 from duomi_pipeline.engine.prompt_request import request_for
 from duomi_pipeline.engine.states import State, decide, is_current, presence_of
 from duomi_pipeline.images import Listing, Presence
-from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, Selection
+from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, PurchaseState, Selection
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
-_PAID = {"submitted", "ready"}
-_ON_THE_WIRE = {"submitting", "ambiguous"}
+_PAID = {PurchaseState.SUBMITTED, PurchaseState.READY}
+_ON_THE_WIRE = {PurchaseState.SUBMITTING, PurchaseState.AMBIGUOUS}
 FEW = 1_000  # up to so many prompts the ledger is queried by id, above that all its rows are read at once
 
 
@@ -67,7 +67,7 @@ class PlannedPrompt:
     def is_suspect(self) -> bool:
         """Whether an earlier run got an error for it that may concern all prompts; it is tried last."""
         purchase = self.purchase
-        return purchase is not None and purchase.state == "planned" and purchase.error_class is not None
+        return purchase is not None and purchase.state == PurchaseState.PLANNED and purchase.error_class is not None
 
     @property
     def sends_again(self) -> bool:

@@ -31,7 +31,7 @@ from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
 from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.engine.tasks import Tasks, where
 from duomi_pipeline.images import StoreError
-from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase, RepeatsUsedUp, Selection
+from duomi_pipeline.ledger import Ledger, Limits, Origin, PictureFile, Purchase, PurchaseState, RepeatsUsedUp, Selection
 from duomi_pipeline.settings import Settings
 
 MOST_PICTURES = 16  # of one answer: four can be requested, and a misbehaving service must not fill the disk
@@ -89,7 +89,7 @@ class Buyer:
         if job.kept_only and not (recovery := self.keeper.recover(job.request)).is_usable:
             raise FailedBeforeError(job.planned_failure or _nothing_usable(recovery.kept))
         purchase = self._claim(job)
-        if purchase.state == "saved":  # another run was faster
+        if purchase.state == PurchaseState.SAVED:  # another run was faster
             return [self._reuse(job, entry, self._files_on_disk(job, entry)) for entry in job.entries]
         recovery = Recovery() if job.forced else self.keeper.recover(job.request)  # by whichever run it was kept
         purchase = self.keeper.read_back(purchase, recovery)
@@ -99,7 +99,11 @@ class Buyer:
         ):
             bought, seed, thumbnail = self._record(first, purchase, found), purchase.seed, None
         else:
-            if purchase.state == "ambiguous" and recovery.pictures is None and self.tasks.are_elsewhere(purchase):
+            if (
+                purchase.state == PurchaseState.AMBIGUOUS
+                and recovery.pictures is None
+                and self.tasks.are_elsewhere(purchase)
+            ):
                 purchase = self._start_over_here(job, purchase)
             bought, seed, thumbnail = self._buy(first, purchase, found, recovery.pictures)
         if recovery.pictures is not None:
@@ -126,36 +130,42 @@ class Buyer:
         if self.flow.stopped.is_set():
             raise StoppedError
         planned = job.entries[0].purchase
-        replaces = planned.id if planned and planned.state in ("saved", "failed") else job.given_up
+        replaces = (
+            planned.id if planned and planned.state in (PurchaseState.SAVED, PurchaseState.FAILED) else job.given_up
+        )
         purchase = self.ledger.claim(
             job.request.key, job.request.canonical, self.run_id, replaces, anew=job.explicitly_requested
         )
         if job.explicitly_requested and self._cannot_be_finished(purchase):
             words = purchase.error_message or "given up for a new request, as the user chose"
-            self.ledger.ended(purchase, "failed", ErrorClass.AMBIGUOUS, "", words)
+            self.ledger.ended(purchase, PurchaseState.FAILED, ErrorClass.AMBIGUOUS, "", words)
             purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, purchase.id, anew=True)
         job.purchase = purchase
-        if purchase.state == "failed" and (failure := failure_of(purchase)):  # by another run, while this one waited
+        if purchase.state == PurchaseState.FAILED and (
+            failure := failure_of(purchase)
+        ):  # by another run, while this one waited
             raise FailedBeforeError(failure)
         return purchase
 
     def _start_over_here(self, job: Job, purchase: Purchase) -> Purchase:
         """Claim a new purchase at this service; the other service may have billed the lost answer of the old one."""
         words = f"its answer was lost at {where(purchase)}; requested from another service since"
-        self.ledger.ended(purchase, "failed", ErrorClass.AMBIGUOUS, "", words)
+        self.ledger.ended(purchase, PurchaseState.FAILED, ErrorClass.AMBIGUOUS, "", words)
         job.purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, purchase.id)
         return job.purchase
 
     def _cannot_be_finished(self, purchase: Purchase) -> bool:
         """Whether an interrupted purchase cannot be finished here, so that a new request need not wait for it."""
-        if purchase.state == "ambiguous":
+        if purchase.state == PurchaseState.AMBIGUOUS:
             return self.ledger.lost_answers(purchase.request_key) >= self.limits.lost_answers
         is_denied = purchase.error_class == ErrorClass.TASK_DENIED
-        return purchase.state in ("submitted", "ready") and (self.tasks.are_elsewhere(purchase) or is_denied)
+        return purchase.state in (PurchaseState.SUBMITTED, PurchaseState.READY) and (
+            self.tasks.are_elsewhere(purchase) or is_denied
+        )
 
     def _found(self, entry: PlannedPrompt, purchase: Purchase) -> dict[int, PictureFile]:
         """Files that an interrupted run saved but did not record, by position."""
-        if purchase.state not in ("ambiguous", "ready"):
+        if purchase.state not in (PurchaseState.AMBIGUOUS, PurchaseState.READY):
             return {}
         return self.saver.found(entry.prompt, entry.request, purchase)
 
@@ -187,9 +197,9 @@ class Buyer:
         """
         if kept is not None:
             pictures = kept
-        elif purchase.state == "submitted":
+        elif purchase.state == PurchaseState.SUBMITTED:
             pictures = self._wait(entry, purchase)
-        elif purchase.state == "ready" and purchase.image_urls:
+        elif purchase.state == PurchaseState.READY and purchase.image_urls:
             pictures = self._recorded_pictures(purchase)
         else:
             pictures = self._send(entry, purchase)
@@ -222,11 +232,11 @@ class Buyer:
         if missing and not (pngs or found):
             raise missing
         task_id = pictures.task_id or purchase.task_id
-        bought = replace(purchase, state="ready", seed=pictures.seed, task_id=task_id, run_id=self.run_id)
+        bought = replace(purchase, state=PurchaseState.READY, seed=pictures.seed, task_id=task_id, run_id=self.run_id)
         count = max([len(pictures.images), *(position + 1 for position in (*found, *pngs))])
         saver = self._saver(entry, count)
         try:
-            files = {**found, **saver.write(entry.prompt, request, bought, pngs, count, "generated")}
+            files = {**found, **saver.write(entry.prompt, request, bought, pngs, count, Origin.GENERATED)}
         except StoreError as error:
             if not is_kept:
                 self.keeper.keep_pictures(entry, purchase, pictures, str(error))
@@ -283,7 +293,7 @@ class Buyer:
         try:
             post = self.ledger.send(purchase, self.run_id, request.pictures, limits, self.settings.service_identity)
         except RepeatsUsedUp as error:
-            self.ledger.ended(purchase, "failed", ErrorClass.AMBIGUOUS, "", str(error))
+            self.ledger.ended(purchase, PurchaseState.FAILED, ErrorClass.AMBIGUOUS, "", str(error))
             raise FailedBeforeError(Failure(ErrorClass.AMBIGUOUS, "", str(error), final=True)) from error
         try:
             answer = self.client.submit(request, key)
@@ -294,7 +304,7 @@ class Buyer:
         if isinstance(answer, Task):
             task = answer
             self._write(entry, purchase, task, lambda: self.ledger.accepted(purchase, post, task.id))
-            return self._wait(entry, replace(purchase, task_id=task.id, state="planned"))
+            return self._wait(entry, replace(purchase, task_id=task.id, state=PurchaseState.PLANNED))
         self._note(entry, purchase, post, answer)
         return answer
 

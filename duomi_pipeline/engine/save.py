@@ -22,8 +22,7 @@ from duomi_pipeline.images import (
     thumbnail_of,
     with_info,
 )
-from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, Selection
-from duomi_pipeline.ledger.records import Origin
+from duomi_pipeline.ledger import Ledger, Origin, PictureFile, Purchase, Selection
 from duomi_pipeline.prompts import Prompt
 
 
@@ -123,7 +122,7 @@ class Saver:
         Raises:
             StoreError: the other files are missing or damaged, or the copies cannot be written.
         """
-        return self.save(prompt, request, purchase, [self._reread(file) for file in source], "reused")
+        return self.save(prompt, request, purchase, [self._reread(file) for file in source], Origin.REUSED)
 
     def found(self, prompt: Prompt, request: ImageRequest, purchase: Purchase) -> dict[int, PictureFile]:
         """Files that an interrupted run saved for this prompt and request, but did not record, by position."""
@@ -135,7 +134,7 @@ class Saver:
                 continue
             data = self.store.read(name)
             info = read_info(data)
-            if info is None or info.origin == "reused" or info.created_at.timestamp() < sent_at:
+            if info is None or info.origin == Origin.REUSED or info.created_at.timestamp() < sent_at:
                 continue
             if info.prompt_id == prompt.id and info.request_key == request.key and _is_whole(data):
                 found[info.index] = PictureFile(
@@ -146,7 +145,7 @@ class Saver:
                     bytes=size,
                     size=info.size,
                     received_size=info.received_size,
-                    origin="adopted",
+                    origin=Origin.ADOPTED,
                     saved_at=info.created_at.timestamp(),
                     perceptual_hash=info.perceptual_hash,
                     contrast=info.contrast,

@@ -34,7 +34,7 @@ from duomi_pipeline.engine.verdict import Judge
 from duomi_pipeline.engine.waits import WAITS, Waits
 from duomi_pipeline.engine.width import TRUST
 from duomi_pipeline.images import ImageStore, StoreError
-from duomi_pipeline.ledger import Ledger, LedgerError, Limits
+from duomi_pipeline.ledger import Ledger, LedgerError, Limits, PurchaseState
 from duomi_pipeline.ledger.leases import HEARTBEAT
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ParameterOverrides, Settings
@@ -99,7 +99,7 @@ class Session:
         """How many paid requests have no picture yet, by service; `None`: the service was not recorded."""
         found = {(one.service, one.request_key) for one in self.kept.all() if one.kind == "unrecorded"}
         for key, purchase in self.ledger.interrupted_purchases().items():
-            if purchase.state in ("submitted", "ready"):
+            if purchase.state in (PurchaseState.SUBMITTED, PurchaseState.READY):
                 found.add((purchase.service, key))
         return dict(Counter(service for service, _ in found))
 

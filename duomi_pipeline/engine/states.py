@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from duomi_pipeline.duomi.policy import policy_of
 from duomi_pipeline.images import Listing, Presence
-from duomi_pipeline.ledger import PictureFile, Purchase, Selection
+from duomi_pipeline.ledger import PictureFile, Purchase, PurchaseState, Selection
 from duomi_pipeline.prompts import Prompt
 
 
@@ -47,9 +47,9 @@ def decide(
     presence = presence_of(selection.files, listing) if selection is not None else Presence.GONE
     if selection is not None and selection.request_key == request_key and presence is not Presence.GONE:
         return State.CURRENT if presence is Presence.PRESENT else State.UNKNOWN
-    if purchase is not None and purchase.state == "refused":
+    if purchase is not None and purchase.state == PurchaseState.REFUSED:
         return State.FAILED_FOR_GOOD
-    if purchase is not None and purchase.state == "failed":
+    if purchase is not None and purchase.state == PurchaseState.FAILED:
         # A failure that was or may have been billed is retried only if the user chooses it.
         policy = policy_of(purchase.error_class)
         return State.FAILED_FOR_NOW if policy and policy.retried_automatically else State.FAILED_FOR_GOOD

@@ -19,7 +19,7 @@ from duomi_pipeline.duomi.errors import (
     TaskElsewhere,
     TaskTimedOut,
 )
-from duomi_pipeline.ledger import Ledger, Purchase
+from duomi_pipeline.ledger import Ledger, Purchase, PurchaseState
 from duomi_pipeline.settings import Settings
 
 MAX_POLL_INTERVAL = 30.0  # seconds
@@ -54,7 +54,7 @@ class Tasks:
             LedgerLostError: the ledger is lost; its result could not be recorded.
             PromptRefused, TaskFailed, NoPicture: it ended without a picture.
         """
-        task_id, resumed = purchase.task_id or "", purchase.state == "submitted"
+        task_id, resumed = purchase.task_id or "", purchase.state == PurchaseState.SUBMITTED
         if resumed:
             self.check_is_here(purchase)
         sent_at = self.ledger.sent_at(purchase.id)

@@ -22,10 +22,10 @@ from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.evidence import InARow, Suspect, stop_of_all
 from duomi_pipeline.engine.fallback import Fallbacks
 from duomi_pipeline.engine.flow_control import FlowControl
-from duomi_pipeline.engine.job import End, Endings, Job
+from duomi_pipeline.engine.job import Endings, Job
 from duomi_pipeline.engine.outcome import Failure, Stop, StoppedBy
 from duomi_pipeline.engine.plan import PlannedPrompt
-from duomi_pipeline.ledger import Ledger, Purchase
+from duomi_pipeline.ledger import Ledger, Purchase, PurchaseState
 from duomi_pipeline.settings import Settings
 
 SAME_TIME = 3600.0  # seconds; a picture sold within this time before an error shows that the service worked then
@@ -76,7 +76,7 @@ class Judge:
         match self._reaction(job, error):
             case Reaction.REFUSE:
                 self.flow.width.answered()  # the service works: it refuses only this prompt
-                return self._failed(job, error, "refused", final=True)
+                return self._failed(job, error, PurchaseState.REFUSED, final=True)
             case Reaction.ASK_OTHERS:
                 return Verdict(asks_others=True)
             case Reaction.OTHER_MODEL:
@@ -88,7 +88,7 @@ class Judge:
             case Reaction.REPEAT:
                 return self._repeat(job, error)
             case Reaction.GIVE_UP:
-                return self._failed(job, error, "failed")
+                return self._failed(job, error, PurchaseState.FAILED)
             case Reaction.RESUME_LATER:
                 return self._resume_later(job, error)
             case unforeseen:
@@ -103,9 +103,9 @@ class Judge:
         """
         is_own = error.error_class in (ErrorClass.UNKNOWN, ErrorClass.REFUSED)
         if has_sold or (is_own and error.is_own):
-            return self._failed(job, error, "refused", final=True)
+            return self._failed(job, error, PurchaseState.REFUSED, final=True)
         if is_own or self.ledger.has_sold(self.settings.service_identity):
-            return self._failed(job, error, "failed")
+            return self._failed(job, error, PurchaseState.FAILED)
         return Verdict(stop=stop_of_all([Suspect(job, error)]))
 
     def _reaction(self, job: Job, error: DuomiError) -> Reaction:
@@ -149,7 +149,7 @@ class Judge:
                 error = ModelNotServed(
                     f"{sentence(error.message)} {error.error_class.policy.advice_to_all}", error.code
                 )
-            return replace(self._failed(job, error, "refused", final=True), followed_by=followed_by)
+            return replace(self._failed(job, error, PurchaseState.REFUSED, final=True), followed_by=followed_by)
         return Verdict(stop=self._stop_of(error), followed_by=followed_by)
 
     def _stop_of(self, error: DuomiError) -> Stop:
@@ -164,12 +164,12 @@ class Judge:
             self.flow.pace.pause(wait)
         if job.attempts < self.settings.max_attempts:
             return Verdict(retry_in=wait)
-        return self._failed(job, error, self._paid_state(job) or "failed")
+        return self._failed(job, error, self._paid_state(job) or PurchaseState.FAILED)
 
     def _repeat(self, job: Job, error: DuomiError) -> Verdict:
         """Send a request again whose answer may be lost, as often as the settings allow."""
         if self.ledger.lost_answers(job.request.key) >= self.lost_answers:
-            return self._failed(job, error, "failed", final=True)
+            return self._failed(job, error, PurchaseState.FAILED, final=True)
         if self._paid_state(job):  # the task has ended: polling it again is useless
             self._give_up(job, error)
         return Verdict(retry_in=self.flow.waits.backoff(job.attempts))
@@ -178,12 +178,12 @@ class Judge:
         """Leave a paid purchase open for the next run, as long as it can still succeed."""
         if isinstance(error, TaskTimedOut):
             if not error.late:
-                return self._failed(job, error, "submitted")
+                return self._failed(job, error, PurchaseState.SUBMITTED)
             self._give_up(job, error)  # it was polled again in this run already
             return Verdict(retry_in=0.0)
         if isinstance(error, NotDownloaded) and not self._may_be_fetched(job, error):
-            return self._failed(job, error, "failed")
-        return self._failed(job, error, self._paid_state(job) or "failed")
+            return self._failed(job, error, PurchaseState.FAILED)
+        return self._failed(job, error, self._paid_state(job) or PurchaseState.FAILED)
 
     def _may_be_fetched(self, job: Job, error: NotDownloaded) -> bool:
         """Whether an address may still work: not after its host refused definitely in two runs."""
@@ -192,19 +192,19 @@ class Judge:
         return self.fetcher.address_lives(_purchase(job).id) and not (error.definite and denied_before)
 
     def _give_up(self, job: Job, error: DuomiError) -> None:
-        """End a job's purchase, so that the next try claims a new one."""
-        self.endings.record(job, "failed", error)
+        """PurchaseState a job's purchase, so that the next try claims a new one."""
+        self.endings.record(job, PurchaseState.FAILED, error)
         job.given_up = _purchase(job).id
 
-    def _paid_state(self, job: Job) -> End | None:
+    def _paid_state(self, job: Job) -> PurchaseState | None:
         """The state of a paid purchase, which must stay open; `None` if it is not paid."""
         state = self.ledger.purchase(_purchase(job).id).state
-        return state if state == "submitted" or state == "ready" else None  # noqa: PLR1714 - for the type checker
+        return state if state in (PurchaseState.SUBMITTED, PurchaseState.READY) else None
 
-    def _failed(self, job: Job, error: DuomiError, end: End, *, final: bool = False) -> Verdict:
+    def _failed(self, job: Job, error: DuomiError, end: PurchaseState, *, final: bool = False) -> Verdict:
         failure = Failure.of(error, final=final)
         self.endings.record(job, end, error)
-        if end in ("refused", "failed"):
+        if end in (PurchaseState.REFUSED, PurchaseState.FAILED):
             self.endings.record_on_original_request(job, failure)
         return Verdict(failure=failure)
 

@@ -9,7 +9,7 @@ from typing import Any
 from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.gallery.cards import Card, Step, Version
-from duomi_pipeline.ledger import PictureFile, Post, Purchase
+from duomi_pipeline.ledger import Billing, Origin, PictureFile, Post, Purchase, PurchaseState
 from duomi_pipeline.maintenance.quality import Flag
 
 RETIRED = "retired"
@@ -36,7 +36,7 @@ def read_cards(
     by_prompt = _pictures_by_prompt(session, sizes)
     bought = session.ledger.purchases({file.purchase_id for files in by_prompt.values() for file in files})
     unfinished = _chains_without_pictures(session, plan)
-    posts = session.ledger.posts_of([*bought, *(chain.id for chains in unfinished.values() for chain in chains)])
+    posts = _posts(session, [*bought, *(chain.id for chains in unfinished.values() for chain in chains)])
     for entry in plan.entries:
         selected = entry.selection.purchase_id if entry.selection else None
         versions = _versions(by_prompt.pop(entry.prompt.id, ()), bought, posts, selected)
@@ -130,7 +130,7 @@ def _versions(
 def _version(purchase: Purchase, files: list[PictureFile], posts: Sequence[Post], selected: int | None) -> Version:
     request = purchase.content
     body = request["body"]
-    prices = [post.price for post in posts if post.billing == "billed"]
+    prices = [post.price for post in posts if post.billing == Billing.BILLED]
     paid = known_sum(prices) if prices else None
     first = files[0]
     how = {"generated": "saved", "reused": "reused at no cost", "adopted": "found on disk"}.get(
@@ -144,7 +144,7 @@ def _version(purchase: Purchase, files: list[PictureFile], posts: Sequence[Post]
         seed=purchase.seed_used,
         settings=_fields(body),
         delivery_size=str(request.get("delivery_size", first.size)),
-        cost=0.0 if paid is not None and first.origin == "reused" else paid,
+        cost=0.0 if paid is not None and first.origin == Origin.REUSED else paid,
         current=purchase.id == selected,
         steps=(*_sent(posts), Step(first.saved_at, how)),
     )
@@ -186,7 +186,7 @@ def _pictures_by_prompt(session: Session, sizes: Mapping[str, int]) -> dict[str,
 def _chains_without_pictures(session: Session, plan: Plan) -> dict[str, list[Purchase]]:
     found: dict[str, list[Purchase]] = {}
     for chain in session.ledger.chains({e.request.key for e in plan.entries}):
-        if chain.state != "saved":
+        if chain.state != PurchaseState.SAVED:
             found.setdefault(chain.request_key, []).append(chain)
     return found
 

@@ -3,10 +3,23 @@
 from duomi_pipeline.ledger.database import LedgerError, LedgerLostError, LedgerUnavailableError
 from duomi_pipeline.ledger.ledger import Held, Ledger
 from duomi_pipeline.ledger.limits import LimitReached, Limits, NotYet, RepeatsUsedUp
-from duomi_pipeline.ledger.records import Cost, Money, PaidAnswer, PictureFile, Post, Purchase, RunRecord, Selection
+from duomi_pipeline.ledger.records import (
+    Billing,
+    Cost,
+    Money,
+    Origin,
+    PaidAnswer,
+    PictureFile,
+    Post,
+    Purchase,
+    PurchaseState,
+    RunRecord,
+    Selection,
+)
 from duomi_pipeline.ledger.repair import FoundPurchase
 
 __all__ = [
+    "Billing",
     "Cost",
     "FoundPurchase",
     "Held",
@@ -18,10 +31,12 @@ __all__ = [
     "Limits",
     "Money",
     "NotYet",
+    "Origin",
     "PaidAnswer",
     "PictureFile",
     "Post",
     "Purchase",
+    "PurchaseState",
     "RepeatsUsedUp",
     "RunRecord",
     "Selection",

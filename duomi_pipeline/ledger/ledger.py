@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -20,12 +20,19 @@ from duomi_pipeline.ledger.file_locks import FileLocks
 from duomi_pipeline.ledger.leases import Lives
 from duomi_pipeline.ledger.limits import Limits, check_caps, check_pace, check_repeats, lost_answers
 from duomi_pipeline.ledger.queries import LedgerReader
-from duomi_pipeline.ledger.records import PaidAnswer, PictureFile, Purchase, Selection, record_values
+from duomi_pipeline.ledger.records import (
+    Billing,
+    Origin,
+    PaidAnswer,
+    PictureFile,
+    Purchase,
+    PurchaseState,
+    Selection,
+    record_values,
+)
 from duomi_pipeline.ledger.repair import Findings, record_findings
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
 from duomi_pipeline.ledger.session_locks import SessionLocks
-
-Billing = Literal["billed", "free", "ambiguous"]
 
 
 class Held(Exception):  # noqa: N818 - a signal, not a failure
@@ -115,20 +122,22 @@ class Ledger(LedgerReader):
                 if latest.run_id not in (None, run_id) and self._lives.is_alive(connection, latest.run_id):
                     raise Held(request_key)
                 return self._take_over(connection, latest, run_id, now, anew=anew)
-            if latest and latest.state in ("saved", "failed") and latest.id != replaces:
+            if latest and latest.state in (PurchaseState.SAVED, PurchaseState.FAILED) and latest.id != replaces:
                 return latest
-            values = {"request_key": request_key, "request": request, "state": "planned", "run_id": run_id}
+            values = {"request_key": request_key, "request": request, "state": PurchaseState.PLANNED, "run_id": run_id}
             more = {"asked_anew": anew, "created_at": now, "updated_at": now}
             inserted = connection.execute(statements.ADD_PURCHASE, {**values, **more})
-            return Purchase(_id(inserted.inserted_primary_key), request_key, request, "planned", now, now, run_id)
+            return Purchase(
+                _id(inserted.inserted_primary_key), request_key, request, PurchaseState.PLANNED, now, now, run_id
+            )
 
     def _take_over(self, connection: Connection, chain: Purchase, run_id: str, now: float, *, anew: bool) -> Purchase:
         changes: dict[str, Any] = {"run_id": run_id, "updated_at": now}
-        if anew and chain.state == "planned":
+        if anew and chain.state == PurchaseState.PLANNED:
             changes["asked_anew"] = True
-        if chain.state == "submitting":
+        if chain.state == PurchaseState.SUBMITTING:
             changes["state"] = "ambiguous"
-            lost = {"of_purchase": chain.id, "of_billing": "sent", "billing": "ambiguous"}
+            lost = {"of_purchase": chain.id, "of_billing": Billing.SENT, "billing": Billing.AMBIGUOUS}
             connection.execute(statements.SETTLE_ALL, lost)
         connection.execute(update(purchases).where(purchases.c.id == chain.id).values(**changes))
         return reading.purchase(connection, chain.id)
@@ -151,42 +160,44 @@ class Ledger(LedgerReader):
             check_repeats(connection, purchase.request_key, limits)
             check_caps(connection, run_id, pictures_asked, price or 0.0, limits, now)
             check_pace(connection, limits, now)
-            self._change(connection, purchase, state="submitting", service=service)
+            self._change(connection, purchase, state=PurchaseState.SUBMITTING, service=service)
             row = {"purchase_id": purchase.id, "run_id": run_id, "sent_at": now, "pictures": pictures_asked}
-            bill = {"price": price, "currency": limits.currency, "billing": "sent"}
+            bill = {"price": price, "currency": limits.currency, "billing": Billing.SENT}
             return _id(connection.execute(statements.ADD_POST, {**row, **bill}).inserted_primary_key)
 
     def accepted(self, purchase: Purchase, post_id: int, task_id: str) -> None:
         """The service took a task: billed, and never to be submitted again."""
         with self.database.write() as connection:
-            self._change(connection, purchase, state="submitted", task_id=task_id)
-            _settle(connection, post_id, "billed")
+            self._change(connection, purchase, state=PurchaseState.SUBMITTED, task_id=task_id)
+            _settle(connection, post_id, Billing.BILLED)
 
     def answered(self, purchase: Purchase, post_id: int | None, image_urls: Sequence[str], seed: int | None) -> None:
         """The pictures are there: at these addresses, or (none) in the answer that is being saved now."""
         with self.database.write() as connection:
             answer = {"answer": json.dumps(list(image_urls)), "answered_at": time.time()}
-            self._change(connection, purchase, state="ready", seed=seed, **answer)
+            self._change(connection, purchase, state=PurchaseState.READY, seed=seed, **answer)
             if post_id is not None:
-                _settle(connection, post_id, "billed")
+                _settle(connection, post_id, Billing.BILLED)
 
     def not_taken(self, purchase: Purchase, post_id: int) -> None:
         """The service did not take the request: nothing was billed, the reservation is given back."""
         with self.database.write() as connection:
-            self._change(connection, purchase, state="planned")
-            _settle(connection, post_id, "free")
+            self._change(connection, purchase, state=PurchaseState.PLANNED)
+            _settle(connection, post_id, Billing.FREE)
 
     def not_sent(self, purchase: Purchase, post_id: int) -> None:
         """Nothing left this machine: there was no POST."""
         with self.database.write() as connection:
-            self._change(connection, purchase, state="planned")
+            self._change(connection, purchase, state=PurchaseState.PLANNED)
             connection.execute(delete(posts).where(posts.c.id == post_id))
 
     def answer_lost(self, purchase: Purchase, post_id: int, error_class: str, message: str) -> None:
         """The request was sent, and its answer was lost or says nothing: it may have been billed."""
         with self.database.write() as connection:
-            self._change(connection, purchase, state="ambiguous", error_class=error_class, error_message=message)
-            _settle(connection, post_id, "ambiguous")
+            self._change(
+                connection, purchase, state=PurchaseState.AMBIGUOUS, error_class=error_class, error_message=message
+            )
+            _settle(connection, post_id, Billing.AMBIGUOUS)
 
     def lost_answers(self, request_key: str) -> int:
         """POSTs of a request, by all runs, that were or may have been billed and brought no picture."""
@@ -197,14 +208,14 @@ class Ledger(LedgerReader):
         """POSTs of a request, by all runs, that were billed and answered, or answered so that nobody understands it."""
         with self.database.read() as connection:
             of_it = posts.join(purchases, purchases.c.id == posts.c.purchase_id)
-            no_use = (posts.c.billing == "ambiguous") & purchases.c.error_class.in_(("not_understood", "refused"))
-            answered = (purchases.c.request_key == request_key) & ((posts.c.billing == "billed") | no_use)
+            no_use = (posts.c.billing == Billing.AMBIGUOUS) & purchases.c.error_class.in_(("not_understood", "refused"))
+            answered = (purchases.c.request_key == request_key) & ((posts.c.billing == Billing.BILLED) | no_use)
             return int(connection.execute(select(func.count()).select_from(of_it).where(answered)).scalar_one())
 
     def ended(
         self,
         purchase: Purchase,
-        state: Literal["refused", "failed", "submitted", "ready"],
+        state: PurchaseState,
         error_class: str,
         code: str,
         message: str,
@@ -221,7 +232,7 @@ class Ledger(LedgerReader):
                 error_message=message,
                 retry_at=retry_at,
             )
-            if state == "failed":  # an answer came, but its pictures were broken: billed all the same
+            if state == PurchaseState.FAILED:  # an answer came, but its pictures were broken: billed all the same
                 _settle_sent(connection, purchase.id)
 
     def note(self, purchase: Purchase, error_class: str, code: str, message: str) -> None:
@@ -229,15 +240,21 @@ class Ledger(LedgerReader):
         still = (purchases.c.id == purchase.id) & (purchases.c.run_id == purchase.run_id)
         words = {"error_class": error_class, "error_code": code, "error_message": message, "updated_at": time.time()}
         with self.database.write() as connection:
-            connection.execute(update(purchases).where(still, purchases.c.state == "planned").values(**words))
+            connection.execute(
+                update(purchases).where(still, purchases.c.state == PurchaseState.PLANNED).values(**words)
+            )
 
     def saved(self, purchase: Purchase, selection: Selection) -> None:
         """Its files are on disk: record them, and make them their prompt's current pictures, in one step."""
         with self.database.write() as connection:
-            if purchase.state != "saved":  # a copy of what is saved changes nothing of the purchase
-                self._change(connection, purchase, state="saved", seed=purchase.seed, error_class=None, retry_at=None)
+            if purchase.state != PurchaseState.SAVED:  # a copy of what is saved changes nothing of the purchase
+                self._change(
+                    connection, purchase, state=PurchaseState.SAVED, seed=purchase.seed, error_class=None, retry_at=None
+                )
             _settle_sent(connection, purchase.id)
-            if purchase.state == "ambiguous" and any(file.origin == "adopted" for file in selection.files):
+            if purchase.state == PurchaseState.AMBIGUOUS and any(
+                file.origin == Origin.ADOPTED for file in selection.files
+            ):
                 _answer_found(connection, purchase.id)
             mine = {"of_purchase": purchase.id, "of_prompt": selection.prompt_id}
             connection.execute(statements.FORGET_PICTURES, mine)  # of files that are gone and are replaced by these
@@ -285,11 +302,11 @@ class Ledger(LedgerReader):
         if post is None:
             price = {"pictures": paid.pictures, "price": paid.price, "currency": paid.currency}
             row = {"purchase_id": purchase.id, "run_id": purchase.run_id, "sent_at": paid.sent_at, **price}
-            connection.execute(statements.ADD_POST, {**row, "answered_at": paid.kept_at, "billing": "billed"})
+            connection.execute(statements.ADD_POST, {**row, "answered_at": paid.kept_at, "billing": Billing.BILLED})
             return True
-        if post.billing == "billed":  # a chain may know that, and not yet all that the answer told
+        if post.billing == Billing.BILLED:  # a chain may know that, and not yet all that the answer told
             return bool(post.purchase_id == purchase.id)
-        values = {"purchase_id": purchase.id, "billing": "billed", "answered_at": paid.kept_at}
+        values = {"purchase_id": purchase.id, "billing": Billing.BILLED, "answered_at": paid.kept_at}
         connection.execute(statements.SETTLE, {"of_post": post.id, **values})
         return True
 
@@ -328,9 +345,9 @@ class Ledger(LedgerReader):
 
 def _answer_found(connection: Connection, purchase_id: int) -> None:
     """The picture of a POST whose answer seemed lost was found: it was billed, once, for sure."""
-    lost = (posts.c.purchase_id == purchase_id) & (posts.c.billing == "ambiguous")
+    lost = (posts.c.purchase_id == purchase_id) & (posts.c.billing == Billing.AMBIGUOUS)
     last = select(func.max(posts.c.id)).where(lost).scalar_subquery()
-    connection.execute(update(posts).where(posts.c.id == last).values(billing="billed", answered_at=time.time()))
+    connection.execute(update(posts).where(posts.c.id == last).values(billing=Billing.BILLED, answered_at=time.time()))
 
 
 def _select(connection: Connection, selection: Selection) -> None:
@@ -346,7 +363,12 @@ def _settle(connection: Connection, post_id: int, billing: Billing) -> None:
 
 def _settle_sent(connection: Connection, purchase_id: int) -> None:
     """What is on the wire of a chain has been answered."""
-    values = {"of_purchase": purchase_id, "of_billing": "sent", "billing": "billed", "answered_at": time.time()}
+    values = {
+        "of_purchase": purchase_id,
+        "of_billing": Billing.SENT,
+        "billing": Billing.BILLED,
+        "answered_at": time.time(),
+    }
     connection.execute(statements.SETTLE_ALL, values)
 
 

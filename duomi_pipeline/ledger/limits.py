@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, case, func, or_, select
 
-from duomi_pipeline.ledger.schema import NOT_BILLED, posts, purchases
+from duomi_pipeline.ledger.records import Billing, PurchaseState
+from duomi_pipeline.ledger.schema import posts, purchases
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _day_start(now: float) -> float:
 
 
 def _total(column: Any, condition: Any) -> Select[Any]:
-    return select(func.coalesce(func.sum(column), 0)).where(posts.c.billing != NOT_BILLED, condition)
+    return select(func.coalesce(func.sum(column), 0)).where(posts.c.billing != Billing.FREE, condition)
 
 
 def _spend(condition: Any) -> Select[Any]:
@@ -78,7 +79,8 @@ def _spend(condition: Any) -> Select[Any]:
 
 # A chain that brought pictures, or that the user asked for anew, ends what was lost before it.
 _NEW_START = select(func.coalesce(func.max(purchases.c.id), 0)).where(
-    purchases.c.request_key == bindparam("request_key"), or_(purchases.c.state == "saved", purchases.c.asked_anew)
+    purchases.c.request_key == bindparam("request_key"),
+    or_(purchases.c.state == PurchaseState.SAVED, purchases.c.asked_anew),
 )
 _LOST = (
     select(func.count())
@@ -86,15 +88,15 @@ _LOST = (
     .where(
         purchases.c.request_key == bindparam("request_key"),
         purchases.c.id >= _NEW_START.scalar_subquery(),
-        purchases.c.state != "saved",
-        posts.c.billing != NOT_BILLED,
+        purchases.c.state != PurchaseState.SAVED,
+        posts.c.billing != Billing.FREE,
     )
 )
 _UNTIL_ANSWERED = 0.3  # seconds
 _OPEN_OF_RUN = select(
     func.coalesce(func.sum(posts.c.pictures), 0).label("pictures"),
     func.coalesce(func.sum(posts.c.price), 0).label("price"),
-).where(posts.c.billing == "sent", posts.c.run_id == bindparam("run_id"))
+).where(posts.c.billing == Billing.SENT, posts.c.run_id == bindparam("run_id"))
 _IMAGES_OF_RUN = _total(posts.c.pictures, posts.c.run_id == bindparam("run_id"))
 _SPEND_OF_RUN = _spend(posts.c.run_id == bindparam("run_id"))
 _SPEND_OF_DAY = _spend(posts.c.sent_at >= bindparam("day_start"))

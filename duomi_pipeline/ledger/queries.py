@@ -9,7 +9,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, func, select
 
 from duomi_pipeline.ledger.database import Database
-from duomi_pipeline.ledger.records import Cost, Money, PictureFile, Post, Purchase, RunRecord, Selection
+from duomi_pipeline.ledger.records import (
+    Billing,
+    Cost,
+    Money,
+    Origin,
+    PictureFile,
+    Post,
+    Purchase,
+    RunRecord,
+    Selection,
+)
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, foreign_files, pictures, posts, purchases, runs, selections
 
 _AT_ONCE = 500  # values in one question: databases limit the parameters of a statement
@@ -36,7 +46,7 @@ _SAVED_FILES = (
 _POST = [posts.c[field.name] for field in fields(Post)]
 _COSTS = (
     select(posts.c.purchase_id, func.sum(posts.c.price), func.min(posts.c.currency))
-    .where(posts.c.billing == "billed")
+    .where(posts.c.billing == Billing.BILLED)
     .group_by(posts.c.purchase_id)
     .having(func.count(posts.c.price) == func.count(), func.count(posts.c.currency.distinct()) == 1)
 )
@@ -135,7 +145,7 @@ class LedgerReader:
             select(posts.c.id)
             .join(selections, selections.c.purchase_id == posts.c.purchase_id)
             .join(purchases, purchases.c.id == posts.c.purchase_id)
-            .where(purchases.c.service == service, posts.c.billing == "billed", posts.c.answered_at >= since)
+            .where(purchases.c.service == service, posts.c.billing == Billing.BILLED, posts.c.answered_at >= since)
             .where(selections.c.settings_fingerprint == settings_fingerprint)
             .limit(1)
         )
@@ -145,7 +155,11 @@ class LedgerReader:
     def has_sold(self, service: str, since: float = 0.0) -> bool:
         """Whether a service has sold anything to this key since a time (seconds since 1970)."""
         of_it = posts.join(purchases, purchases.c.id == posts.c.purchase_id)
-        query = select(posts.c.id).select_from(of_it).where(purchases.c.service == service, posts.c.billing == "billed")
+        query = (
+            select(posts.c.id)
+            .select_from(of_it)
+            .where(purchases.c.service == service, posts.c.billing == Billing.BILLED)
+        )
         with self.database.read() as connection:
             return connection.execute(query.where(posts.c.answered_at > since).limit(1)).first() is not None
 
@@ -191,7 +205,7 @@ class LedgerReader:
         ).where(posts.c.sent_at >= since)
         if run_id is not None:
             query = query.where(posts.c.run_id == run_id)
-        copies = select(func.count()).where(pictures.c.origin == "reused", pictures.c.saved_at >= since)
+        copies = select(func.count()).where(pictures.c.origin == Origin.REUSED, pictures.c.saved_at >= since)
         if run_id is not None:
             copies = copies.where(
                 pictures.c.purchase_id.in_(select(posts.c.purchase_id).where(posts.c.run_id == run_id))
@@ -250,18 +264,18 @@ def _purchase(row: Sequence[Any]) -> Purchase:
 def _money(rows: Sequence[Any], reused: int) -> Money:
     """The sums, from rows of billing, currency, pictures, price, and how many POSTs of how many have a price."""
 
-    def total(billing: str) -> tuple[int, dict[str, float], bool]:
+    def total(billing: Billing) -> tuple[int, dict[str, float], bool]:
         mine = [row[1:] for row in rows if row[0] == billing]
         by_currency = {currency: float(price) for currency, _, price, _, _ in mine if price}
         return sum(pictures for _, pictures, *_ in mine), by_currency, all(row[3] == row[4] for row in mine)
 
-    (billed, spent, is_known), (lost, maybe, is_lost_known) = total("billed"), total("ambiguous")
+    (billed, spent, is_known), (lost, maybe, is_lost_known) = total(Billing.BILLED), total(Billing.AMBIGUOUS)
     currencies = {*spent, *maybe}
     is_one = len(currencies) <= 1
     return Money(
         billed,
         lost,
-        total("sent")[0],
+        total(Billing.SENT)[0],
         reused,
         sum(spent.values(), 0.0) if is_known and is_one else None,
         sum(maybe.values(), 0.0) if is_lost_known and is_one else None,

@@ -3,11 +3,39 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-PurchaseState = Literal["planned", "submitting", "submitted", "ready", "saved", "refused", "failed", "ambiguous"]
-Origin = Literal["generated", "reused", "adopted"]
+
+class PurchaseState(StrEnum):
+    """The last step of a purchase that was written; the values stand in the database."""
+
+    PLANNED = "planned"  # nothing is sent, or what was sent was not taken
+    SUBMITTING = "submitting"  # a POST is on the wire
+    SUBMITTED = "submitted"  # the service took a task
+    READY = "ready"  # paid; the pictures are there to be downloaded
+    SAVED = "saved"
+    REFUSED = "refused"
+    FAILED = "failed"
+    AMBIGUOUS = "ambiguous"  # the answer was lost: it may have been billed
+
+
+class Billing(StrEnum):
+    """What is known of one POST's price; the values stand in the database."""
+
+    SENT = "sent"  # on the wire: its price is reserved
+    BILLED = "billed"
+    FREE = "free"
+    AMBIGUOUS = "ambiguous"  # the answer was lost: it may have been billed
+
+
+class Origin(StrEnum):
+    """How a prompt came to a picture file; the values stand in the database and in the files."""
+
+    GENERATED = "generated"
+    REUSED = "reused"  # a copy of what another prompt's identical request paid
+    ADOPTED = "adopted"  # found on disk, of a run that died before it could record it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +82,7 @@ class Purchase:
     @property
     def is_new(self) -> bool:
         """Whether nothing has happened to it since it was planned."""
-        return self.state == "planned" and self.updated_at == self.created_at
+        return self.state == PurchaseState.PLANNED and self.updated_at == self.created_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +130,7 @@ class Post:
     price: float | None
     currency: str
     pictures: int
-    billing: Literal["sent", "billed", "free", "ambiguous"]
+    billing: Billing
 
 
 @dataclass(frozen=True, kw_only=True)

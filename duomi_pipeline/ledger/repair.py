@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.leases import Lives, write_ended_run
-from duomi_pipeline.ledger.records import PictureFile, record_values
+from duomi_pipeline.ledger.records import Billing, PictureFile, PurchaseState, record_values
 from duomi_pipeline.ledger.schema import OPEN_STATES, foreign_files, pictures, posts, purchases, selections
 
 
@@ -113,7 +113,7 @@ def _begun(connection: Connection, request_key: str) -> Row[Any] | None:
 
 def _is_nothing(connection: Connection, begun: Row[Any], lives: Lives) -> bool:
     """Whether nothing was sent for a purchase, and nobody works on it. Else its run adopts the picture itself."""
-    return begun.state == "planned" and not (begun.run_id and lives.is_alive(connection, begun.run_id))
+    return begun.state == PurchaseState.PLANNED and not (begun.run_id and lives.is_alive(connection, begun.run_id))
 
 
 def forget(connection: Connection, files: Iterable[PictureFile]) -> None:
@@ -136,7 +136,7 @@ def _insert(connection: Connection, purchase: FoundPurchase, run_id: str, instea
     values: dict[str, Any] = {
         "request_key": purchase.request_key,
         "request": purchase.request,
-        "state": "saved",
+        "state": PurchaseState.SAVED,
         "run_id": run_id,
         "task_id": purchase.task_id,
         "seed": purchase.seed,
@@ -154,7 +154,7 @@ def _insert(connection: Connection, purchase: FoundPurchase, run_id: str, instea
             "currency": purchase.currency,
         }
         connection.execute(
-            insert(posts).values(**post, pictures=len(purchase.files), price=purchase.price, billing="billed")
+            insert(posts).values(**post, pictures=len(purchase.files), price=purchase.price, billing=Billing.BILLED)
         )
     rows = [{**record_values(file), "purchase_id": purchase_id} for file in purchase.files]
     connection.execute(insert(pictures), rows)

@@ -6,12 +6,14 @@
 """
 
 import sys
+from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     Dialect,
+    Enum,
     Float,
     ForeignKey,
     Index,
@@ -24,6 +26,8 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
 )
+
+from duomi_pipeline.ledger.records import Billing, Origin, PurchaseState
 
 
 class SharedText(TypeDecorator[str]):
@@ -39,7 +43,23 @@ class SharedText(TypeDecorator[str]):
 
 metadata = MetaData()
 
-OPEN_STATES = ("planned", "submitting", "submitted", "ready", "ambiguous")
+OPEN_STATES = (
+    PurchaseState.PLANNED,
+    PurchaseState.SUBMITTING,
+    PurchaseState.SUBMITTED,
+    PurchaseState.READY,
+    PurchaseState.AMBIGUOUS,
+)
+
+
+def _values(words: type[StrEnum]) -> list[str]:
+    return [word.value for word in words]
+
+
+def _words(words: type[StrEnum], length: int) -> Enum:
+    """A column of a few words, kept as text."""
+    return Enum(words, native_enum=False, values_callable=_values, length=length)
+
 
 runs = Table(
     "runs",
@@ -62,7 +82,7 @@ purchases = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("request_key", String(64), nullable=False),
     Column("request", Text, nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("state", _words(PurchaseState, 16), nullable=False),
     Column("run_id", String(64), ForeignKey("runs.id")),
     Column("task_id", Text),
     Column("answer", Text),
@@ -98,7 +118,7 @@ posts = Table(
     Column("pictures", Integer, nullable=False),
     Column("price", Float),
     Column("currency", String(12), nullable=False),
-    Column("billing", String(12), nullable=False),
+    Column("billing", _words(Billing, 12), nullable=False),
 )
 
 pictures = Table(
@@ -112,7 +132,7 @@ pictures = Table(
     Column("bytes", Integer, nullable=False),
     Column("size", SharedText(12), nullable=False),
     Column("received_size", SharedText(12), nullable=False),
-    Column("origin", SharedText(12), nullable=False),
+    Column("origin", _words(Origin, 12), nullable=False),
     Column("saved_at", Float, nullable=False),
     Column("perceptual_hash", String(64)),
     Column("contrast", Float),
@@ -140,5 +160,3 @@ foreign_files = Table(
     Column("file", Text, primary_key=True),
     Column("bytes", BigInteger, nullable=False),
 )
-
-NOT_BILLED = "free"

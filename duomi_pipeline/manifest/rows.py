@@ -13,7 +13,7 @@ from duomi_pipeline.common.text import without_surrogates
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.states import presence_of
 from duomi_pipeline.images import Presence
-from duomi_pipeline.ledger import Cost, PictureFile, Purchase, Selection
+from duomi_pipeline.ledger import Cost, Origin, PictureFile, Purchase, Selection
 from duomi_pipeline.manifest.columns import COLUMNS
 from duomi_pipeline.prompts import Prompt, SourceError
 from duomi_pipeline.prompts.sources import Sources
@@ -133,7 +133,7 @@ def _pictures(prompt: Prompt, selection: Selection, records: _Records) -> dict[s
 
 def _cost(first: PictureFile, records: _Records) -> Cost | None:
     cost = records.costs.get(first.purchase_id)
-    if first.origin == "reused":
+    if first.origin == Origin.REUSED:
         return Cost(0.0, cost.currency if cost else records.session.settings.currency)
     return cost
 

@@ -8,7 +8,7 @@ from duomi_pipeline.duomi import errors
 from duomi_pipeline.duomi.policy import Billed, ErrorClass, Reaction, policy_of
 from duomi_pipeline.engine.states import State, decide
 from duomi_pipeline.images import Listing
-from duomi_pipeline.ledger import Purchase
+from duomi_pipeline.ledger import Purchase, PurchaseState
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ParameterOverrides
 
@@ -48,7 +48,7 @@ def test_a_class_that_can_stop_a_run_says_what_to_do_then(known: ErrorClass) -> 
 
 @pytest.mark.parametrize("known", OF_ANSWERS)
 def test_what_may_have_cost_money_is_not_tried_again_by_itself_once_it_has_failed(known: ErrorClass) -> None:
-    chain = Purchase(1, "k", "{}", "failed", 0.0, 0.0, error_class=known.value)
+    chain = Purchase(1, "k", "{}", PurchaseState.FAILED, 0.0, 0.0, error_class=known.value)
     state = decide(Prompt("json_a", "a", "json", "a.json", "a", ParameterOverrides()), "k", None, chain, Listing())
     if known.policy.billed is not Billed.NO and known.policy.reaction is not Reaction.RESUME_LATER:
         assert state is State.FAILED_FOR_GOOD

@@ -8,7 +8,7 @@ import pytest
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
 from duomi_pipeline.engine.states import decide
 from duomi_pipeline.images import Listing
-from duomi_pipeline.ledger import PictureFile, Purchase, Selection
+from duomi_pipeline.ledger import Origin, PictureFile, Purchase, Selection
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, Home
 
@@ -19,7 +19,7 @@ CUT, GONE = {"a.png": 50}, dict[str, int]()
 
 def selected(key: str = "now", version: str = PROMPT.version, *, files: int = 1) -> Selection:
     """Pictures made of the request `key` from this version of the prompt."""
-    pictures = (PictureFile("json_a", 1, 0, "a.png", 100, "72x128", "72x128", "generated", 0.0),) * files
+    pictures = (PictureFile("json_a", 1, 0, "a.png", 100, "72x128", "72x128", Origin.GENERATED, 0.0),) * files
     return Selection("json_a", 1, key, version, "settings", 0.0, pictures)
 
 

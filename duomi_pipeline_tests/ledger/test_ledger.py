@@ -17,9 +17,11 @@ from duomi_pipeline.ledger import (
     LimitReached,
     Limits,
     NotYet,
+    Origin,
     PaidAnswer,
     PictureFile,
     Purchase,
+    PurchaseState,
     Selection,
 )
 from duomi_pipeline_tests.ledger.conftest import Opener
@@ -34,7 +36,7 @@ def claim(ledger: Ledger, key: str = "k", run: str = "r", replaces: int | None =
 
 def selection(purchase: Purchase, prompt_id: str = "json_a", name: str = "a.png", count: int = 1) -> Selection:
     files = tuple(
-        PictureFile(prompt_id, purchase.id, n, f"{n}{name}", 100, "72x128", "72x128", "generated", time.time())
+        PictureFile(prompt_id, purchase.id, n, f"{n}{name}", 100, "72x128", "72x128", Origin.GENERATED, time.time())
         for n in range(count)
     )
     return Selection(prompt_id, purchase.id, purchase.request_key, "v1", "s1", time.time(), files)
@@ -83,7 +85,7 @@ def test_an_error_ends_a_chain_with_its_reason_and_the_next_claim_begins_a_new_o
 def test_a_task_that_timed_out_stays_open_with_its_id(ledger: Ledger) -> None:
     purchase = claim(ledger)
     ledger.accepted(purchase, ledger.send(purchase, "r", 1, NO_LIMITS), "task-1")
-    ledger.ended(purchase, "submitted", "task_timeout", "", "not done")
+    ledger.ended(purchase, PurchaseState.SUBMITTED, "task_timeout", "", "not done")
     again = claim(ledger)
     assert (again.id, again.state, again.task_id) == (purchase.id, "submitted", "task-1")
 
@@ -142,7 +144,7 @@ def test_seeds_of_the_whole_range_are_kept(ledger: Ledger, seed: int) -> None:
 
 def test_what_a_service_says_is_kept_whatever_its_length(ledger: Ledger) -> None:
     purchase = claim(ledger)
-    ledger.ended(purchase, "failed", "task_failed", "a_code_of_" + "many_" * 20 + "words", "审核 " * 100)
+    ledger.ended(purchase, PurchaseState.FAILED, "task_failed", "a_code_of_" + "many_" * 20 + "words", "审核 " * 100)
     assert ledger.purchase(purchase.id).error_message == "审核 " * 100
 
 
@@ -429,7 +431,7 @@ def test_a_task_that_was_kept_settles_its_post_which_goes_with_the_purchase_that
     post = ledger.send(lost, "r", 2, NO_LIMITS)
     kept = paid(lost)
     ledger.answer_lost(lost, post, "ambiguous", "lost")
-    ledger.ended(lost, "failed", "ambiguous", "", "lost")
+    ledger.ended(lost, PurchaseState.FAILED, "ambiguous", "", "lost")
     new = claim(ledger, replaces=lost.id)
     found = ledger.read_back(new, kept, "task-1")
     assert (found.id, found.state, found.task_id, found.service) == (new.id, "submitted", "task-1", kept.service)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from duomi_pipeline.engine import Session, State
-from duomi_pipeline.ledger import Ledger, Limits, PictureFile, Purchase
+from duomi_pipeline.ledger import Ledger, Limits, Origin, PictureFile, Purchase
 from duomi_pipeline.ledger.repair import Findings, FoundPurchase
 from duomi_pipeline.manifest import COLUMNS, manifest
 from duomi_pipeline.prompts import Prompt, read_sources
@@ -27,7 +27,9 @@ def restored(home: Home, names: list[str], seed: int) -> None:
         found = []
         for entry in (plan.by_id[f"json_{name}"] for name in names):
             (home.images / f"{entry.prompt.id}.png").write_bytes(b"x")
-            file = PictureFile(entry.prompt.id, 0, 0, f"{entry.prompt.id}.png", 1, "1x1", "1x1", "generated", 1.7e9)
+            file = PictureFile(
+                entry.prompt.id, 0, 0, f"{entry.prompt.id}.png", 1, "1x1", "1x1", Origin.GENERATED, 1.7e9
+            )
             found.append(
                 FoundPurchase(
                     request_key=entry.request.key,
@@ -101,7 +103,7 @@ def test_a_copy_of_what_another_prompt_paid_costs_nothing(home: Home) -> None:
 
     assert sorted(row["cost"] for row in found.values()) == [0.0, 0.1]
     assert {row["currency"] for row in found.values()} == {"CNY"}
-    assert sorted(row["data"]["images"][0]["how"] for row in found.values()) == ["generated", "reused"]
+    assert sorted(row["data"]["images"][0]["how"] for row in found.values()) == [Origin.GENERATED, "reused"]
 
 
 def test_an_unknown_price_is_null_and_a_copy_is_free_all_the_same(home: Home) -> None:
