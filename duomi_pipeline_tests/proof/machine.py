@@ -1,16 +1,31 @@
 """Random stories of a home: prompts, runs, deaths, faults, and a world that loses things; its promises after each step.
 
+    python -m duomi_pipeline_tests.proof.machine --stories 200
+
 Hypothesis tells the shortest story in which a promise does not hold. What nobody can know is not asked for: a ledger
 that is lost or restored forgets the answers that came to no file, and it is never lost together with the pictures.
 """
 
+import argparse
+import json
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
+from hypothesis import HealthCheck
+from hypothesis import settings as bounds
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -19,7 +34,7 @@ from duomi_pipeline.images import read_info
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.settings import Settings
-from duomi_pipeline_tests.proof.stage import RETRIES, TABLES, Stage
+from duomi_pipeline_tests.proof.stage import RETRIES, TABLES, Stage, stage
 from duomi_pipeline_tests.proof.steps import SteppedRun, WatchedDatabase
 
 NAMES = st.sampled_from(("a", "b", "c"))
@@ -32,6 +47,7 @@ FAULTS = {
     "fails": Faults(picture="flat", rate_503=1),
     "refuses": Faults(picture="flat", refuse=("a",)),
 }
+Asked = tuple[str, str]  # text and size
 STARTS = 3  # after the faults, until every prompt has its picture
 
 
@@ -47,7 +63,7 @@ class Story(RuleBasedStateMachine):
         for file in (self.on.home.path / "out" / "prompt_json").glob("*.json"):
             file.unlink()
         self.size = SIZES[0]
-        self.word: Counter[str] = Counter()  # bills that the user allowed over what the product may risk, by request
+        self.word: Counter[Asked] = Counter()  # bills that the user allowed over what the product may risk, by request
         self.unknowable = 0  # bills that no book of ours can know any more
         self.lost = 0  # bills whose answer no run heard
         self.backup: dict[str, list[tuple[Any, ...]]] | None = None
@@ -177,10 +193,7 @@ class Story(RuleBasedStateMachine):
         if not self.all_there:
             return
         self.look()
-        (booked,) = self.on.ledger.execute(
-            "SELECT COALESCE(SUM(pictures), 0) FROM posts WHERE billing != 'free'"
-        ).fetchone()
-        billed = self.on.sandbox.books.billed()
+        booked, billed = self.on.booked(), self.on.sandbox.books.billed()
         assert booked >= billed - self.unknowable, f"{billed} billed, {booked} booked, {self.unknowable} unknowable"
 
     @invariant()
@@ -257,17 +270,17 @@ class Story(RuleBasedStateMachine):
         if dies is not None or self.on.sandbox.faults.rate_reset_after:
             self.lost += max(gone, 0)
 
-    def is_said_again(self, runs: Sequence[SteppedRun], key: str, before: Counter[str]) -> bool:
+    def is_said_again(self, runs: Sequence[SteppedRun], key: Asked, before: Counter[Asked]) -> bool:
         """Whether these runs were told to ask for failed prompts, and this one had used up what may be risked."""
         return before[key] >= 1 + RETRIES + self.word[key] and any(
             entry.state is State.FAILED_FOR_GOOD for run in runs if run.plan for entry in run.plan.entries
         )
 
-    def bills(self) -> Counter[str]:
-        """How often each body of a request was billed."""
-        found: Counter[str] = Counter()
+    def bills(self) -> Counter[Asked]:
+        """How often each request was billed."""
+        found: Counter[Asked] = Counter()
         for post in self.on.sandbox.books.posts():
-            found[post.key] += post.billed
+            found[post.prompt or "", json.loads(post.body)["image_size"]] += post.billed
         return found
 
     def look(self) -> Sequence[Any]:
@@ -278,14 +291,14 @@ class Story(RuleBasedStateMachine):
     def pngs(self) -> list[Any]:
         return [file for file in self.on.home.files() if file.suffix == ".png"]
 
-    def paid_pictures(self) -> list[str]:
+    def paid_pictures(self) -> list[Asked]:
         """Every whole picture that was paid, wherever it is."""
         found = [(file.name, file.read_bytes()) for file in self.pngs()]
         if self.away.exists():
             found += [(file.name, file.read_bytes()) for file in self.away.glob("*.png")]
         found += self.placeholders.items()
         infos = [read_info(data) for _, data in found if data]
-        return [info.request_key for info in infos if info is not None and info.origin != "reused"]
+        return [(info.prompt, info.requested_size) for info in infos if info is not None and info.origin != "reused"]
 
     def waiting(self) -> int:
         """Bills whose pictures are known to the ledger, and wait to be fetched."""
@@ -296,8 +309,9 @@ class Story(RuleBasedStateMachine):
     def replace_ledger(self, rows: dict[str, list[tuple[Any, ...]]]) -> None:
         """Another ledger lies there: what came to no file is known to nobody."""
         self.unknowable = self.on.sandbox.books.billed() - len(self.paid_pictures())
-        for key, bills in self.bills().items():
-            self.word[key] = max(self.word[key], bills)
+        here = Counter(self.paid_pictures())
+        for asked, bills in self.bills().items():
+            self.word[asked] += max(bills - here[asked], 0)
         self.on.ledger.execute("BEGIN IMMEDIATE")
         for table in TABLES:
             self.on.ledger.execute(f"DELETE FROM {table}")
@@ -305,3 +319,36 @@ class Story(RuleBasedStateMachine):
             if found:
                 self.on.ledger.executemany(f"INSERT INTO {table} VALUES ({','.join('?' * len(found[0]))})", found)
         self.on.ledger.execute("COMMIT")
+
+
+def tell(home: Path, stories: int, *, always_the_same: bool) -> None:
+    """Tell so many stories.
+
+    Raises:
+        AssertionError: a promise was broken; the shortest story is told.
+    """
+    told = bounds(
+        max_examples=stories,
+        stateful_step_count=12,
+        deadline=None,
+        derandomize=always_the_same,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    with stage(home, (), max_attempts=2) as on:
+        Story.on = on
+        run_state_machine_as_test(Story, settings=told)
+
+
+def main() -> None:
+    """Tell new ones."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stories", type=int, default=100)
+    stories = parser.parse_args().stories
+    with tempfile.TemporaryDirectory(prefix="duomi-stories-") as folder:
+        tell(Path(folder), stories, always_the_same=False)
+    print(f"{stories} stories: every promise holds")
+
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -167,15 +168,18 @@ class Story:
         ask = self.on.ledger.execute
         place: dict[int, tuple[str, int]] = {}
         chains: dict[str, list[object]] = {}
-        for number, key, state, run, error in ask("SELECT id, request_key, state, run_id, error_class FROM purchases ORDER BY id"):
+        of_chains = ask("SELECT id, request_key, state, run_id, error_class FROM purchases ORDER BY id")
+        for number, key, state, run, error in of_chains:
             place[number] = (key, len(chains.setdefault(key, [])))
             chains[key].append((state, ids.get(run, "?"), error))
         posts = sorted(
             (*place[chain], ids.get(run, "?"), billing)
             for chain, run, billing in ask("SELECT purchase_id, run_id, billing FROM posts")
         )
-        pictures = sorted((prompt, *place[chain], at) for prompt, chain, at in ask("SELECT prompt_id, purchase_id, position FROM pictures"))
-        chosen = sorted((prompt, *place[chain]) for prompt, chain in ask("SELECT prompt_id, purchase_id FROM selections"))
+        of_pictures = ask("SELECT prompt_id, purchase_id, position FROM pictures")
+        pictures = sorted((prompt, *place[chain], at) for prompt, chain, at in of_pictures)
+        of_prompts = ask("SELECT prompt_id, purchase_id FROM selections")
+        chosen = sorted((prompt, *place[chain]) for prompt, chain in of_prompts)
         ended = sorted((ids.get(run, "?"), end) for run, end in ask("SELECT id, ended_at IS NOT NULL FROM runs"))
         known = ask("SELECT COUNT(*) FROM facts").fetchone()[0]
         files = sorted(file.name.partition("_2")[0] for file in self.on.home.files())
@@ -233,17 +237,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=3)
     parser.add_argument("--answer", default="url", help="as in the sandbox's faults: url, b64")
+    parser.add_argument("--most", type=int, help="violations after which to end")
     parser.add_argument("--reduced", action="store_true")
     options = parser.parse_args()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="duomi-walk-") as folder:
-        with stage(Path(folder), TEXTS[: options.prompts], Faults(picture="flat", answer=options.answer)) as on:
-            story = Story(on)
+    faults = Faults(picture="flat", answer=options.answer)
+    with (
+        tempfile.TemporaryDirectory(prefix="duomi-walk-") as folder,
+        stage(Path(folder), TEXTS[: options.prompts], faults) as on,
+    ):
+        with closing(Story(on)) as story:
             start = story.state().text
-            story.close()
-            found = walk(on, reduced=options.reduced)
+        found = walk(on, reduced=options.reduced, most=options.most)
+    count = f"{found.interleavings(start):,} interleavings: " if not found.violations else ""
     print(
-        f"{found.interleavings(start):,} interleavings: {found.moves:,} steps from {len(found.graph):,} states, "
+        f"{count}{found.moves:,} steps from {len(found.graph):,} states, "
         f"{found.executions:,} stories played in {time.monotonic() - began:.0f} s, {len(found.violations)} violations"
     )
     if found.violations:

@@ -20,7 +20,6 @@ from duomi_pipeline_tests.engine.home import Home
 from duomi_pipeline_tests.proof.steps import SteppedRun, WatchedDatabase
 
 RETRIES = 1  # of a lost answer
-PRICE = 0.1
 TABLES = ("selections", "pictures", "posts", "purchases", "runs", "facts", "foreign_files")
 SYNC: dict[str, Any] = {"model": "stabilityai/stable-diffusion-xl-base-1.0", "protocol": "siliconflow"}
 
@@ -80,10 +79,14 @@ class Stage:
         wanted = len(set(self.text_of.values()))
         if (extra := sum(times - 1 for times in bills.values())) > wire:
             found.append(f"{extra} of {wanted} bought again, and {wire} on the wire at a death")
-        booked = self.ledger.execute("SELECT COALESCE(SUM(pictures), 0) FROM posts WHERE billing != 'free'").fetchone()[0]
-        if booked < self.sandbox.books.billed():
+        if (booked := self.booked()) < self.sandbox.books.billed():
             found.append(f"{self.sandbox.books.billed()} billed, {booked} booked")
         return found + self._wrong_files()
+
+    def booked(self) -> int:
+        """Pictures that were, or may have been, billed, as the ledger has it."""
+        total = self.ledger.execute("SELECT COALESCE(SUM(pictures), 0) FROM posts WHERE billing != 'free'")
+        return int(total.fetchone()[0])
 
     def _wrong_files(self) -> list[str]:
         found = []
@@ -123,6 +126,8 @@ def stage(path: Path, texts: Sequence[str], faults: Faults | None = None, **sett
         patched.setattr(verdict, "FIRST_BACKOFF", 0.0)
         patched.setattr(os, "fsync", lambda _: None)
         patched.setattr(keeping, "SOON", 3600.0)  # a run that waits for its turn does not wait for the ledger
-        with SandboxServer(faults=faults or Faults(picture="flat")) as sandbox:
-            with closing(Stage(path, sandbox, texts, **settings)) as opened:
-                yield opened
+        with (
+            SandboxServer(faults=faults or Faults(picture="flat")) as sandbox,
+            closing(Stage(path, sandbox, texts, **settings)) as opened,
+        ):
+            yield opened

@@ -55,7 +55,7 @@ def _step_of(frame: Any) -> Step:
     """Which of the ledger's functions writes, and about which request."""
     known: dict[str, Any] = frame.f_locals
     key = known.get("request_key") or getattr(known.get("purchase"), "request_key", "")
-    return frame.f_code.co_name, key
+    return str(frame.f_code.co_name), str(key)
 
 
 class SteppedRun:
