@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 WALK = ("-m", "duomi_pipeline_tests.proof.schedules", "--prompts", "1", "--most", "1")
-STORIES = ("-m", "duomi_pipeline_tests.proof.machine", "--stories", "200")
+STORIES = ("-m", "duomi_pipeline_tests.proof.machine", "--stories", "300", "--first")
 
 
 @dataclass(frozen=True)
