@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -257,7 +257,8 @@ class Story(RuleBasedStateMachine):
         if dies is not None and not runs[dies].is_over:
             (runs[dies].go_and_die if commits else runs[dies].die)()
         while living := [run for run in runs if not run.is_over]:
-            living[0].go()
+            for run in living:  # in turns: one may wait for the other
+                run.go()
         for run in runs:
             run.close()
             assert run.error is None, repr(run.error)
@@ -355,8 +356,8 @@ def tell_known(home: Path) -> None:
     """
     with stage(home, (), max_attempts=2) as on:
         Story.on = on
-        story = Story()
-        for step in (
+        story: Any = Story()
+        steps: tuple[Callable[[], object], ...] = (
             lambda: story.write("a", "a lighthouse"),
             lambda: story.run(None),
             story.back_up_ledger,
@@ -382,7 +383,8 @@ def tell_known(home: Path) -> None:
             lambda: story.write("c", "a clock tower"),
             lambda: story.run(None),
             story.buy_anew,
-        ):
+        )
+        for step in steps:
             step()
             story.no_more_money_left_than_may()
             story.what_was_billed_is_booked()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from duomi_pipeline.engine import NOT_CURRENT, Session, State, batch, keeping, verdict
+from duomi_pipeline.engine import NOT_CURRENT, Session, State, batch, keeping, session, verdict
 from duomi_pipeline.images import check_whole, read_info
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.faults import Faults
@@ -42,8 +42,8 @@ class Stage:
             self.home.write(f"p{number}", text)
         self.settings = self.home.settings()
         self.prompts = list(read_sources(self.settings).prompts)
-        with Session(self.settings) as session:
-            entries = session.plan(self.prompts).entries
+        with Session(self.settings) as opened:
+            entries = opened.plan(self.prompts).entries
         self.text_of = {entry.prompt.id: entry.prompt.text for entry in entries}
         self.names: dict[str, str] = {}
         for entry in entries:
@@ -102,12 +102,12 @@ class Stage:
 
     def end(self) -> list[str]:
         """What does not hold after one more plain run: every prompt has its own picture."""
-        with Session(self.settings) as session:
-            plan = session.plan(self.prompts)
-            session.ledger.database = WatchedDatabase(session.ledger.database)
-            with session.generating(plan.wanted(NOT_CURRENT)) as run:
+        with Session(self.settings) as opened:
+            plan = opened.plan(self.prompts)
+            opened.ledger.database = WatchedDatabase(opened.ledger.database)
+            with opened.generating(plan.wanted(NOT_CURRENT)) as run:
                 failures = [f"{o.prompt.id}: {o.failure}" for o in run if o.failure]
-            after = session.plan(self.prompts)
+            after = opened.plan(self.prompts)
         found = failures if run.stop_reason is None else [*failures, run.stop_reason.message]
         found += [f"{e.prompt.id} is {e.state} at the end" for e in after.entries if e.state is not State.CURRENT]
         for entry in after.entries:
@@ -124,6 +124,7 @@ def stage(path: Path, texts: Sequence[str], faults: Faults | None = None, **sett
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(batch, "HELD_WAIT", 0.0)
         patched.setattr(verdict, "FIRST_BACKOFF", 0.0)
+        patched.setattr(session, "HEARTBEAT", 3600.0)  # a beat is no step of the story
         patched.setattr(os, "fsync", lambda _: None)
         patched.setattr(keeping, "SOON", 3600.0)  # a run that waits for its turn does not wait for the ledger
         with (
