@@ -7,9 +7,10 @@ PORT ?= 3000
 export DAGSTER_HOME ?= $(CURDIR)/.dagster_home
 
 CHAOS ?= --prompts 200 --kills 30
+STORIES ?= --stories 200
 FUZZ_SECONDS ?= 300
 
-.PHONY: help install demo dev test check fix chaos bench fuzz audit docs lint types imports lock clean
+.PHONY: help install demo dev test check fix chaos proof bench fuzz audit docs lint types imports lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -40,6 +41,12 @@ test: install ## the tests, and which took longest
 chaos: install ## the proof: 200 prompts, 30 SIGKILLs, every fault on; then the books are compared
 	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol async $(CHAOS)
 	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol sync $(CHAOS)
+
+proof: install ## every interleaving of two runs with a death, random stories, and defects that both must find
+	$(BIN)/python -m duomi_pipeline_tests.proof.schedules --prompts 1
+	$(BIN)/python -m duomi_pipeline_tests.proof.schedules --prompts 2 --reduced
+	$(BIN)/python -m duomi_pipeline_tests.proof.machine $(STORIES)
+	$(BIN)/python -m duomi_pipeline_tests.proof.mutants
 
 bench: install ## wall and CPU time beside references; BENCH=--save keeps the table
 	$(BIN)/python -m duomi_pipeline_tests.bench $(BENCH)

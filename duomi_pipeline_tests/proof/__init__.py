@@ -1,0 +1,1 @@
+"""The proof of the promise over recorded schedules and over random stories."""
