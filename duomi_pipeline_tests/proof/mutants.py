@@ -51,7 +51,7 @@ MUTANTS = (
     Mutant(
         "a living run's request is taken over",
         "duomi_pipeline/ledger/ledger.py",
-        "if latest.run_id not in (None, run_id) and liveness.is_alive(connection, latest.run_id):",
+        "if latest.run_id not in (None, run_id) and self._lives.is_alive(connection, latest.run_id):",
         "if False:",
         WALK,
     ),
