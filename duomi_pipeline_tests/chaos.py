@@ -3,7 +3,8 @@
     python -m duomi_pipeline_tests.chaos --protocol async --prompts 200 --kills 30
 
 The sandbox runs in this process with every fault on; `duomi generate` runs in its own and is ended by SIGKILL at
-random moments, until the kills are used up; then it runs until there is nothing more that it does by itself. What the
+random moments, until the kills are used up; in between the folder of pictures is away for a start, or a picture is
+renamed or rated; then it runs until there is nothing more that it does by itself. What the
 sandbox billed, what the ledger says and what lies in the folder is compared, and printed as a table. At last the
 faults end, and the user says `--failed`. Ends with 1 if a promise does not hold.
 """
@@ -12,6 +13,8 @@ import argparse
 import json
 import os
 import random
+import secrets
+import shutil
 import sys
 import tempfile
 import time
@@ -30,6 +33,7 @@ from duomi_pipeline.sandbox.plays import Play
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.forks import Fork
+from duomi_pipeline_tests.images.harness import rate
 
 MODELS = {"async": "gpt-image-2", "sync": "stabilityai/stable-diffusion-xl-base-1.0"}
 MAX_RUNS_AFTER = 20
@@ -47,6 +51,7 @@ class Proof:
         on_the_wire: prompts whose POST was unanswered at a kill, by the ledger.
         broken: files that were not whole, at any look.
         overpaid: prompts with more bills without a picture than may be before the user says more.
+        bought_while_away: POSTs of runs that could not see the folder of pictures.
         at_last: prompts with a current picture once the faults had ended and the user said `--failed`.
     """
 
@@ -67,6 +72,7 @@ class Proof:
     reasons: Counter[str] = field(default_factory=Counter)
     overpaid: list[str] = field(default_factory=list)
     at_last: int = 0
+    bought_while_away: int = 0
 
     def failures(self) -> list[str]:
         """The promises that do not hold."""
@@ -78,6 +84,7 @@ class Proof:
             <= len(self.on_the_wire) + self.broken_answers + self.lost_to_faults,
             "the ledger never says less than was billed": self.ledger_billed + self.ledger_maybe >= self.billed,
             f"at most {1 + RETRIES} bills without a picture, unless the user says more": not self.overpaid,
+            "nothing is bought while the folder of pictures is away": not self.bought_while_away,
             "once the faults have ended, every prompt becomes a picture": self.at_last == self.prompts,
         }
         return [promise for promise, holds in checks.items() if not holds]
@@ -100,6 +107,7 @@ class Proof:
             ("of these: answers lost to a fault", self.lost_to_faults),
             ("of these: POSTs on the wire at a kill", self.on_the_wire or 0),
             ("billed too often without a picture", self.overpaid or 0),
+            ("POSTs while the folder was away", self.bought_while_away),
             ("current once the faults had ended", self.at_last),
         ]
         return "\n".join(f"{name:<44} {value}" for name, value in rows)
@@ -123,12 +131,32 @@ def prove(home: Path, protocol: str, prompts: int, kills: int, faults: Faults, s
                     proof.kills += 1
             proof.runs += 1
             proof.broken += _broken(home)
+            _meddle(home, sandbox, proof, chance)
         _run_until_settled(home, proof)
         _compare(home, sandbox, proof)
         sandbox.faults = Faults(picture="flat")
         _run_until_settled(home, proof, "--failed")
         proof.at_last = _states(home)[State.CURRENT]
     return proof
+
+
+def _meddle(home: Path, sandbox: SandboxServer, proof: Proof, chance: random.Random) -> None:
+    """What happens to a folder of pictures: it is not mounted for a while, a picture is renamed, or rated."""
+    images = home / "out" / "generated_images"
+    if not (files := sorted(images.glob("*.png"))):
+        return
+    file, mishap = chance.choice(files), chance.choice(("unmounted", "renamed", "rated"))
+    if mishap == "unmounted":
+        posts, away = sandbox.books.totals().posts, images.rename(home / "away")
+        with _started(home):
+            pass
+        proof.bought_while_away += sandbox.books.totals().posts - posts
+        shutil.rmtree(images, ignore_errors=True)
+        away.rename(images)
+    elif mishap == "renamed":
+        file.rename(images / f"renamed {secrets.token_hex(4)}.png")
+    else:
+        rate(file)
 
 
 def _run_until_settled(home: Path, proof: Proof, *flags: str) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from upath import UPath
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
@@ -16,6 +15,7 @@ from duomi_pipeline.images import ImageStore
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline_tests.engine.home import BETWEEN_FILE_AND_RECORD, MARK, Home
+from duomi_pipeline_tests.images.harness import rate
 
 LEDGER = "out/ledger.db"
 
@@ -281,16 +281,6 @@ def test_a_first_run_killed_between_file_and_record_goes_on(home: Home) -> None:
 
 
 # --- the files -----------------------------------------------------------------------------------------
-
-
-def rate(file: Path) -> None:
-    """What a picture viewer does that keeps a rating: a text more, everything else as it was."""
-    with Image.open(file) as picture:
-        texts = PngInfo()
-        for name, text in picture.text.items():  # type: ignore[attr-defined]
-            texts.add_itxt(name, str(text))
-        texts.add_text("Rating", "5")
-        picture.save(file, pnginfo=texts)
 
 
 def optimise(file: Path) -> None:

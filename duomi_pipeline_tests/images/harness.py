@@ -3,8 +3,10 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 SIZE = (96, 160)
 
@@ -53,3 +55,13 @@ def pixels(png: bytes) -> list[bytes]:
 def with_chunk(png: bytes, new: bytes) -> bytes:
     """The same file with a chunk right behind the header."""
     return png[:33] + new + png[33:]
+
+
+def rate(file: Path) -> None:
+    """What a picture viewer does that keeps a rating: a text more, everything else as it was."""
+    with Image.open(file) as picture:
+        texts = PngInfo()
+        for name, text in picture.text.items():  # type: ignore[attr-defined]
+            texts.add_itxt(name, str(text))
+        texts.add_text("Rating", "5")
+        picture.save(file, pnginfo=texts)
