@@ -19,12 +19,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from duomi_pipeline.cli import main as main_of_duomi
 from duomi_pipeline.engine import FAILED, Session, State
 from duomi_pipeline.images import check_whole
 from duomi_pipeline.prompts import read_sources
@@ -32,7 +31,7 @@ from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.plays import Play
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings
-from duomi_pipeline_tests.forks import Fork
+from duomi_pipeline_tests.forks import Fork, be_duomi
 from duomi_pipeline_tests.images.harness import rate
 
 MODELS = {"async": "gpt-image-2", "sync": "stabilityai/stable-diffusion-xl-base-1.0"}
@@ -187,18 +186,14 @@ def _write_settings(home: Path, url: str, model: str) -> None:
 def _started(home: Path, *flags: str) -> Iterator[Fork]:
     """A `duomi generate` that has until the end of the block."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DUOMI_", "DAGSTER_"))}
-    run = Fork(_generate, home, flags, output=home / "runs.log", environment={**env, "DUOMI_HOME": str(home)})
+    run = Fork(
+        be_duomi, home, "generate", *flags, output=home / "runs.log", environment={**env, "DUOMI_HOME": str(home)}
+    )
     try:
         yield run
         run.wait()
     finally:
         run.kill()
-
-
-def _generate(home: Path, flags: Sequence[str]) -> None:
-    os.chdir(home)
-    sys.argv = ["duomi", "generate", *flags]
-    main_of_duomi()
 
 
 def _wait_for(condition: object, seconds: float) -> None:

@@ -27,7 +27,12 @@ _LONG = (
     "test_parity.py",
     "test_browser.py",
     "test_generate.py",
+    "test_first_start.py",
+    "test_dev.py",
+    "test_wheel.py",
     "test_alerts.py",
+    "test_conclusions.py",
+    "test_bounds.py",
 )
 
 

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import duomi_pipeline.cli
+
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["duomi_pipeline_tests.cli.preloaded", "duomi_pipeline_tests.engine.worker"])
 
@@ -51,6 +53,13 @@ class Fork:
         """End it as a power cut would, and wait until it is gone."""
         self.send_signal(signal.SIGKILL)
         self.wait()
+
+
+def be_duomi(home: Path, *arguments: str) -> None:
+    """What the installed script does, for a `Fork`."""
+    os.chdir(home)
+    sys.argv = ["duomi", *arguments]
+    duomi_pipeline.cli.main()
 
 
 def _run(

@@ -7,6 +7,7 @@ import pytest
 
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli.harness import command, duomi, pictures, write_prompts
+from duomi_pipeline_tests.forks import Fork, be_duomi
 
 SETTINGS = {"DUOMI_IMAGE_SIZE": "108x192"}
 
@@ -16,14 +17,11 @@ def test_two_terminals_in_an_empty_home_both_work_and_buy_once(
     tmp_path: Path, sandbox: SandboxServer, round_: int
 ) -> None:
     write_prompts(tmp_path, {f"p{number}": f"picture {number} of {round_}" for number in range(3)})
-    line, env = command(tmp_path, "generate", DUOMI_BASE_URL=sandbox.url, **SETTINGS)
-    both = [
-        subprocess.Popen(line, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for _ in range(2)
-    ]
-    told = [process.communicate(timeout=90)[0] for process in both]
+    (_, *arguments), env = command(tmp_path, "generate", DUOMI_BASE_URL=sandbox.url, **SETTINGS)
+    output = tmp_path / "told"
+    both = [Fork(be_duomi, tmp_path, *arguments, output=output, environment=env) for _ in range(2)]
 
-    assert [process.returncode for process in both] == [0, 0], told
+    assert [process.wait(90) for process in both] == [0, 0], output.read_text()
     assert len(pictures(tmp_path)) == 3
     assert sandbox.books.totals().posts == 3
 
