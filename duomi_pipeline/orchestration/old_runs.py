@@ -15,6 +15,7 @@ from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, Bulk
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
+from duomi_pipeline.common.processes import interrupted_afterwards
 from duomi_pipeline.maintenance.old_files import Kind, Removable
 from duomi_pipeline.orchestration.event_log.sqlite import BatchingEventLogStorage, EventBatches
 
@@ -56,13 +57,15 @@ def old_runs(instance: dg.DagsterInstance, days: int, now: datetime) -> Removabl
 
 def _delete(instance: dg.DagsterInstance, storage: EventBatches, runs: Sequence[str]) -> None:
     for run_id in runs:
-        instance.compute_log_manager.delete_logs(prefix=[run_id])
-        storage.delete_events(run_id)
-        # Last: where the process ends in between, the next clean finds the run and removes what is left of it.
-        instance.run_storage.delete_run(run_id)
+        with interrupted_afterwards():
+            instance.compute_log_manager.delete_logs(prefix=[run_id])
+            storage.delete_events(run_id)
+            # Last: where the process is killed before it, the next clean finds the run and removes what is left of it.
+            instance.run_storage.delete_run(run_id)
     # Shrinking locks the databases for seconds, in which a run at work would fail.
     if runs and not instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES), limit=1):
-        _shrink(instance, storage)
+        with interrupted_afterwards():
+            _shrink(instance, storage)
 
 
 def _shrink(instance: dg.DagsterInstance, storage: EventBatches) -> None:

@@ -2,14 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli.harness import command, pictures
+from duomi_pipeline_tests.cli.harness import command, pictures, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.processes import started
 
@@ -131,6 +133,36 @@ def test_on_a_terminal_it_asks(used: Path, answer: str, code: int, left: int) ->
         assert process.wait(60) == code
     assert b"Pictures, ledger, prompts and kept answers stay" in shown
     assert run_databases(used) == left
+
+
+def test_ctrl_c_ends_it_without_a_traceback_and_the_next_goes_on(used: Path) -> None:
+    line, env = command(used, "clean", "--yes", **NO_AGE)
+    with started(line, env=env, cwd=used, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while run_databases(used) == 3 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode in (0, 130), "over, or interrupted"
+    assert errors.strip() == ""
+    assert duomi(used, "clean", "--yes", **NO_AGE).returncode == 0
+    assert run_databases(used) == 1
+
+
+def test_a_run_at_work_is_not_disturbed(used: Path, sandbox: SandboxServer) -> None:
+    write_prompts(used, {f"new{number}": f"Boat {number}" for number in range(3)})
+    sandbox.change_faults(latency=0.8)
+    posts = len(sandbox.books.posts())
+    line, env = command(used, "generate", "--concurrency", "1")
+    with started(line, env=env, cwd=used, stdout=subprocess.DEVNULL) as run:
+        deadline = time.monotonic() + 30
+        while len(sandbox.books.posts()) == posts and time.monotonic() < deadline:
+            time.sleep(0.02)
+        cleaned = json.loads(duomi(used, "clean", "--yes", "--json", **NO_AGE).stdout)
+        assert run.wait(60) == 0
+    assert cleaned["kinds"]["runs"]["count"] >= 2
+    assert len(pictures(used)) == 7
+    assert "7  current" in duomi(used, "plan").stdout
 
 
 def test_a_value_that_is_none_is_named(home: Path) -> None:
