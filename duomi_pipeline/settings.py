@@ -34,6 +34,7 @@ from pydantic_settings import (
 )
 
 SANDBOX = "sandbox"
+MAX_DAYS = 36_500  # a hundred years: for ever
 SECRET_FIELDS = frozenset({"api_key", "ledger_url", "webhook_url"})
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -173,6 +174,12 @@ class Settings(BaseSettings, ImageParameters):
     log_dir: Path = Field(
         Path("logs"),
         description="Folder of `duomi_image_generation.log` and of each run's results; see *Logs and messages*.",
+    )
+    keep_runs_days: int = Field(
+        90, ge=0, le=MAX_DAYS, description="Days after which `duomi clean` removes Dagster's finished runs."
+    )
+    keep_logs_days: int = Field(
+        365, ge=0, le=MAX_DAYS, description="Days after which `duomi clean` removes results files and old log files."
     )
     ledger_url: SecretStr = Field(
         SecretStr("sqlite:///out/ledger.db"), description="SQLAlchemy URL of the ledger, a secret."

@@ -23,6 +23,7 @@ _COMMANDS = {
     "manifest": "Write the results manifest.",
     "gallery": "Write the gallery: all pictures, to look at.",
     "ledger": "Rebuild a lost ledger from the pictures.",
+    "clean": "What old runs, logs and caches take; removes it when asked, never pictures.",
     "dev": "Dagster's UI with all assets, guarded against other web pages.",
     "sandbox": "Run the sandbox service alone.",
     "doctor": "Check settings, key, folders, database and Dagster; say what to do.",

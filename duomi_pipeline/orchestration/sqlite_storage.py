@@ -18,6 +18,7 @@ from urllib.parse import quote
 from alembic.config import Config
 from dagster import Field, StringSource
 from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.runs.schema import RunsTable, RunTagsTable
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._serdes import ConfigurableClassData
 
@@ -42,6 +43,12 @@ class AnyFolderRunStorage(SqliteRunStorage):
         with _plainly_named(folder) as link:
             SqliteRunStorage.from_local(link)
         return cls(sqlite_url(folder, "runs"), inst_data)
+
+    def delete_run(self, run_id: str) -> None:
+        """Delete a run with its tags: Dagster leaves these to a foreign key, which SQLite does not heed by default."""
+        with self.connect() as connection:
+            connection.execute(RunTagsTable.delete().where(RunTagsTable.c.run_id == run_id))
+            connection.execute(RunsTable.delete().where(RunsTable.c.run_id == run_id))
 
 
 class AnyFolderScheduleStorage(SqliteScheduleStorage):

@@ -99,10 +99,36 @@ class FileMemory:
         if self._database is None:
             raise OSError("kept in this process alone")
         self._database.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(sqlite3.connect(self._database, timeout=1.0)) as database, database:
-            database.execute("PRAGMA synchronous=OFF")
-            database.execute(_SCHEMA)
+        with _connected(self._database) as database:
             yield database
+
+
+def of_other_folders(database: Path, folder: Path) -> tuple[int, int]:
+    """How many files of other folders are remembered, and about how many bytes that takes."""
+    with contextlib.suppress(sqlite3.Error, OSError):
+        if database.is_file() and not database.is_symlink():
+            with _connected(database) as connection:
+                counts = "SELECT count(*) FILTER (WHERE folder <> ?), count(*) FROM prompt_files_v1"
+                others, every = connection.execute(counts, [str(folder.absolute())]).fetchone()
+            return others, database.stat().st_size * others // every if every else 0
+    return 0, 0
+
+
+def forget_other_folders(database: Path, folder: Path) -> None:
+    """Forget the files of other folders; left as it is where another process uses the database."""
+    if of_other_folders(database, folder)[0]:
+        with contextlib.suppress(sqlite3.Error), _connected(database) as connection:
+            connection.execute("DELETE FROM prompt_files_v1 WHERE folder <> ?", [str(folder.absolute())])
+            connection.commit()
+            connection.execute("VACUUM")
+
+
+@contextlib.contextmanager
+def _connected(path: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(path, timeout=1.0)) as database, database:
+        database.execute("PRAGMA synchronous=OFF")
+        database.execute(_SCHEMA)
+        yield database
 
 
 def _row(folder: str, name: str, known: _Known) -> tuple[object, ...]:

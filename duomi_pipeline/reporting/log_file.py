@@ -1,5 +1,6 @@
 """The log file of all runs: one line per record, appended by any number of processes. `run_log` writes the lines."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -8,11 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from duomi_pipeline.common.files import time_stamp
 from duomi_pipeline.common.text import one_line
 
 LOG_FILE = "duomi_image_generation.log"
+OLD_LOG_PREFIX = "duomi_image_generation"  # of a log file that was full, before the time when that was
 _LOGGER = logging.getLogger("duomi_pipeline")
 _MAX_LINE = 2_000  # characters
+_FULL = 10_000_000  # bytes after which the next run begins a new file
 
 
 class LogFile:
@@ -31,6 +35,7 @@ class LogFile:
 
     def __enter__(self) -> Self:
         try:
+            self._set_aside_if_full()
             self._handler = _Appender(self.folder / LOG_FILE, self._run_id, self._lost)
         except OSError as error:
             self.warn_once(error)
@@ -59,6 +64,13 @@ class LogFile:
             self._warned = True
             reason = (isinstance(error, OSError) and error.strerror) or error
             _LOGGER.warning("This run is not kept in %s: %s; see DUOMI_LOG_DIR", self.folder, reason)
+
+    def _set_aside_if_full(self) -> None:
+        """Rename a full file; runs that write to it go on in the new one, because each line opens the file."""
+        path = self.folder / LOG_FILE
+        with contextlib.suppress(FileNotFoundError):  # none yet, or another run has just set it aside
+            if not path.is_symlink() and path.stat().st_size > _FULL:
+                path.rename(path.with_name(f"{OLD_LOG_PREFIX}_{time_stamp(datetime.now(UTC))}.log"))
 
     def _lost(self, error: OSError) -> None:
         if self._handler is not None:

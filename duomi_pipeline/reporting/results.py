@@ -16,7 +16,7 @@ from duomi_pipeline.engine.states import State, decide
 from duomi_pipeline.images import ImageStore, StoreError
 from duomi_pipeline.reporting.receipt import Receipt
 
-_PREFIX = "duomi_generation_results"
+RESULTS_PREFIX = "duomi_generation_results"
 
 
 def states_after(
@@ -84,7 +84,7 @@ def write_new_results(folder: Path, content: Mapping[str, Any], now: datetime) -
     files = ImageStore(UPath(folder))  # used because it writes any file whole or not at all
     files.sweep()
     while True:
-        name = f"{_PREFIX}_{time_stamp(now)}.json"
+        name = f"{RESULTS_PREFIX}_{time_stamp(now)}.json"
         try:
             files.save(name, data)
             return folder / name

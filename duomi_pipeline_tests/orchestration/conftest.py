@@ -4,6 +4,7 @@ Migrating empty databases and making the first pictures take longer than a copy:
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.orchestration.harness import Project
+from duomi_pipeline_tests.postgres import postgres_database
+
+ROOT = Path(__file__).parents[2]
 
 # Runs wait in the queue, as under `dagster dev`, and are then executed in this process. Their output is not
 # captured: Dagster starts two processes for that in every run.
@@ -92,3 +96,31 @@ def keys(project: Project) -> list[str]:
     """Four prompts that have their pictures; the service has not been asked for anything yet."""
     assert project.posts() == []
     return project.partitions()
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """The URL of a PostgreSQL database of its own for each test."""
+    with postgres_database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def batching(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    """An instance as the project's `dagster.yaml` makes one, or with the storages of `docs/operations.md` in it."""
+    config = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
+    if request.param == "postgresql":
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", request.getfixturevalue("database"))
+        guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+        storages = next(block for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL) if "postgres" in block)
+        config = re.sub(r"^\w+_storage:\n(?: .*\n)+", "", config, flags=re.MULTILINE) + storages
+    home = tmp_path / "batching"
+    home.mkdir()
+    (home / "dagster.yaml").write_text(config, encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "")  # what the storage sets goes with the test
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        yield instance

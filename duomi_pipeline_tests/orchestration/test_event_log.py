@@ -3,7 +3,6 @@
 On SQLite always, on PostgreSQL where `TEST_POSTGRES_URL` names a server.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,37 +21,6 @@ from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionR
 from duomi_pipeline.orchestration.partition_sync import DATA_VERSION_TAG, PROMPTS_KEY, observed_versions
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.orchestration.harness import Project
-from duomi_pipeline_tests.postgres import postgres_database
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def database() -> Iterator[str]:
-    """The URL of a PostgreSQL database of its own for each test."""
-    with postgres_database() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def batching(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dg.DagsterInstance]:
-    """An instance as the project's `dagster.yaml` makes one, or with the storages of `docs/operations.md` in it."""
-    config = (ROOT / "dagster.yaml").read_text(encoding="utf-8")
-    if request.param == "postgresql":
-        monkeypatch.setenv("DAGSTER_POSTGRES_URL", request.getfixturevalue("database"))
-        guide = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-        storages = next(block for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL) if "postgres" in block)
-        config = re.sub(r"^\w+_storage:\n(?: .*\n)+", "", config, flags=re.MULTILINE) + storages
-    home = tmp_path / "batching"
-    home.mkdir()
-    (home / "dagster.yaml").write_text(config, encoding="utf-8")
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "")  # what the storage sets goes with the test
-    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
-        yield instance
 
 
 @contextmanager

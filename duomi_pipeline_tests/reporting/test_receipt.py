@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -267,6 +268,22 @@ def test_lines_of_processes_that_append_at_once_stay_whole(home: Home) -> None:
     written = lines(home)
     expected = [f"{number} {mark * (number % 1900)}".strip() for number in range(500) for mark in "abc"]
     assert sorted(line.strip() for line in written) == sorted(expected)
+
+
+@pytest.mark.parametrize(("size", "files"), [(10_000_000, 1), (10_000_001, 2)])
+def test_a_run_sets_a_full_log_file_aside_and_begins_a_new_one(home: Home, size: int, files: int) -> None:
+    home.write("one", "a lake")
+    log = home.path / "logs/duomi_image_generation.log"
+    log.parent.mkdir()
+    log.touch()
+    os.truncate(log, size)
+
+    run(home)
+
+    found = sorted(path.stat().st_size for path in log.parent.glob("*.log"))
+    assert len(found) == files
+    assert found[-1] == size if files == 2 else found[-1] > size
+    assert "receipt" in log.read_text()
 
 
 @pytest.mark.parametrize(

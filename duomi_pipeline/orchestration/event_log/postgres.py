@@ -16,7 +16,7 @@ from duomi_pipeline.orchestration.event_log.sqlite import EventBatches
 
 
 class BatchingPostgresEventLogStorage(EventBatches, PostgresEventLogStorage):
-    """PostgreSQL event log that writes asset events of one run in batches; otherwise like its parent."""
+    """PostgreSQL event log with events in batches, and partitions that outlive runs; otherwise like its parent."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:

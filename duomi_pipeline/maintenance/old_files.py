@@ -1,0 +1,95 @@
+"""What `duomi clean` removes of files: found and measured first, removed when asked. Dagster's runs: `old_runs`.
+
+The age of a file is the time in its name. Only regular files with a name that this package gives are ours; links and
+everything else are left.
+"""
+
+import re
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from duomi_pipeline.prompts.file_cache import forget_other_folders, of_other_folders
+from duomi_pipeline.prompts.sources import FILE_MEMORY
+from duomi_pipeline.reporting.log_file import OLD_LOG_PREFIX
+from duomi_pipeline.reporting.results import RESULTS_PREFIX
+from duomi_pipeline.settings import Settings
+
+_STAMP = "%Y%m%d_%H%M%S"
+
+
+class Kind(StrEnum):
+    """A kind of what can be removed."""
+
+    RUNS = "runs"
+    RESULTS = "results"
+    LOGS = "logs"
+    PROMPT_CACHE = "prompt_cache"
+
+
+@dataclass(frozen=True)
+class Removable:
+    """What of one kind can be removed.
+
+    Attributes:
+        what: describes it, with its age.
+        count: how many there are.
+        bytes: what they take on disk.
+        remove: removes them; may be called again where it was interrupted.
+    """
+
+    kind: Kind
+    what: str
+    count: int
+    bytes: int
+    remove: Callable[[], None]
+
+
+def old_files(settings: Settings, now: datetime) -> list[Removable]:
+    """What can be removed, except Dagster's runs."""
+    folder, days = settings.path(settings.log_dir), settings.keep_logs_days
+    before = now - timedelta(days=days)
+    database, prompts = settings.home / FILE_MEMORY, settings.path(settings.prompt_dir)
+    count, size = of_other_folders(database, prompts)
+    return [
+        _removable(
+            Kind.RESULTS, f"results files over {days} days old", _stamped(folder, RESULTS_PREFIX, "json", before)
+        ),
+        _removable(Kind.LOGS, f"log files over {days} days old", _stamped(folder, OLD_LOG_PREFIX, "log", before)),
+        Removable(
+            Kind.PROMPT_CACHE,
+            f"prompt files of other folders than {prompts}, remembered in {FILE_MEMORY}",
+            count,
+            size,
+            lambda: forget_other_folders(database, prompts),
+        ),
+    ]
+
+
+def _removable(kind: Kind, what: str, files: Sequence[Path]) -> Removable:
+    def remove() -> None:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+    return Removable(kind, what, len(files), sum(file.lstat().st_size for file in files), remove)
+
+
+def _stamped(folder: Path, prefix: str, ending: str, before: datetime) -> list[Path]:
+    """Files with a time in their name that lies before a moment."""
+    pattern = re.compile(rf"{prefix}_(\d{{8}}_\d{{6}})_\d{{3}}\.{ending}")
+    found = []
+    for path in folder.glob(f"{prefix}_*.{ending}"):
+        name = pattern.fullmatch(path.name)
+        if name and stat.S_ISREG(path.lstat().st_mode) and _is_before(name[1], before):
+            found.append(path)
+    return sorted(found)
+
+
+def _is_before(stamp: str, moment: datetime) -> bool:
+    try:
+        return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC) < moment
+    except ValueError:  # such as month 13: not one of ours
+        return False
