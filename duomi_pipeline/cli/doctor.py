@@ -17,8 +17,8 @@ from duomi_pipeline.duomi.masking import Mask
 from duomi_pipeline.duomi.profiles import known_profiles
 from duomi_pipeline.duomi.transport import certificates_in_force, proxies_in_force
 from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.generating import open_client
 from duomi_pipeline.engine.kept_answers import KeptAnswers
-from duomi_pipeline.engine.session import open_client
 from duomi_pipeline.ledger import LedgerError, PurchaseState
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.orchestration.instance import dagster_home

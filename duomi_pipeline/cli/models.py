@@ -14,8 +14,8 @@ from duomi_pipeline.duomi.profiles import Profile, known_profiles, profile_of
 from duomi_pipeline.duomi.protocols import ROUTES
 from duomi_pipeline.duomi.sizes import SizeRule
 from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.generating import open_client
 from duomi_pipeline.engine.plan import PlannedPrompt, requests_to_buy, total_cost
-from duomi_pipeline.engine.session import open_client
 from duomi_pipeline.maintenance.probe import ONE_TRY, Probe, ask, probe_prompt
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.reporting.receipt import amount

@@ -2,7 +2,6 @@
 it needs, `batch` executes it.
 """
 
-from duomi_pipeline.engine.batch import Batch
 from duomi_pipeline.engine.outcome import Outcome, Status, Stop, StoppedBy
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt
 from duomi_pipeline.engine.session import Session
@@ -12,7 +11,6 @@ __all__ = [
     "FAILED",
     "GENERATED_BY_ITSELF",
     "NOT_CURRENT",
-    "Batch",
     "Outcome",
     "Plan",
     "PlannedPrompt",

@@ -39,11 +39,14 @@ class Batch:
         stop_reason: why the run stopped early, `None` if it did not.
     """
 
-    def __init__(self, jobs: Sequence[Job], buyer: Buyer, judge: Judge, endings: Endings, flow: FlowControl) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], buyer: Buyer, judge: Judge, endings: Endings, flow: FlowControl, requests: int
+    ) -> None:
         self._buyer = buyer
         self._judge = judge
         self._endings = endings
         self._flow = flow
+        self.requests = requests
         self._results: queue.Queue[Outcome | None] = queue.Queue()  # `None`: a worker has ended
         self._due: list[tuple[float, int, Job]] = []
         self._order = itertools.count()

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO
 
-from duomi_pipeline.duomi import DuomiClient, ImageRequest
+from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.duomi.answers import Pictures
+from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline.duomi.errors import BadImage, DuomiError, NotDownloaded
 from duomi_pipeline.duomi.pictures import Image
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write

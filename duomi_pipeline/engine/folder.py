@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine.outcome import Stop, StoppedBy
 from duomi_pipeline.engine.plan import PlannedPrompt, total_cost
-from duomi_pipeline.engine.states import presence_of
+from duomi_pipeline.engine.states import State, presence_of
 from duomi_pipeline.images import ImageStore, Listing, Presence, StoreError
 from duomi_pipeline.ledger import Ledger
 
@@ -34,7 +34,7 @@ def why_lost(
             f"{listing.problem}. Nothing was bought: nobody can tell which pictures are there.",
             advice=_MAKE_READABLE,
         )
-    gone = [entry for entry in entries if entry.selection and _is_gone(entry, listing)]
+    gone = [entry for entry in entries if entry.state is not State.CURRENT and _is_gone(entry, listing)]
     if not gone:
         return None
     try:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 from pydantic import ConfigDict, TypeAdapter
 
-from duomi_pipeline.duomi import DuomiClient, DuomiError, ImageRequest
+from duomi_pipeline.duomi import DuomiError, ImageRequest
 from duomi_pipeline.duomi.answers import Pictures, Task
+from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline.duomi.pictures import Image
 from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.kept_answers import About, KeptAnswer, KeptAnswers, KeptFullError, Kind

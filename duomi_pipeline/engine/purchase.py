@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from duomi_pipeline.duomi import DuomiClient, ErrorClass, ImageRequest
+from duomi_pipeline.duomi import ErrorClass, ImageRequest
 from duomi_pipeline.duomi.answers import Pictures, Task
+from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline.duomi.errors import (
     ConfigurationError,
     DuomiError,

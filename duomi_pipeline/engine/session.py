@@ -2,44 +2,32 @@
 
 import contextlib
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from upath import UPath
 
-from duomi_pipeline.duomi import DuomiClient
-from duomi_pipeline.duomi.request import check_parameters, settings_fingerprint
+from duomi_pipeline.duomi.request import check_parameters
 from duomi_pipeline.engine.adoption import adopt
-from duomi_pipeline.engine.batch import Batch
-from duomi_pipeline.engine.download import Fetcher
-from duomi_pipeline.engine.evidence import InARow
-from duomi_pipeline.engine.fallback import Fallbacks, with_interrupted
-from duomi_pipeline.engine.flow_control import FlowControl
+from duomi_pipeline.engine.fallback import with_interrupted
 from duomi_pipeline.engine.folder import mark_folder, why_lost
-from duomi_pipeline.engine.job import Endings, Job
-from duomi_pipeline.engine.keeping import Keeper
 from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.engine.outcome import Stop, StoppedBy
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
-from duomi_pipeline.engine.purchase import Buyer
-from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.engine.states import State
-from duomi_pipeline.engine.tasks import Tasks
-from duomi_pipeline.engine.verdict import Judge
 from duomi_pipeline.engine.waits import WAITS, Waits
-from duomi_pipeline.engine.width import TRUST
 from duomi_pipeline.images import ImageStore, StoreError
-from duomi_pipeline.ledger import Ledger, LedgerError, Limits, PurchaseState
+from duomi_pipeline.ledger import Ledger, LedgerError, PurchaseState
 from duomi_pipeline.ledger.leases import HEARTBEAT
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
-SANDBOX_JOURNAL = "out/sandbox.db"
+if TYPE_CHECKING:
+    from duomi_pipeline.engine.batch import Batch
 
 
 class Session:
@@ -59,7 +47,7 @@ class Session:
         self, settings: Settings, trigger: str = "cli", run_id: str | None = None, waits: Waits = WAITS
     ) -> None:
         self.settings = settings
-        self._waits = waits
+        self.waits = waits
         self.trigger = trigger
         self.run_id = run_id or uuid.uuid4().hex
         self.ledger = Ledger(settings.ledger_url.get_secret_value(), settings.home)
@@ -112,7 +100,7 @@ class Session:
         force: bool = False,
         max_images: int | None = None,
         regenerate_lost: bool = False,
-    ) -> Iterator[Batch]:
+    ) -> "Iterator[Batch]":
         """The batch that generates these prompts; iterate over it inside the block.
 
         At the end of the block, also after an exception, no new request is sent, requests in flight are finished, and
@@ -125,46 +113,17 @@ class Session:
             max_images: how many pictures may be bought.
             regenerate_lost: buy also where the plan says that the folder looks lost.
         """
+        # Imported here: plans, which most commands make, need neither HTTP nor workers.
+        from duomi_pipeline.engine.generating import build_batch, open_client  # noqa: PLC0415
+
         below = (run_parameters or ParameterOverrides()).over(self.settings.parameters)
-        fingerprint = settings_fingerprint(self.settings, below)
+        entries = self._with_purchases(entries) if force else entries
         with self._alive(), open_client(self.settings) as client:
-            jobs = _jobs(self._with_purchases(entries) if force else entries, force=force)
-            to_send = sum(force or not job.entries[0].reusable for job in jobs)
             self.store.sweep(self.ledger.is_gone)
-            trusted = self.ledger.was_answered(fingerprint, self.settings.service_identity, time.time() - TRUST)
-            flow = FlowControl(self.settings, to_send, self._waits, trusted=trusted)
-            tasks = Tasks(self.settings, client, self.ledger)
-            fetcher = Fetcher(client, self.ledger, tasks, flow.hurried, self.settings.download_patience)
-            fallbacks = Fallbacks(self.settings, below, self.ledger, self.store)
-            limits = _limits(self.settings, max_images)
-            buyer = Buyer(
-                settings=self.settings,
-                client=client,
-                ledger=self.ledger,
-                saver=Saver(self.ledger, self.store, fingerprint, self.settings.price, self.settings.currency),
-                fetcher=fetcher,
-                tasks=tasks,
-                keeper=Keeper(self.settings, self.kept, client, fetcher, self.ledger),
-                limits=limits,
-                fallbacks=fallbacks,
-                flow=flow,
-                run_id=self.run_id,
-            )
-            endings = Endings(self.ledger, self.run_id)
-            judge = Judge(
-                settings=self.settings,
-                ledger=self.ledger,
-                endings=endings,
-                fallbacks=fallbacks,
-                fetcher=fetcher,
-                flow=flow,
-                in_a_row=InARow(),
-                lost_answers=limits.lost_answers,
-            )
-            batch = Batch(jobs, buyer, judge, endings, flow)
+            batch = build_batch(self, client, entries, below, force=force, max_images=max_images)
             if self._stop is not None and not regenerate_lost:
                 batch.stop(self._stop)
-            elif to_send and (problem := self._not_ready()):
+            elif batch.requests and (problem := self._not_ready()):
                 batch.stop(Stop(StoppedBy.STORE, problem))
             try:
                 yield batch
@@ -215,55 +174,3 @@ def open_store(settings: Settings, run_id: str = "") -> ImageStore:
     """The folder of pictures, as a run uses it; a path without a scheme is relative to the home folder."""
     base = settings.image_dir if "://" in settings.image_dir else settings.path(settings.image_dir)
     return ImageStore(UPath(base), run_id)
-
-
-@contextlib.contextmanager
-def open_client(settings: Settings) -> Iterator[DuomiClient]:
-    """A client for the service, or for a sandbox in this process that ends with the client."""
-    with contextlib.ExitStack() as stack:
-        url = settings.service_url
-        if settings.uses_sandbox:
-            # Imported here, because most commands and runs do not start the sandbox.
-            from duomi_pipeline.sandbox.faults import Faults  # noqa: PLC0415
-            from duomi_pipeline.sandbox.server import SandboxServer  # noqa: PLC0415
-
-            journal = settings.path(SANDBOX_JOURNAL)
-            journal.parent.mkdir(parents=True, exist_ok=True)
-            # Relative addresses stay valid when the sandbox of a later run has another port.
-            sandbox = SandboxServer(books_path=journal, faults=Faults(answer="relative_url"))
-            url = stack.enter_context(sandbox).url
-        yield stack.enter_context(
-            DuomiClient(
-                url,
-                settings.api_key,
-                settings.auth_scheme,
-                settings.timeout,
-                pool_size=settings.max_concurrency,
-                user_agent=settings.user_agent,
-                idempotency_header=settings.idempotency_header,
-            )
-        )
-
-
-def _limits(settings: Settings, max_images: int | None) -> Limits:
-    caps = [(settings.max_images_per_run, "DUOMI_MAX_IMAGES_PER_RUN"), (max_images, "max_images")]
-    images_per_run, cap_name = min(((cap, name) for cap, name in caps if cap is not None), default=(None, ""))
-    return Limits(
-        images_per_run=images_per_run,
-        images_per_run_by=cap_name,
-        spend_per_run=settings.max_spend_per_run,
-        spend_per_day=settings.max_spend_per_day,
-        requests_per_minute=settings.requests_per_minute,
-        requests_per_day=settings.requests_per_day,
-        price=settings.price,
-        currency=settings.currency,
-        lost_answers=1 + settings.ambiguous_retries,
-    )
-
-
-def _jobs(entries: Sequence[PlannedPrompt], *, force: bool) -> list[Job]:
-    """One job per request; prompts with an identical request share it."""
-    jobs: dict[str, Job] = {}
-    for entry in entries:
-        jobs.setdefault(entry.request.key, Job(entry.request, [], forced=force)).entries.append(entry)
-    return list(jobs.values())

@@ -6,16 +6,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from duomi_pipeline.engine.batch import Batch
 from duomi_pipeline.engine.outcome import INTERRUPTED
+
+if TYPE_CHECKING:
+    from duomi_pipeline.engine.batch import Batch
 
 EXIT_INTERRUPTED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stopped_by_signals(batch: Batch) -> Iterator[None]:
+def stopped_by_signals(batch: "Batch") -> Iterator[None]:
     """Let SIGINT and SIGTERM stop a batch inside the block: nothing new is sent, requests in flight are finished.
 
     The second signal ends the process; the next run continues from the steps in the ledger. Outside the main thread

@@ -7,9 +7,10 @@ import random
 import time
 from dataclasses import dataclass
 
-from duomi_pipeline.duomi import DuomiClient, ImageRequest
+from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.duomi.answers import Empty, Pictures, Waiting
 from duomi_pipeline.duomi.classify import is_about_content
+from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline.duomi.errors import (
     NoPicture,
     PromptRefused,

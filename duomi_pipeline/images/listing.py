@@ -39,10 +39,13 @@ class Listing:
 
     def presence_of_all(self, files: Iterable[tuple[str, int]]) -> Presence:
         """The same of several files, by name and size, that are of use only together; of none: gone."""
-        found = {self.presence(name, size) for name, size in files}
-        if Presence.GONE in found or not found:
-            return Presence.GONE
-        return Presence.UNKNOWN if Presence.UNKNOWN in found else Presence.PRESENT
+        worst = None
+        for name, size in files:
+            found = self.presence(name, size)
+            if found is Presence.GONE:
+                return found
+            worst = found if worst is None or found is Presence.UNKNOWN else worst
+        return worst or Presence.GONE
 
     def why_unknown(self, name: str) -> str:
         """Why nobody can tell of a file."""

@@ -11,9 +11,9 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from duomi_pipeline.duomi import DuomiClient, DuomiError, ImageRequest, build_request
+from duomi_pipeline.duomi import DuomiError, ImageRequest, build_request
 from duomi_pipeline.duomi.answers import Empty, Pictures, Task, Waiting
-from duomi_pipeline.duomi.client import MAX_RETRY_AFTER
+from duomi_pipeline.duomi.client import MAX_RETRY_AFTER, DuomiClient
 from duomi_pipeline.duomi.errors import (
     AccountError,
     Ambiguous,

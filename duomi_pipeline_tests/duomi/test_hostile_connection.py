@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from duomi_pipeline.duomi import DuomiClient, DuomiError
+from duomi_pipeline.duomi import DuomiError
 from duomi_pipeline.duomi.answers import Pictures
-from duomi_pipeline.duomi.client import MAX_ANSWER_BYTES, MAX_IMAGE_BYTES, MAX_REDIRECTS
+from duomi_pipeline.duomi.client import MAX_ANSWER_BYTES, MAX_IMAGE_BYTES, MAX_REDIRECTS, DuomiClient
 from duomi_pipeline.duomi.errors import Ambiguous, BadImage, NotDownloaded, NotUnderstood, ServiceBusy
 from duomi_pipeline.duomi.pictures import Image
 from duomi_pipeline.duomi.transport import DEADLINE_FACTOR

@@ -218,7 +218,7 @@ def test_a_service_elsewhere_is_asked_through_the_proxy(monkeypatch: pytest.Monk
 _MEASURE = """
 import sys
 from pydantic import SecretStr
-from duomi_pipeline.duomi import DuomiClient
+from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline_tests.duomi.test_client import request
 with DuomiClient(sys.argv[1], SecretStr("sk-a-long-key"), timeout=30) as client:
     (image,) = client.submit(request()).images

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from duomi_pipeline.duomi import DuomiClient, DuomiError
+from duomi_pipeline.duomi import DuomiError
 from duomi_pipeline.duomi.answers import Empty, Pictures, Task, Waiting, parse_json, parse_submission, parse_task
+from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.duomi.raw import RawService
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
