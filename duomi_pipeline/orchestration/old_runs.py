@@ -59,7 +59,8 @@ def old_runs(instance: dg.DagsterInstance, days: int, now: datetime) -> Removabl
 def _delete(instance: dg.DagsterInstance, storage: EventBatches, runs: Sequence[str]) -> None:
     for run_id in runs:
         with interrupted_afterwards():
-            instance.compute_log_manager.delete_logs(prefix=[run_id])
+            with contextlib.suppress(FileNotFoundError):  # another clean deletes the same
+                instance.compute_log_manager.delete_logs(prefix=[run_id])
             storage.delete_events(run_id)
             # Last: where the process is killed before it, the next clean finds the run and removes what is left of it.
             instance.run_storage.delete_run(run_id)
