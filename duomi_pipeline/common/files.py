@@ -3,8 +3,9 @@
 import contextlib
 import os
 import secrets
+import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,6 +56,16 @@ def sweep_drafts(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - draft.stat().st_mtime > _FORGOTTEN:
                 draft.unlink()
+
+
+def bytes_of(paths: Iterable[Path]) -> int:
+    """What regular files take; links, folders and what has gone meanwhile count nothing."""
+    size = 0
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            found = path.lstat()
+            size += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return size
 
 
 def time_stamp(moment: datetime) -> str:

@@ -5,13 +5,13 @@ everything else are left.
 """
 
 import re
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from duomi_pipeline.common.files import bytes_of
 from duomi_pipeline.prompts.file_cache import forget_other_folders, of_other_folders
 from duomi_pipeline.prompts.sources import FILE_MEMORY
 from duomi_pipeline.reporting.log_file import OLD_LOG_PREFIX
@@ -74,7 +74,7 @@ def _removable(kind: Kind, what: str, files: Sequence[Path]) -> Removable:
         for file in files:
             file.unlink(missing_ok=True)
 
-    return Removable(kind, what, len(files), sum(file.lstat().st_size for file in files), remove)
+    return Removable(kind, what, len(files), bytes_of(files), remove)
 
 
 def _stamped(folder: Path, prefix: str, ending: str, before: datetime) -> list[Path]:
@@ -83,7 +83,7 @@ def _stamped(folder: Path, prefix: str, ending: str, before: datetime) -> list[P
     found = []
     for path in folder.glob(f"{prefix}_*.{ending}"):
         name = pattern.fullmatch(path.name)
-        if name and stat.S_ISREG(path.lstat().st_mode) and _is_before(name[1], before):
+        if name and path.is_file() and not path.is_symlink() and _is_before(name[1], before):
             found.append(path)
     return sorted(found)
 

@@ -15,6 +15,7 @@ from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, Bulk
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
+from duomi_pipeline.common.files import bytes_of
 from duomi_pipeline.common.processes import interrupted_afterwards
 from duomi_pipeline.maintenance.old_files import Kind, Removable
 from duomi_pipeline.orchestration.event_log.sqlite import BatchingEventLogStorage, EventBatches
@@ -50,7 +51,7 @@ def old_runs(instance: dg.DagsterInstance, days: int, now: datetime) -> Removabl
         for run in instance.get_runs(filters)
         if run.run_id not in newest and run.tags.get(_BACKFILL) not in backfills
     ]
-    size = sum(file.lstat().st_size for run_id in runs for file in _files(instance, storage, run_id))
+    size = sum(bytes_of(_files(instance, storage, run_id)) for run_id in runs)
     what = f"finished Dagster runs over {days} days old, with their events and output"
     return Removable(Kind.RUNS, what, len(runs), size, lambda: _delete(instance, storage, list(reversed(runs))))
 
@@ -58,7 +59,8 @@ def old_runs(instance: dg.DagsterInstance, days: int, now: datetime) -> Removabl
 def _delete(instance: dg.DagsterInstance, storage: EventBatches, runs: Sequence[str]) -> None:
     for run_id in runs:
         with interrupted_afterwards():
-            instance.compute_log_manager.delete_logs(prefix=[run_id])
+            with contextlib.suppress(FileNotFoundError):  # another clean deletes the same
+                instance.compute_log_manager.delete_logs(prefix=[run_id])
             storage.delete_events(run_id)
             # Last: where the process is killed before it, the next clean finds the run and removes what is left of it.
             instance.run_storage.delete_run(run_id)
@@ -80,4 +82,4 @@ def _shrink(instance: dg.DagsterInstance, storage: EventBatches) -> None:
 def _files(instance: dg.DagsterInstance, storage: EventBatches, run_id: str) -> list[Path]:
     databases = storage.files_of(run_id) if isinstance(storage, BatchingEventLogStorage) else ()
     output = Path(instance.storage_directory(), run_id).rglob("*")
-    return [path for path in (*databases, *output) if path.is_file()]
+    return [*databases, *output]
