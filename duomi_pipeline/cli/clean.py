@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
-from sqlalchemy.exc import OperationalError
 
 from duomi_pipeline.cli.console import json_option, print_json
 from duomi_pipeline.cli.progress import announce_if_slow
@@ -46,7 +45,7 @@ def clean(dry_run: bool, yes: bool, as_json: bool) -> None:
                 for each in found:
                     with announce_if_slow(f"Removing {each.what}"):
                         each.remove()
-            except (OSError, OperationalError) as error:
+            except OSError as error:
                 raise click.ClickException(f"Not all could be removed: {error}. The rest is left as it was") from error
     if as_json:
         kinds = {each.kind.value: {"count": each.count, "bytes": each.bytes} for each in found}

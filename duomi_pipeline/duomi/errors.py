@@ -5,13 +5,12 @@
     ├── NotKnown            the service refuses it, and does not say whether this concerns other requests, too
     │   └── Forbidden           403 that does not mention the content: the key, or a firewall that blocks this text
     ├── ModelNotServed      no such model, disabled, or no server for it
-    ├── StopsTheRun         every prompt would fail the same way: send nothing more
-    │   ├── AccountError         the key
-    │   │   └── BalanceUsedUp
-    │   ├── DailyLimitReached    the service's requests for today are used up; the user's own cap is in `ledger`
-    │   ├── ConfigurationError   a value that the model does not accept, known before it is sent
-    │   ├── Redirected           the service has another address
-    │   └── NotSent              nothing left this machine: proxy, certificates, address
+    ├── AccountError        the key
+    │   └── BalanceUsedUp
+    ├── DailyLimitReached   the service's requests for today are used up; the user's own cap is in `ledger`
+    ├── ConfigurationError  a value that the model does not accept, known before it is sent
+    ├── Redirected          the service has another address
+    ├── NotSent             nothing left this machine: proxy, certificates, address
     ├── RateLimited         too many requests: slow down, then retry
     ├── ServiceBusy         not answered, certainly not billed: back off, then retry
     ├── Ambiguous           sent, but no complete answer of the service came: may have been billed
@@ -80,11 +79,7 @@ class ModelNotServed(DuomiError):  # noqa: N818
     error_class = ErrorClass.MODEL
 
 
-class StopsTheRun(DuomiError):  # noqa: N818
-    """Every prompt would fail the same way."""
-
-
-class AccountError(StopsTheRun):
+class AccountError(DuomiError):
     """The service does not accept the key."""
 
     error_class = ErrorClass.ACCOUNT
@@ -96,25 +91,25 @@ class BalanceUsedUp(AccountError):  # noqa: N818
     error_class = ErrorClass.BALANCE
 
 
-class DailyLimitReached(StopsTheRun):
+class DailyLimitReached(DuomiError):  # noqa: N818
     """No more requests today."""
 
     error_class = ErrorClass.DAILY_LIMIT
 
 
-class ConfigurationError(StopsTheRun):
+class ConfigurationError(DuomiError):
     """A value that is known to be invalid before it is sent."""
 
     error_class = ErrorClass.CONFIGURATION
 
 
-class Redirected(StopsTheRun):
+class Redirected(DuomiError):  # noqa: N818
     """The service redirects; not followed, because the key is sent only to the address in the settings."""
 
     error_class = ErrorClass.REDIRECTED
 
 
-class NotSent(StopsTheRun):
+class NotSent(DuomiError):  # noqa: N818
     """Nothing left this machine, and nothing will until the user fixes something here."""
 
     error_class = ErrorClass.NOT_SENT

@@ -84,7 +84,7 @@ class Policy:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of a command with this error: 3 if it stops the run, else 1."""
+        """The exit code that follows from it, for the documentation; `cli.report` decides by what ended the run."""
         return 3 if self.reaction in (Reaction.STOP, Reaction.OTHER_MODEL) else 1
 
 

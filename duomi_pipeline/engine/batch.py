@@ -278,7 +278,7 @@ class Batch:
             self._push(job, 0.0)
 
     def _end_again(self, job: Job, failure: Failure) -> None:
-        """PurchaseState a job with a failure that its request met before; nothing is sent."""
+        """End a job with a failure that its request met before; nothing is sent."""
         self._endings.record_on_original_request(job, failure)
         self._done(job, job.failed(failure))
 

@@ -38,8 +38,6 @@ def why_lost(
     if not gone:
         return None
     try:
-        if len(gone) <= MANY and not _is_other_folder(ledger, store, listing):
-            return None
         lost = lost_pictures(ledger, store, listing)
     except StoreError as error:
         return Stop(StoppedBy.LOST, f"{error}. Nothing was bought.", advice=_MAKE_READABLE)

@@ -192,7 +192,7 @@ class Judge:
         return self.fetcher.address_lives(_purchase(job).id) and not (error.definite and denied_before)
 
     def _give_up(self, job: Job, error: DuomiError) -> None:
-        """PurchaseState a job's purchase, so that the next try claims a new one."""
+        """End a job's purchase, so that the next try claims a new one."""
         self.endings.record(job, PurchaseState.FAILED, error)
         job.given_up = _purchase(job).id
 

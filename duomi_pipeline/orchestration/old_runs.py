@@ -53,7 +53,14 @@ def old_runs(instance: dg.DagsterInstance, days: int, now: datetime) -> Removabl
     ]
     size = sum(bytes_of(_files(instance, storage, run_id)) for run_id in runs)
     what = f"finished Dagster runs over {days} days old, with their events and output"
-    return Removable(Kind.RUNS, what, len(runs), size, lambda: _delete(instance, storage, list(reversed(runs))))
+    return Removable(Kind.RUNS, what, len(runs), size, lambda: _remove(instance, storage, list(reversed(runs))))
+
+
+def _remove(instance: dg.DagsterInstance, storage: EventBatches, runs: Sequence[str]) -> None:
+    try:
+        _delete(instance, storage, runs)
+    except sqlalchemy.exc.OperationalError as error:
+        raise OSError(f"Dagster's database does not take it now: {error.orig}") from error
 
 
 def _delete(instance: dg.DagsterInstance, storage: EventBatches, runs: Sequence[str]) -> None:

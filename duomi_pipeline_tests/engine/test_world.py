@@ -113,6 +113,15 @@ def test_many_pictures_gone_from_the_right_folder_are_not_made_again_unasked(mad
     assert made.posts == 15
 
 
+def test_a_run_of_few_prompts_sees_that_many_pictures_are_gone(made: Home) -> None:
+    for file in made.files()[:11]:
+        file.unlink()
+    with made.session() as session:
+        plan = session.plan(read_sources(session.settings).prompts[:2])
+    assert plan.stop is not None
+    assert "11 of 15 recorded pictures" in plan.stop.message
+
+
 def test_what_is_lost_is_made_again_once_the_user_says_so_and_the_new_folder_is_known(made: Home) -> None:
     unmount(made)
     with made.session() as session:
