@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import click
 
@@ -24,6 +24,37 @@ from duomi_pipeline.settings import ParameterOverrides, Settings
 EXIT_SOME_DID_NOT = 1
 EXIT_ACCOUNT = 3
 EXIT_CAP = 4
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model, and how the settings would ask it now; the fields are the keys of `--json`.
+
+    Attributes:
+        known: whether a profile describes it.
+        num_inference_steps, guidance_scale: least and most, `None` where the model takes none.
+        sizes: in words.
+        price: of one picture, `None` where unknown.
+        prompt_tokens: how much of a prompt it reads, `None` where unknown.
+        problem: why it could not be asked so.
+    """
+
+    model: str
+    known: bool
+    in_use: bool
+    protocol: str
+    seed: bool
+    negative_prompt: bool
+    num_inference_steps: tuple[float, float] | None
+    guidance_scale: tuple[float, float] | None
+    batch_max: int
+    sizes: str
+    delivery_size: str
+    asked_size: str
+    price: float | None
+    prompt_tokens: int | None
+    english_only: bool
+    problem: str | None
 
 
 @click.command()
@@ -52,7 +83,7 @@ def models(names: tuple[str, ...], probing: bool, force: bool, yes: bool, as_jso
     described = {name: _described(settings, name) for name in chosen}
     if not probing:
         if as_json:
-            print_json({"models": list(described.values())})
+            print_json({"models": [asdict(about) for about in described.values()]})
         else:
             for about in described.values():
                 _show(about, settings)
@@ -60,7 +91,7 @@ def models(names: tuple[str, ...], probing: bool, force: bool, yes: bool, as_jso
     probes, spend = _probe(chosen, force=force, yes=yes, as_json=as_json)
     if as_json:
         found = {one.model: vars(one) for one in probes}
-        content = [{**about, "probe": found[name]} for name, about in described.items()]
+        content = [{**asdict(about), "probe": found[name]} for name, about in described.items()]
         print_json({"models": content, "spend": spend, "currency": settings.currency})
     sys.exit(_exit_code(probes))
 
@@ -130,32 +161,31 @@ def _exit_code(probes: Sequence[Probe]) -> int:
     return 0 if all(probe.answers for probe in probes) else EXIT_SOME_DID_NOT
 
 
-def _described(settings: Settings, name: str) -> dict[str, Any]:
-    """A model, and how the settings would ask it now."""
+def _described(settings: Settings, name: str) -> _Model:
     profile = profile_of(settings, name)
     request = build_request(settings, "", "", ParameterOverrides(model=name).over(settings.parameters))
     fields = ROUTES[request.protocol].fields
     takes = fields if profile.fields is None else fields & profile.fields
-    return {
-        "model": name,
-        "known": name in known_profiles(settings),
-        "in_use": name == settings.model,
-        "protocol": request.protocol,
-        "seed": "seed" in takes,
-        "negative_prompt": "negative_prompt" in takes,
-        "num_inference_steps": profile.ranges.get("num_inference_steps", (1, 100))
+    return _Model(
+        model=name,
+        known=name in known_profiles(settings),
+        in_use=name == settings.model,
+        protocol=request.protocol,
+        seed="seed" in takes,
+        negative_prompt="negative_prompt" in takes,
+        num_inference_steps=profile.ranges.get("num_inference_steps", (1, 100))
         if "num_inference_steps" in takes
         else None,
-        "guidance_scale": profile.ranges.get("guidance_scale", (0, 20)) if "guidance_scale" in takes else None,
-        "batch_max": profile.batch_max if "batch_size" in takes else 1,
-        "sizes": _sizes(profile, request),
-        "delivery_size": str(request.delivery_size),
-        "asked_size": str(request.asked_size),
-        "price": request.price,
-        "prompt_tokens": profile.prompt_tokens or None,
-        "english_only": profile.english_only,
-        "problem": str(request.problem) if request.problem else None,
-    }
+        guidance_scale=profile.ranges.get("guidance_scale", (0, 20)) if "guidance_scale" in takes else None,
+        batch_max=profile.batch_max if "batch_size" in takes else 1,
+        sizes=_sizes(profile, request),
+        delivery_size=str(request.delivery_size),
+        asked_size=str(request.asked_size),
+        price=request.price,
+        prompt_tokens=profile.prompt_tokens or None,
+        english_only=profile.english_only,
+        problem=str(request.problem) if request.problem else None,
+    )
 
 
 def _sizes(profile: Profile, request: ImageRequest) -> str:
@@ -170,24 +200,22 @@ def _sizes(profile: Profile, request: ImageRequest) -> str:
     return f"sides divisible by {profile.side_multiple}, up to {profile.max_side}, {low:.2f} to {high:.2f} MP{ratio}"
 
 
-def _show(about: dict[str, Any], settings: Settings) -> None:
+def _show(about: _Model, settings: Settings) -> None:
     """A model in a few lines."""
-    marks = ["in use (DUOMI_MODEL)"] * about["in_use"] + ["not described: asked as its protocol says"] * (
-        not about["known"]
-    )
-    click.echo(safe(about["model"]) + "".join(f"  ← {mark}" for mark in marks))
-    takes = [name.replace("_", " ") for name in ("seed", "negative_prompt") if about[name]]
-    ranges = {"steps": about["num_inference_steps"], "guidance": about["guidance_scale"]}
+    marks = ["in use (DUOMI_MODEL)"] * about.in_use + ["not described: asked as its protocol says"] * (not about.known)
+    click.echo(safe(about.model) + "".join(f"  ← {mark}" for mark in marks))
+    takes = ["seed"] * about.seed + ["negative prompt"] * about.negative_prompt
+    ranges = {"steps": about.num_inference_steps, "guidance": about.guidance_scale}
     takes += [f"{name} {limits[0]:g} to {limits[1]:g}" for name, limits in ranges.items() if limits]
-    takes += [f"up to {about['batch_max']} pictures at once"] * (about["batch_max"] > 1)
-    tokens = f"{about['prompt_tokens']:,} tokens" if about["prompt_tokens"] else "how much is not known"
+    takes += [f"up to {about.batch_max} pictures at once"] * (about.batch_max > 1)
+    tokens = f"{about.prompt_tokens:,} tokens" if about.prompt_tokens else "how much is not known"
     lines = {
-        "protocol": about["protocol"],
-        "sizes": f"{about['sizes']}; {about['delivery_size']} is asked for as {about['asked_size']}",
+        "protocol": about.protocol,
+        "sizes": f"{about.sizes}; {about.delivery_size} is asked for as {about.asked_size}",
         "takes": ", ".join(takes) or "nothing but prompt and size",
-        "reads": tokens + (", English only" if about["english_only"] else ""),
-        "price": "none: the sandbox answers" if settings.uses_sandbox else amount(about["price"], settings.currency),
-        "problem": about["problem"],
+        "reads": tokens + (", English only" if about.english_only else ""),
+        "price": "none: the sandbox answers" if settings.uses_sandbox else amount(about.price, settings.currency),
+        "problem": about.problem,
     }
     for name, text in lines.items():
         if text:

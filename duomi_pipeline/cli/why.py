@@ -1,5 +1,7 @@
 """`duomi why`."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -7,11 +9,106 @@ import click
 from duomi_pipeline.cli.console import STATE_WORDS, json_option, moment, print_json
 from duomi_pipeline.common.text import safe
 from duomi_pipeline.engine import PlannedPrompt, Session
+from duomi_pipeline.ledger import Billing, Origin, PurchaseState
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 _ONLY_WHERE_TAKEN = {"seed", "num_inference_steps", "guidance_scale", "negative_prompt"}
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A value that is not as the settings say.
+
+    Attributes:
+        said_by: who says it; `from` in JSON.
+        settings: what the settings say.
+        sent: whether the model takes it at all.
+    """
+
+    value: Any
+    said_by: str
+    settings: Any
+    sent: bool
+
+    def as_json(self) -> dict[str, Any]:
+        return {"value": self.value, "from": self.said_by, "settings": self.settings, "sent": self.sent}
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What a picture was asked with, and what would be asked now."""
+
+    then: Any
+    now: Any
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One file that was ever made for the prompt."""
+
+    file: str
+    how: Origin
+    saved_at: float
+    size: str
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A paid answer that became no picture."""
+
+    file: str
+    reason: str
+    bytes: int
+    kept_at: float
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """One POST."""
+
+    sent_at: float
+    billing: Billing
+    price: float | None
+    currency: str
+
+
+@dataclass(frozen=True)
+class _Bought:
+    """One purchase of the prompt's request."""
+
+    state: PurchaseState
+    created_at: float
+    task_id: str | None
+    service: str | None
+    error: str | None
+    error_class: str | None
+    posts: list[_Sent]
+
+
+@dataclass(frozen=True)
+class _Story:
+    """Everything known of a prompt: what would be asked now, its pictures, and every purchase of its request.
+
+    The fields are the keys of `--json`.
+    """
+
+    prompt_id: str
+    state: str
+    origin: str | None
+    request: Mapping[str, Any] | None
+    overrides: dict[str, Any]
+    values: dict[str, _Value]
+    made_with: dict[str, _Change]
+    interrupted_purchase: bool
+    current: list[str]
+    pictures: list[_Picture]
+    kept_answers: list[_Kept]
+    purchases: list[_Bought]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "values": {name: value.as_json() for name, value in self.values.items()}}
 
 
 @click.command()
@@ -30,87 +127,83 @@ def why(prompt_id: str, as_json: bool) -> None:
             raise click.UsageError(f"There is no prompt {prompt_id}. `duomi plan --json` lists all ids.")
         story = _story(session, prompt_id, entry)
     if as_json:
-        print_json(story)
+        print_json(story.as_json())
         return
     for name, value in _lines(story, entry):
         click.echo(f"{name + ':':<12} {safe(value)}")
 
 
-def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> dict[str, Any]:
-    """Everything known of a prompt: what would be asked now, its pictures, and every chain of its request."""
-    pictures = session.ledger.pictures_of(prompt_id)
+def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> _Story:
     chains = session.ledger.chains([entry.request.key]) if entry else []
     posts = session.ledger.posts_of([chain.id for chain in chains])
     current = entry.selection if entry else None
-    return {
-        "prompt_id": prompt_id,
-        "state": entry.state.value if entry else "retired",
-        "origin": entry.prompt.origin if entry else None,
-        "request": entry.request.content if entry else None,
-        "overrides": entry.prompt.overrides.explicit() if entry else {},
-        "values": _values(session.settings, entry) if entry else {},
-        "made_with": _made_with(session, entry) if entry else {},
-        "interrupted_purchase": entry.resumes if entry else False,
-        "current": [session.store.location(file.file) for file in current.files] if current else [],
-        "pictures": [
-            {"file": session.store.location(p.file), "how": p.origin, "saved_at": p.saved_at, "size": p.size}
-            for p in pictures
+    return _Story(
+        prompt_id=prompt_id,
+        state=entry.state.value if entry else "retired",
+        origin=entry.prompt.origin if entry else None,
+        request=entry.request.content if entry else None,
+        overrides=entry.prompt.overrides.explicit() if entry else {},
+        values=_values(session.settings, entry) if entry else {},
+        made_with=_made_with(session, entry) if entry else {},
+        interrupted_purchase=entry.resumes if entry else False,
+        current=[session.store.location(file.file) for file in current.files] if current else [],
+        pictures=[
+            _Picture(session.store.location(p.file), p.origin, p.saved_at, p.size)
+            for p in session.ledger.pictures_of(prompt_id)
         ],
-        "kept_answers": [
-            {"file": str(session.kept.path(one)), "reason": one.reason, "bytes": one.bytes, "kept_at": one.kept_at}
+        kept_answers=[
+            _Kept(str(session.kept.path(one)), one.reason, one.bytes, one.kept_at)
             for one in (session.kept.of(entry.request.key) if entry else [])
         ],
-        "purchases": [
-            {
-                "state": chain.state,
-                "created_at": chain.created_at,
-                "task_id": chain.task_id,
-                "service": chain.service,
-                "error": chain.error_message,
-                "error_class": chain.error_class,
-                "posts": [
-                    {"sent_at": p.sent_at, "billing": p.billing, "price": p.price, "currency": p.currency}
-                    for p in posts.get(chain.id, [])
-                ],
-            }
+        purchases=[
+            _Bought(
+                state=chain.state,
+                created_at=chain.created_at,
+                task_id=chain.task_id,
+                service=chain.service,
+                error=chain.error_message,
+                error_class=chain.error_class,
+                posts=[_Sent(p.sent_at, p.billing, p.price, p.currency) for p in posts.get(chain.id, [])],
+            )
             for chain in chains
         ],
-    }
+    )
 
 
-def _values(settings: Settings, entry: PlannedPrompt) -> dict[str, dict[str, Any]]:
+def _values(settings: Settings, entry: PlannedPrompt) -> dict[str, _Value]:
     """What is not as the settings say, and who says it: see "Which value wins" in `docs/operations.md`."""
-    overrides = read_overrides(settings.path(settings.overrides_file)).by_id
-    recorded = overrides.get(entry.prompt.id, ParameterOverrides()).explicit()
+    recorded = read_overrides(settings.path(settings.overrides_file)).by_id.get(entry.prompt.id, ParameterOverrides())
     own, body, below = entry.prompt.overrides.explicit(), entry.request.body, settings.parameters.model_dump()
+
+    def value(name: str, said: Any, said_by: str) -> _Value:
+        return _Value(said, said_by, below[name], sent=name in body or name not in _ONLY_WHERE_TAKEN)
+
     values = {
-        name: {"value": value, "from": "recorded override" if name in recorded else "the prompt's JSON"}
-        for name, value in own.items()
-        if value != below[name]
+        name: value(name, said, "recorded override" if name in recorded.explicit() else "the prompt's JSON")
+        for name, said in own.items()
+        if said != below[name]
     }
     negative = body.get("negative_prompt", "")
     if "negative_prompt" in body and negative != own.get("negative_prompt", below["negative_prompt"]):
-        values["negative_prompt"] = {"value": negative, "from": "the prompt's text, cleaned"}
-    for name, said in values.items():
-        said |= {"settings": below[name], "sent": name in body or name not in _ONLY_WHERE_TAKEN}
+        values["negative_prompt"] = value("negative_prompt", negative, "the prompt's text, cleaned")
     return values
 
 
-def _made_with(session: Session, entry: PlannedPrompt) -> dict[str, dict[str, Any]]:
+def _made_with(session: Session, entry: PlannedPrompt) -> dict[str, _Change]:
     """How the request of the current picture differs from what would be asked now."""
     if entry.selection is None or entry.selection.request_key == entry.request.key:
         return {}
     made, now = session.ledger.purchase(entry.selection.purchase_id).content, entry.request.content
     then, would = ({**content, **content["body"]} for content in (made, now))
     names = [name for name in {**then, **would} if name != "body" and then.get(name) != would.get(name)]
-    return {name: {"then": then.get(name), "now": would.get(name)} for name in names}
+    return {name: _Change(then.get(name), would.get(name)) for name in names}
 
 
-def _lines(story: dict[str, Any], entry: PlannedPrompt | None) -> list[tuple[str, str]]:
+def _lines(story: _Story, entry: PlannedPrompt | None) -> list[tuple[str, str]]:
     words = STATE_WORDS[entry.state] if entry else "its row or file is gone; its pictures stay"
     lines = [
-        ("Prompt", f"{story['prompt_id']} from {story['origin']}"),
-        ("State", f"{story['state']}: {words}"),
+        ("Prompt", f"{story.prompt_id} from {story.origin}"),
+        ("State", f"{story.state}: {words}"),
     ]
     if entry:
         body = entry.request.body
@@ -121,22 +214,22 @@ def _lines(story: dict[str, Any], entry: PlannedPrompt | None) -> list[tuple[str
             *([("Sent", sent)] if sent != entry.prompt.text else []),
             ("Asked with", f"{asked} (service: {entry.request.host_kind})"),
         ]
-    for name, said in story["values"].items():
-        unsent = "" if said["sent"] else "; not sent: the model takes none"
-        settings = f"the settings say {_shown(said['settings'])}"
-        lines.append(("Its own", f"{name}={_shown(said['value'])} from {said['from']}; {settings}{unsent}"))
-    for name, was in story["made_with"].items():
-        lines.append(("Made with", f"{name}={_shown(was['then'])}; would now be {_shown(was['now'])}"))
-    current = set(story["current"])
-    for picture in story["pictures"]:
-        mark = " ← current" if picture["file"] in current else ""
-        lines.append(("Picture", f"{picture['file']} ({picture['how']} {moment(picture['saved_at'])}){mark}"))
-    for kept in story["kept_answers"]:
-        lines.append(("Kept", f"{kept['file']} ({moment(kept['kept_at'])}): {kept['reason']}"))
-    for chain in story["purchases"]:
-        billing = ", ".join(post["billing"] for post in chain["posts"]) or "nothing sent"
-        error = f", {chain['error']}" if chain["error_class"] else ""
-        lines.append(("Purchase", f"{moment(chain['created_at'])} {chain['state']}; requests: {billing}{error}"))
+    for name, said in story.values.items():
+        unsent = "" if said.sent else "; not sent: the model takes none"
+        settings = f"the settings say {_shown(said.settings)}"
+        lines.append(("Its own", f"{name}={_shown(said.value)} from {said.said_by}; {settings}{unsent}"))
+    for name, was in story.made_with.items():
+        lines.append(("Made with", f"{name}={_shown(was.then)}; would now be {_shown(was.now)}"))
+    current = set(story.current)
+    for picture in story.pictures:
+        mark = " ← current" if picture.file in current else ""
+        lines.append(("Picture", f"{picture.file} ({picture.how} {moment(picture.saved_at)}){mark}"))
+    for kept in story.kept_answers:
+        lines.append(("Kept", f"{kept.file} ({moment(kept.kept_at)}): {kept.reason}"))
+    for bought in story.purchases:
+        billing = ", ".join(post.billing for post in bought.posts) or "nothing sent"
+        error = f", {bought.error}" if bought.error_class else ""
+        lines.append(("Purchase", f"{moment(bought.created_at)} {bought.state}; requests: {billing}{error}"))
     return lines
 
 

@@ -66,7 +66,7 @@ class Tasks:
             if polls.any or not resumed:
                 time.sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311 - jitter is no secret
                 interval = min(interval * 1.3, MAX_POLL_INTERVAL)
-            self.ledger.database.check()  # if it is lost, the task is kept as an answer instead of being polled
+            self.ledger.check_not_lost()  # if it is lost, the task is kept as an answer instead of being polled
             try:
                 found: Pictures | Waiting | Empty = self.client.poll(request, task_id)
                 polls.answered += 1

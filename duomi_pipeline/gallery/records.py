@@ -15,6 +15,17 @@ from duomi_pipeline.maintenance.quality import Flag
 RETIRED = "retired"
 _TIMESTAMP = re.compile(r"[_ .-]*\d{8}_?\d{6}(_\d{1,6})?$")
 _SOURCES = (("json_single_prompt", "single_prompt"), ("json_", "json"), ("db_", "database"))
+_HOW: Mapping[Origin, str] = {
+    Origin.GENERATED: "saved",
+    Origin.REUSED: "reused at no cost",
+    Origin.ADOPTED: "found on disk",
+}
+_ASKED: Mapping[Billing, str] = {
+    Billing.BILLED: "asked, billed",
+    Billing.FREE: "asked, not billed",
+    Billing.AMBIGUOUS: "asked, answer lost",
+    Billing.SENT: "asked",
+}
 _NO_REASON: Mapping[State, str] = {
     State.MISSING: "No picture yet: duomi generate makes it.",
     State.FAILED_FOR_GOOD: "Refused, or paid without an answer.",
@@ -133,9 +144,6 @@ def _version(purchase: Purchase, files: list[PictureFile], posts: Sequence[Post]
     prices = [post.price for post in posts if post.billing == Billing.BILLED]
     paid = known_sum(prices) if prices else None
     first = files[0]
-    how = {"generated": "saved", "reused": "reused at no cost", "adopted": "found on disk"}.get(
-        first.origin, first.origin
-    )
     return Version(
         files=tuple(files),
         model=str(body["model"]),
@@ -146,14 +154,14 @@ def _version(purchase: Purchase, files: list[PictureFile], posts: Sequence[Post]
         delivery_size=str(request.get("delivery_size", first.size)),
         cost=0.0 if paid is not None and first.origin == Origin.REUSED else paid,
         current=purchase.id == selected,
-        steps=(*_sent(posts), Step(first.saved_at, how)),
+        steps=(*_sent(posts), Step(first.saved_at, _HOW[first.origin])),
     )
 
 
 def _sent(posts: Sequence[Post]) -> Iterator[Step]:
-    words = {"billed": "asked, billed", "free": "asked, not billed", "ambiguous": "asked, answer lost", "sent": "asked"}
     for post in posts:
-        yield Step(post.sent_at, words[post.billing], post.price if post.billing in ("billed", "ambiguous") else None)
+        costs = post.billing in (Billing.BILLED, Billing.AMBIGUOUS)
+        yield Step(post.sent_at, _ASKED[post.billing], post.price if costs else None)
 
 
 def _failures(chains: Iterable[Purchase], posts: Mapping[int, Sequence[Post]]) -> tuple[Step, ...]:

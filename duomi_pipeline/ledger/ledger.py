@@ -59,6 +59,14 @@ class Ledger(LedgerReader):
         self._lives.release()
         self.database.close()
 
+    def check_not_lost(self) -> None:
+        """Look whether the ledger is still the one that was opened.
+
+        Raises:
+            LedgerLostError: it was deleted, moved or replaced.
+        """
+        self.database.check()
+
     def start_run(self, run_id: str, trigger: str) -> None:
         """Write that a run lives and what started it.
 
@@ -136,7 +144,7 @@ class Ledger(LedgerReader):
         if anew and chain.state == PurchaseState.PLANNED:
             changes["asked_anew"] = True
         if chain.state == PurchaseState.SUBMITTING:
-            changes["state"] = "ambiguous"
+            changes["state"] = PurchaseState.AMBIGUOUS
             lost = {"of_purchase": chain.id, "of_billing": Billing.SENT, "billing": Billing.AMBIGUOUS}
             connection.execute(statements.SETTLE_ALL, lost)
         connection.execute(update(purchases).where(purchases.c.id == chain.id).values(**changes))
@@ -282,9 +290,10 @@ class Ledger(LedgerReader):
             if not self._is_told(connection, purchase, paid):
                 return purchase
             is_task = task_id is not None and not image_urls
-            if purchase.state in ("planned", "submitting", "ambiguous", *(() if is_task else ("submitted",))):
+            unanswered = {PurchaseState.PLANNED, PurchaseState.SUBMITTING, PurchaseState.AMBIGUOUS}
+            if purchase.state in (unanswered if is_task else unanswered | {PurchaseState.SUBMITTED}):
                 told = {"task_id": task_id, "answer": json.dumps(list(image_urls)), "answered_at": paid.kept_at}
-                state = "submitted" if is_task else "ready"
+                state = PurchaseState.SUBMITTED if is_task else PurchaseState.READY
                 self._change(connection, purchase, state=state, service=paid.service, seed=seed, **told)
             return reading.purchase(connection, purchase.id)
 

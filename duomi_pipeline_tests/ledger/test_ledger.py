@@ -417,6 +417,13 @@ def test_an_error_of_the_database_shows_no_prompt(ledger: Ledger) -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_the_requests_of_more_purchases_than_a_database_takes_at_once_are_told(ledger: Ledger) -> None:
+    purchase = bought(ledger)
+    for bulk in (range(300_000), [purchase.id]):
+        found = ledger.posts_of(bulk)
+        assert [(post.purchase_id, post.billing) for post in found[purchase.id]] == [(purchase.id, "billed")]
+
+
 # --- answers that were kept elsewhere -----------------------------------------------------------------
 
 
