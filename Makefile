@@ -82,11 +82,11 @@ check: install ## all that CI runs, and how long each step took
 		start=$$(date +%s); $(MAKE) --no-print-directory $$step || exit 1; \
 		echo "make $$step: $$(( $$(date +%s) - start )) s"; done
 
-fix: install ## what ruff can mend by itself
+fix: install ## what ruff can fix by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## compile requirements.lock anew from pyproject.toml
+lock: ## compile requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet pip-tools
 	$(VENV)-lock/bin/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links \

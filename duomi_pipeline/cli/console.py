@@ -61,11 +61,11 @@ def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:
 def money_lines(money: Money, currency: str) -> list[str]:
     """What was billed, and what may have been billed twice."""
     currency = money.currency or currency
-    lines = [f"{money.billed} pictures billed, {spent(money, currency)}"]
+    lines = [f"{counted(money.billed, 'picture')} billed, {spent(money, currency)}"]
     if money.reused:
-        lines.append(f"saved by reuse: {money.reused} pictures that an identical request had paid")
+        lines.append(f"saved by reuse: {counted(money.reused, 'picture')} that an identical request had paid")
     if money.reserved:
-        lines.append(f"on the wire: {money.reserved} pictures, their price is reserved")
+        lines.append(f"on the wire: {counted(money.reserved, 'picture')}, their price is reserved")
     if money.maybe_billed:
         most = "unknown" if len(money.amounts) > 1 else amount(money.maybe_spent, currency)
         lines.append(f"may have been billed twice: {money.maybe_billed} (at most {most})")

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from duomi_pipeline.cli.console import warn_of
-from duomi_pipeline.common.text import safe
+from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.duomi import DuomiError
 from duomi_pipeline.duomi.broken_calls import without_secrets
 from duomi_pipeline.duomi.masking import Mask
@@ -106,7 +106,7 @@ def _kept(settings: Settings) -> Iterator[Finding]:
 
 def _sources(settings: Settings) -> Iterator[Finding]:
     sources = read_sources(settings)
-    yield True, f"{len(sources.table.prompts)} prompts in the table, {len(sources.files.prompts)} in files"
+    yield True, f"{counted(len(sources.table.prompts), 'prompt')} in the table, {len(sources.files.prompts)} in files"
     if "db_" in sources.absent:
         yield True, f"no database at {settings.path(settings.database)}: JSON files are enough"
     for reason in sources.unreadable.values():
@@ -147,7 +147,7 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
         return
     yield True, f"ledger: {files} current pictures on record"
     if plan.adopted:
-        yield True, f"{plan.adopted} pictures in the folder were not on record, and are now"
+        yield True, f"{counted(plan.adopted, 'picture')} in the folder recorded that the ledger did not know"
     if plan.stop:
         yield False, f"{plan.stop.message} {plan.stop.advice}"
         return
@@ -157,7 +157,7 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
     if found.unrecorded:
         yield False, f"{len(found.unrecorded)} pictures are not on record, such as {found.unrecorded[0][0]}: {_REPAIR}"
     if found.gone:
-        yield False, f"{len(found.gone)} files on record are gone, such as {found.gone[0].file}: {_REPAIR}"
+        yield False, f"{counted(len(found.gone), 'file')} on record gone, such as {found.gone[0].file}: {_REPAIR}"
     if found.foreign:
         yield (
             True,

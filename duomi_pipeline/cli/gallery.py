@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Session
 from duomi_pipeline.gallery import GalleryError, write_gallery
 from duomi_pipeline.prompts import read_sources
@@ -30,7 +31,9 @@ def gallery(opens: bool) -> None:
         except GalleryError as error:
             raise click.ClickException(str(error)) from error
     click.echo(
-        f"{report.prompts} prompts, {report.pictures} pictures, {report.thumbnails_made} thumbnails made", err=True
+        f"{counted(report.prompts, 'prompt')}, {counted(report.pictures, 'picture')}, "
+        f"{counted(report.thumbnails_made, 'thumbnail')} made",
+        err=True,
     )
     click.echo(report.index)
     if opens:

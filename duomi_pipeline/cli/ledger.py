@@ -30,4 +30,4 @@ def rebuild() -> None:
         if done.forgotten:
             click.echo(f"{counted(done.forgotten, 'record')} of files that are gone dropped")
         if found.foreign:
-            click.echo(f"{len(found.foreign)} files are not ours or are damaged, and were left alone")
+            click.echo(f"{counted(len(found.foreign), 'file')} not ours or damaged, left alone")

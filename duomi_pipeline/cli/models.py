@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from duomi_pipeline.cli.console import json_option, print_json
-from duomi_pipeline.common.text import safe
+from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.duomi import DuomiError, ImageRequest, build_request
 from duomi_pipeline.duomi.errors import AccountError
 from duomi_pipeline.duomi.profiles import Profile, known_profiles, profile_of
@@ -140,7 +140,10 @@ def _confirm(settings: Settings, entries: Sequence[PlannedPrompt], *, force: boo
     cost = total_cost(requests)
     where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
     price = "" if settings.uses_sandbox or not requests else f", cost: {amount(cost, settings.currency)}"
-    click.echo(f"{len(entries)} models, {len(requests)} requests for one picture each to {where}{price}", err=True)
+    click.echo(
+        f"{counted(len(entries), 'model')}, {counted(len(requests), 'request')} for one picture each to {where}{price}",
+        err=True,
+    )
     if requests and not yes and settings.host_kind == "service" and sys.stdin.isatty():
         click.confirm("Go on?", abort=True, err=True)
 

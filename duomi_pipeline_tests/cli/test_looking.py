@@ -126,8 +126,8 @@ def test_a_lost_ledger_heals_or_is_rebuilt_and_nothing_is_bought_again(home: Pat
 def test_doctor_mends_what_does_not_fit_together(home: Path) -> None:
     duomi(home, "generate")
     next((home / "out" / "generated_images").glob("boat*.png")).unlink()
-    assert "1 files on record are gone" in duomi(home, "doctor").stdout
-    assert "are gone" not in duomi(home, "doctor", "--mend").stdout
+    assert "1 file on record gone" in duomi(home, "doctor").stdout
+    assert "on record gone" not in duomi(home, "doctor", "--mend").stdout
     assert json.loads(duomi(home, "plan", "--json").stdout)["generate"] == ["json_boat"]
 
 

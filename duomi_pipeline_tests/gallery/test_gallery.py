@@ -230,7 +230,7 @@ def test_the_command_writes_it_and_prints_where_it_is(home: Home, monkeypatch: p
 
     assert run.exit_code == 0, run.output
     assert Path(run.stdout.splitlines()[-1]) == home.path / "out" / "gallery" / "index.html"
-    assert "1 prompts, 1 pictures, 1 thumbnails made" in run.stderr
+    assert "1 prompt, 1 picture, 1 thumbnail made" in run.stderr
 
 
 def test_the_command_says_why_a_remote_folder_cannot_be_shown(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
