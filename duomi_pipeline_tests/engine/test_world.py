@@ -11,7 +11,7 @@ from PIL import Image
 from upath import UPath
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
-from duomi_pipeline.images import ImageStore
+from duomi_pipeline.images import ImageStore, read_info
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline_tests.engine.home import BETWEEN_FILE_AND_RECORD, MARK, Home
@@ -321,6 +321,33 @@ def test_a_renamed_picture_keeps_its_record_and_its_price(home: Home) -> None:
     home.run()
     assert (home.posts, home.state("a")) == (1, State.CURRENT)
     assert home.money().spent == pytest.approx(0.1)
+
+
+def test_pictures_that_changed_their_names_with_each_other_stay_their_prompts_own(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    home.write("b", "a harbour with many boats")
+    home.run()
+    first, second = home.files()
+    between = first.rename(home.path / "between.png")
+    second.rename(first)
+    between.rename(second)
+    home.run()
+    assert home.posts == 2
+    with home.session() as session:
+        selected = session.ledger.selections()
+        for prompt_id, selection in selected.items():
+            info = read_info(session.store.read(selection.files[0].file))
+            assert info is not None
+            assert info.prompt_id == prompt_id
+
+
+def test_a_picture_over_which_another_ones_was_copied_is_made_again_and_no_other(made: Home) -> None:
+    first, second = made.files()[:2]
+    shutil.copy(first, second)
+    run = made.run()
+    assert (run.counts["generated"], made.posts) == (1, 16)
+    assert made.plan().counts[State.CURRENT] == 15
+    assert len(made.infos()) == 15
 
 
 def test_foreign_files_are_opened_once(made: Home) -> None:
