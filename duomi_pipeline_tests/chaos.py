@@ -235,7 +235,7 @@ def _compare(home: Path, sandbox: SandboxServer, proof: Proof) -> None:
         money, plan = session.ledger.money(), session.plan(read_sources(settings).prompts)
         proof.current = plan.counts[State.CURRENT]
         proof.ledger_billed, proof.ledger_maybe = money.billed, money.maybe_billed + money.reserved
-        chains = session.ledger.chains([entry.request.key for entry in plan.entries])
+        chains = session.ledger.purchases_of([entry.request.key for entry in plan.entries])
         prompt_of = {entry.request.key: entry.prompt.id for entry in plan.entries}
         posts = session.ledger.posts_of([chain.id for chain in chains])
         proof.broken_answers = sum(chain.error_class == "bad_image" for chain in chains)

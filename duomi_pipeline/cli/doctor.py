@@ -137,8 +137,8 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
             asked = {entry.request.key for entry in plan.entries}
             begun = {
                 key
-                for key, chain in session.ledger.interrupted_purchases().items()
-                if chain.state != PurchaseState.PLANNED
+                for key, purchase in session.ledger.interrupted_purchases().items()
+                if purchase.state != PurchaseState.PLANNED
             }
             unasked = begun - asked
             files = sum(len(selection.files) for selection in session.ledger.selections().values())

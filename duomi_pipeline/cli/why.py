@@ -134,8 +134,8 @@ def why(prompt_id: str, as_json: bool) -> None:
 
 
 def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> _Story:
-    chains = session.ledger.chains([entry.request.key]) if entry else []
-    posts = session.ledger.posts_of([chain.id for chain in chains])
+    bought = session.ledger.purchases_of([entry.request.key]) if entry else []
+    posts = session.ledger.posts_of([purchase.id for purchase in bought])
     current = entry.selection if entry else None
     return _Story(
         prompt_id=prompt_id,
@@ -157,15 +157,15 @@ def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> _St
         ],
         purchases=[
             _Bought(
-                state=chain.state,
-                created_at=chain.created_at,
-                task_id=chain.task_id,
-                service=chain.service,
-                error=chain.error_message,
-                error_class=chain.error_class,
-                posts=[_Sent(p.sent_at, p.billing, p.price, p.currency) for p in posts.get(chain.id, [])],
+                state=purchase.state,
+                created_at=purchase.created_at,
+                task_id=purchase.task_id,
+                service=purchase.service,
+                error=purchase.error_message,
+                error_class=purchase.error_class,
+                posts=[_Sent(p.sent_at, p.billing, p.price, p.currency) for p in posts.get(purchase.id, [])],
             )
-            for chain in chains
+            for purchase in bought
         ],
     )
 

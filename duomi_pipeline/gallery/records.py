@@ -46,8 +46,8 @@ def read_cards(
     """
     by_prompt = _pictures_by_prompt(session, sizes)
     bought = session.ledger.purchases({file.purchase_id for files in by_prompt.values() for file in files})
-    unfinished = _chains_without_pictures(session, plan)
-    posts = _posts(session, [*bought, *(chain.id for chains in unfinished.values() for chain in chains)])
+    unfinished = _purchases_without_pictures(session, plan)
+    posts = _posts(session, [*bought, *(one.id for some in unfinished.values() for one in some)])
     for entry in plan.entries:
         selected = entry.selection.purchase_id if entry.selection else None
         versions = _versions(by_prompt.pop(entry.prompt.id, ()), bought, posts, selected)
@@ -164,12 +164,12 @@ def _sent(posts: Sequence[Post]) -> Iterator[Step]:
         yield Step(post.sent_at, _ASKED[post.billing], post.price if costs else None)
 
 
-def _failures(chains: Iterable[Purchase], posts: Mapping[int, Sequence[Post]]) -> tuple[Step, ...]:
+def _failures(purchases: Iterable[Purchase], posts: Mapping[int, Sequence[Post]]) -> tuple[Step, ...]:
     steps: list[Step] = []
-    for chain in chains:
-        steps += _sent(posts.get(chain.id, ()))
-        words = ": ".join(part for part in (chain.state, chain.error_class, chain.error_message) if part)
-        steps.append(Step(chain.updated_at, words))
+    for purchase in purchases:
+        steps += _sent(posts.get(purchase.id, ()))
+        words = ": ".join(part for part in (purchase.state, purchase.error_class, purchase.error_message) if part)
+        steps.append(Step(purchase.updated_at, words))
     return tuple(steps)
 
 
@@ -191,11 +191,11 @@ def _pictures_by_prompt(session: Session, sizes: Mapping[str, int]) -> dict[str,
     return found
 
 
-def _chains_without_pictures(session: Session, plan: Plan) -> dict[str, list[Purchase]]:
+def _purchases_without_pictures(session: Session, plan: Plan) -> dict[str, list[Purchase]]:
     found: dict[str, list[Purchase]] = {}
-    for chain in session.ledger.chains({e.request.key for e in plan.entries}):
-        if chain.state != PurchaseState.SAVED:
-            found.setdefault(chain.request_key, []).append(chain)
+    for purchase in session.ledger.purchases_of({e.request.key for e in plan.entries}):
+        if purchase.state != PurchaseState.SAVED:
+            found.setdefault(purchase.request_key, []).append(purchase)
     return found
 
 

@@ -108,16 +108,16 @@ class Ledger(LedgerReader):
         *,
         anew: bool = False,
     ) -> Purchase:
-        """Make a request this run's own: its open chain, a saved one, or a new one.
+        """Make a request this run's own: its open purchase, a saved one, or a new one.
 
-        A chain that a dead run left `submitting` comes back `ambiguous`: its POST may have been billed.
+        A purchase that a dead run left `submitting` comes back `ambiguous`: its POST may have been billed.
 
         Args:
             request_key: of the request.
             request: its canonical form.
             run_id: the run that claims.
-            replaces: a chain to be followed by a new one: saved (`force`, or its files are gone), or failed.
-                Any other such chain, which another run ended meanwhile, is returned as it is.
+            replaces: a purchase to be followed by a new one: saved (`force`, or its files are gone), or failed.
+                Any other such purchase, which another run ended meanwhile, is returned as it is.
             anew: the user asks for it, knowing what it may cost: what was lost before counts no more.
 
         Raises:
@@ -139,16 +139,18 @@ class Ledger(LedgerReader):
                 _id(inserted.inserted_primary_key), request_key, request, PurchaseState.PLANNED, now, now, run_id
             )
 
-    def _take_over(self, connection: Connection, chain: Purchase, run_id: str, now: float, *, anew: bool) -> Purchase:
+    def _take_over(
+        self, connection: Connection, purchase: Purchase, run_id: str, now: float, *, anew: bool
+    ) -> Purchase:
         changes: dict[str, Any] = {"run_id": run_id, "updated_at": now}
-        if anew and chain.state == PurchaseState.PLANNED:
+        if anew and purchase.state == PurchaseState.PLANNED:
             changes["asked_anew"] = True
-        if chain.state == PurchaseState.SUBMITTING:
+        if purchase.state == PurchaseState.SUBMITTING:
             changes["state"] = PurchaseState.AMBIGUOUS
-            lost = {"of_purchase": chain.id, "of_billing": Billing.SENT, "billing": Billing.AMBIGUOUS}
+            lost = {"of_purchase": purchase.id, "of_billing": Billing.SENT, "billing": Billing.AMBIGUOUS}
             connection.execute(statements.SETTLE_ALL, lost)
-        connection.execute(update(purchases).where(purchases.c.id == chain.id).values(**changes))
-        return reading.purchase(connection, chain.id)
+        connection.execute(update(purchases).where(purchases.c.id == purchase.id).values(**changes))
+        return reading.purchase(connection, purchase.id)
 
     def send(
         self, purchase: Purchase, run_id: str, pictures_asked: int, limits: Limits, service: str | None = None
@@ -229,7 +231,7 @@ class Ledger(LedgerReader):
         message: str,
         retry_at: float | None = None,
     ) -> None:
-        """The chain ends with an error; or (submitted, ready) it stays open for the next run, the error noted."""
+        """The purchase ends with an error; or (submitted, ready) it stays open for the next run, the error noted."""
         with self.database.write() as connection:
             self._change(
                 connection,
@@ -313,7 +315,7 @@ class Ledger(LedgerReader):
             row = {"purchase_id": purchase.id, "run_id": purchase.run_id, "sent_at": paid.sent_at, **price}
             connection.execute(statements.ADD_POST, {**row, "answered_at": paid.kept_at, "billing": Billing.BILLED})
             return True
-        if post.billing == Billing.BILLED:  # a chain may know that, and not yet all that the answer told
+        if post.billing == Billing.BILLED:  # a purchase may know that, and not yet all that the answer told
             return bool(post.purchase_id == purchase.id)
         values = {"purchase_id": purchase.id, "billing": Billing.BILLED, "answered_at": paid.kept_at}
         connection.execute(statements.SETTLE, {"of_post": post.id, **values})
@@ -345,7 +347,7 @@ class Ledger(LedgerReader):
             repair.remember_looks(connection, looks)
 
     def _change(self, connection: Connection, purchase: Purchase, **values: Any) -> None:
-        """Write a step of a chain, as long as it is still this run's: a run that was taken for dead writes no more."""
+        """Write a step of a purchase while it is still this run's: a run that was taken for dead writes no more."""
         mine = {"of_purchase": purchase.id, "of_run": purchase.run_id}
         result = connection.execute(statements.STEP, {**mine, "updated_at": time.time(), **values})
         if not result.rowcount:
@@ -371,7 +373,7 @@ def _settle(connection: Connection, post_id: int, billing: Billing) -> None:
 
 
 def _settle_sent(connection: Connection, purchase_id: int) -> None:
-    """What is on the wire of a chain has been answered."""
+    """What is on the wire of a purchase has been answered."""
     values = {
         "of_purchase": purchase_id,
         "of_billing": Billing.SENT,

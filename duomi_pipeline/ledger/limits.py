@@ -77,7 +77,7 @@ def _spend(condition: Any) -> Select[Any]:
     return _total(posts.c.price, condition).add_columns(func.max(case((is_other, posts.c.currency))))
 
 
-# A chain that brought pictures, or that the user asked for anew, ends what was lost before it.
+# A purchase that brought pictures, or that the user asked for anew, ends what was lost before it.
 _NEW_START = select(func.coalesce(func.max(purchases.c.id), 0)).where(
     purchases.c.request_key == bindparam("request_key"),
     or_(purchases.c.state == PurchaseState.SAVED, purchases.c.asked_anew),

@@ -76,13 +76,13 @@ class LedgerReader:
         return {row[0]: Selection(*[*row, tuple(by_prompt.get(row[0], ()))]) for row in chosen}
 
     def latest_purchases(self, request_keys: Collection[str] | None = None) -> dict[str, Purchase]:
-        """The latest chain of some requests or of all, by request key."""
+        """The latest purchase of some requests or of all, by request key."""
         with self.database.read() as connection:
             rows = _rows(connection, select(*_PURCHASE).order_by(purchases.c.id), purchases.c.request_key, request_keys)
             return {purchase.request_key: purchase for purchase in map(_purchase, rows)}
 
     def interrupted_purchases(self) -> dict[str, Purchase]:
-        """The chains that are not at their end, by request key: at most one of each request."""
+        """The purchases that are not at their end, by request key: at most one of each request."""
         with self.database.read() as connection:
             rows = connection.execute(select(*_PURCHASE).where(purchases.c.state.in_(OPEN_STATES)))
             return {purchase.request_key: purchase for purchase in map(_purchase, rows)}
@@ -122,7 +122,7 @@ class LedgerReader:
             return connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar()
 
     def purchase(self, purchase_id: int) -> Purchase:
-        """One chain by its id."""
+        """One purchase by its id."""
         with self.database.read() as connection:
             return purchase(connection, purchase_id)
 
@@ -134,7 +134,7 @@ class LedgerReader:
             }
 
     def sent_at(self, purchase_id: int) -> float:
-        """When the last POST of a chain went out, in seconds since 1970."""
+        """When the last POST of a purchase went out, in seconds since 1970."""
         with self.database.read() as connection:
             query = select(func.max(posts.c.sent_at)).where(posts.c.purchase_id == purchase_id)
             return float(connection.execute(query).scalar() or 0.0)
@@ -163,8 +163,8 @@ class LedgerReader:
         with self.database.read() as connection:
             return connection.execute(query.where(posts.c.answered_at > since).limit(1)).first() is not None
 
-    def chains(self, request_keys: Collection[str]) -> list[Purchase]:
-        """All chains of some requests, oldest first."""
+    def purchases_of(self, request_keys: Collection[str]) -> list[Purchase]:
+        """All purchases of some requests, oldest first."""
         with self.database.read() as connection:
             query = select(*_PURCHASE).order_by(purchases.c.id)
             return [_purchase(row) for row in _rows(connection, query, purchases.c.request_key, request_keys)]
@@ -176,7 +176,7 @@ class LedgerReader:
             return list(starmap(PictureFile, connection.execute(query)))
 
     def posts_of(self, purchase_ids: Collection[int]) -> dict[int, list[Post]]:
-        """The POSTs of some chains, by purchase id, oldest first."""
+        """The POSTs of some purchases, by purchase id, oldest first."""
         found: dict[int, list[Post]] = {}
         with self.database.read() as connection:
             for post in starmap(
@@ -233,13 +233,13 @@ def _run(row: RowMapping | None) -> RunRecord | None:
 
 
 def latest_purchase(connection: Connection, request_key: str) -> Purchase | None:
-    """The latest chain of a request."""
+    """The latest purchase of a request."""
     row = connection.execute(_LATEST, {"request_key": request_key}).first()
     return _purchase(row) if row else None
 
 
 def purchase(connection: Connection, purchase_id: int) -> Purchase:
-    """One chain by its id."""
+    """One purchase by its id."""
     return _purchase(connection.execute(_BY_ID, {"purchase_id": purchase_id}).one())
 
 

@@ -40,7 +40,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """One request's chain of steps, from plan to saved pictures or to its end.
+    """The way of one request, from plan to saved pictures or to its end.
 
     Attributes:
         state: the last step that was written; each is written before what it announces happens.

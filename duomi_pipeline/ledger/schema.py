@@ -1,6 +1,6 @@
 """The ledger's tables. Times are seconds since 1970 (UTC), money is in the setting's currency.
 
-`purchases` is the chain of steps for one request; `posts` is the journal of every POST that may cost money;
+`purchases` has the last step of each request; `posts` is the journal of every POST that may cost money;
 `pictures` are the files; `selections` says which purchase is each prompt's current one; `runs` says who is alive:
 `host` is the kernel on which a lock file tells it, or a machine's name.
 """
@@ -98,7 +98,7 @@ purchases = Table(
     Column("updated_at", Float, nullable=False),
     Index("purchases_by_key", "request_key", "id"),
 )
-# At most one open chain per request: this is what makes "bought once" hold between two runs.
+# At most one open purchase per request: this is what makes "bought once" hold between two runs.
 Index(
     "purchases_one_open_per_key",
     purchases.c.request_key,

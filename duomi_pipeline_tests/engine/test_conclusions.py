@@ -381,7 +381,7 @@ def test_a_task_that_is_done_without_a_picture_for_its_content_is_refused_with_i
     assert home.state("a", **ASYNCHRONOUS) is State.FAILED_FOR_GOOD
     assert run.outcomes == ()
     with home.session(**ASYNCHRONOUS) as session:
-        (chain,) = session.ledger.chains([home.plan(**ASYNCHRONOUS).by_id["json_a"].request.key])
+        (chain,) = session.ledger.purchases_of([home.plan(**ASYNCHRONOUS).by_id["json_a"].request.key])
     assert "IMAGE_SAFETY" in (chain.error_message or "")
 
 

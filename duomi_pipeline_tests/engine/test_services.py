@@ -86,7 +86,7 @@ def test_a_lost_answer_stays_with_the_service_that_may_have_billed_it(home: Home
     assert run.outcome("a").files
     with home.session(base_url=other.url) as session:
         there, key = session.settings.service_identity, run.outcome("a").request.key
-        assert [(one.service, one.state) for one in session.ledger.chains([key])] == [
+        assert [(one.service, one.state) for one in session.ledger.purchases_of([key])] == [
             (here, "failed"),
             (there, "saved"),
         ]
