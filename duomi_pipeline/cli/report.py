@@ -98,7 +98,8 @@ class Report:
         if self.receipt is not None:
             lines = [f"{counts} {self.receipt.pace}", *self.receipt.details()]
         elif left := left_prompts(unwanted_failures(self.plan, ())):
-            lines += [*named(left, len(left)), f"Next: {ErrorClass.LEFT.policy.advice}"]
+            classes = [kind for kind in ErrorClass if any(one.error_class == kind for one in left)]
+            lines += [*named(left, len(left)), *(f"Next: {kind.policy.advice}" for kind in classes)]
         lines.append(f"Pictures: {self.settings.path(self.settings.image_dir)}")
         lines.append(f"Manifest: {self.settings.path(self.settings.manifest_dir) / 'results.csv'}")
         if self.results_file is not None:

@@ -119,6 +119,7 @@ class ErrorClass(StrEnum):
     # not from the API
     STORE = "store"
     LEFT = "left"
+    IN_DOUBT = "in_doubt"
     ABSENT = "absent"
 
     @property
@@ -341,6 +342,14 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         Reaction.RESUME_LATER,
         verdict="not asked",
         advice=f"Failed earlier and left as they were: {_AGAIN}, or the job `regenerate_images`.",
+    ),
+    ErrorClass.IN_DOUBT: Policy(
+        Concerns.PROMPT,
+        Billed.NO,
+        Reaction.RESUME_LATER,
+        verdict="not asked",
+        advice="Nobody can tell whether these pictures are there: mount or restore their files, then start again. "
+        "A file that is deleted is made and paid again.",
     ),
     ErrorClass.ABSENT: Policy(
         Concerns.PROMPT,

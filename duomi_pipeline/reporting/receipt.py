@@ -15,6 +15,7 @@ from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.duomi.policy import policy_of
 from duomi_pipeline.engine.outcome import Failure, Outcome, StoppedBy
 from duomi_pipeline.engine.plan import PlannedPrompt
+from duomi_pipeline.engine.states import State
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.settings import SANDBOX
 
@@ -190,7 +191,11 @@ def failed_prompts(outcomes: Sequence[Outcome]) -> list[FailedPrompt]:
 
 def left_prompts(entries: Iterable[PlannedPrompt]) -> list[FailedPrompt]:
     """Failures of class `left`: prompts without a current picture that a run does not try, and why."""
-    return [FailedPrompt(entry.prompt.id, ErrorClass.LEFT.value, "", _why_left(entry)) for entry in entries]
+    return [FailedPrompt(entry.prompt.id, _class_of_left(entry).value, "", _why_left(entry)) for entry in entries]
+
+
+def _class_of_left(entry: PlannedPrompt) -> ErrorClass:
+    return ErrorClass.IN_DOUBT if entry.state is State.UNKNOWN else ErrorClass.LEFT
 
 
 def _why_left(entry: PlannedPrompt) -> str:

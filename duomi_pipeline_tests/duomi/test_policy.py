@@ -13,7 +13,7 @@ from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ParameterOverrides
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-OF_ANSWERS = [known for known in ErrorClass if known not in ("store", "left", "absent")]
+OF_ANSWERS = [known for known in ErrorClass if known not in ("store", "left", "in_doubt", "absent")]
 
 
 def classes_of(kind: type[errors.DuomiError]) -> set[str]:

@@ -304,7 +304,7 @@ def test_a_stop_says_what_to_do_next(stopped_by: str, message: str, words: str) 
 def test_every_class_of_errors_has_its_advice_and_many_failures_are_named_in_part() -> None:
     classes = (
         "refused", "configuration", "rate", "busy", "task_timeout", "task_failed", "ambiguous", "bad_image",
-        "not_downloaded", "store", "left", "absent",
+        "not_downloaded", "store", "left", "in_doubt", "absent",
     )  # fmt: skip
     failures = [FailedPrompt(f"json_{name}_{n}", name, "", "why") for name in classes for n in range(3)]
     receipt = Receipt.from_json(
