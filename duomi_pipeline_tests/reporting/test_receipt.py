@@ -314,6 +314,6 @@ def test_every_class_of_errors_has_its_advice_and_many_failures_are_named_in_par
     assert len(receipt.next_steps) == len(classes)
     assert "json_refused_0" in " ".join(receipt.next_steps)
     assert receipt.as_text().count("  failed: ") == 20
-    assert "… and 16 more" in receipt.as_text()
+    assert "… and 19 more" in receipt.as_text()
     assert receipt.shortened(2).as_text().count("  failed: ") == 2
-    assert "… and 34 more" in receipt.shortened(2).as_text()
+    assert "… and 37 more" in receipt.shortened(2).as_text()
