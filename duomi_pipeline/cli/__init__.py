@@ -1,4 +1,4 @@
-"""The command line `duomi`. Each command is a module that is imported only when it is used: a plan needs no Dagster."""
+"""The command line `duomi`. Each command is a module, imported only when it is used: a plan does not import Dagster."""
 
 import sys
 from importlib import import_module
@@ -13,20 +13,20 @@ from duomi_pipeline.settings import SettingsError
 
 EXIT_USAGE = 2
 _COMMANDS = {
-    "generate": "Bring prompts to pictures: missing and changed ones, unless told otherwise.",
+    "generate": "Generate pictures for prompts: missing and changed ones, unless flags say more.",
     "plan": "What a generate would do and cost; nothing is sent.",
-    "status": "How many prompts are in which state, what was spent, the last run.",
-    "why": "What a prompt's picture was made from, and why it is in its state.",
-    "models": "The models: how each is asked; --probe asks the service which of them answer.",
-    "lint": "What a model will ignore or misread in each prompt, and what cleaning would send.",
-    "inspect": "What PNG files say about themselves, ours and others.",
+    "status": "Prompts per state, money spent, the last run.",
+    "why": "Why a prompt is in its state, and what its picture was made from.",
+    "models": "The model profiles; --probe sends each model one small request.",
+    "lint": "What a model ignores or misreads in each prompt, and what cleaning would send.",
+    "inspect": "Metadata of PNG files: prompt, settings, origin, disclosure.",
     "manifest": "Write the results manifest.",
-    "gallery": "Write the gallery: all pictures, to look at.",
+    "gallery": "Write the gallery: a page that shows all pictures.",
     "ledger": "Rebuild a lost ledger from the pictures.",
-    "clean": "What old runs, logs and caches take; removes it when asked, never pictures.",
-    "dev": "Dagster's UI with all assets, guarded against other web pages.",
+    "clean": "Show the size of old runs, logs and caches, and remove them when asked; never pictures.",
+    "dev": "Dagster's UI with all assets, protected from requests of other web pages.",
     "sandbox": "Run the sandbox service alone.",
-    "doctor": "Check settings, key, folders, database and Dagster; say what to do.",
+    "doctor": "Check settings, key, folders, database and Dagster; print what to fix.",
 }
 
 
@@ -50,21 +50,22 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="duomi-pipeline")
 def cli() -> None:
-    """Text prompts to vertical pictures through the Duomi image API: each paid once, none lost.
+    """Generate vertical pictures from text prompts through the Duomi image API: each paid once, none lost.
 
-    Works in the folder DUOMI_HOME (default: the current one). Without DUOMI_API_KEY a local sandbox answers.
+    Works in the folder DUOMI_HOME (default: the current one). Without DUOMI_API_KEY it uses the
+    built-in sandbox.
 
     \b
     Examples:
       duomi plan                                     what would be generated, and what it would cost
       duomi generate                                 everything that is missing or changed
       duomi generate --source prompt --prompt "a lighthouse at dawn, vertical composition"
-      duomi why db_12                                the story of one prompt
+      duomi why db_12                                the history of one prompt
     """
 
 
 def main() -> None:
-    """Entry point: errors that a user can mend are shown as text, not as a traceback."""
+    """Entry point: errors that a user can fix are printed as text, without a traceback."""
     protect_new_files()
     try:
         cli(standalone_mode=False)

@@ -1,4 +1,4 @@
-"""`duomi clean`."""
+"""`duomi clean`. What can be removed is found by `maintenance.old_files` and `orchestration.old_runs`."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,17 +20,17 @@ from duomi_pipeline.settings import Settings
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def clean(dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Show what old runs, logs and caches take, and remove it when asked.
+    """Show the size of old runs, logs and caches, and remove them when asked.
 
     Dagster's runs that ended over DUOMI_KEEP_RUNS_DAYS ago, results files and log files over DUOMI_KEEP_LOGS_DAYS old,
-    and what is remembered of prompt folders that are not DUOMI_PROMPT_DIR. Partitions stay materialized. Never
-    touched: pictures, ledger, prompts, kept answers, what is in progress, and files that are not ours.
+    and cached prompt files of folders that are not DUOMI_PROMPT_DIR. Partitions stay materialized. Never
+    removed: pictures, ledger, prompts, kept answers, runs in progress, and files that are not ours.
 
-    Asks on a terminal; elsewhere nothing is removed without --yes. Safe while runs work, and to interrupt.
+    Asks on a terminal; elsewhere nothing is removed without --yes. Safe while runs are active, and to interrupt.
 
     \b
     Examples:
-      duomi clean                                    shows, then asks
+      duomi clean                                    shows sizes, then asks
       duomi clean --dry-run
       duomi clean --yes                              for a timer such as cron
       DUOMI_KEEP_RUNS_DAYS=7 duomi clean
@@ -46,7 +46,9 @@ def clean(dry_run: bool, yes: bool, as_json: bool) -> None:
                     with announce_if_slow(f"Removing {each.what}"):
                         each.remove()
             except OSError as error:
-                raise click.ClickException(f"Not all could be removed: {error}. The rest is left as it was") from error
+                raise click.ClickException(
+                    f"Not everything could be removed: {error}. The rest is unchanged; try again"
+                ) from error
     if as_json:
         kinds = {each.kind.value: {"count": each.count, "bytes": each.bytes} for each in found}
         print_json({"removed": removes, "kinds": kinds})
@@ -56,7 +58,7 @@ def clean(dry_run: bool, yes: bool, as_json: bool) -> None:
 
 @contextmanager
 def _found(settings: Settings) -> Iterator[Sequence[Removable]]:
-    """What can be removed; while the block lasts."""
+    """What can be removed; valid inside the block."""
     now = datetime.now(UTC)
     files = old_files(settings, now)
     if not (dagster_home(settings) / "dagster.yaml").is_file():
@@ -73,7 +75,7 @@ def _found(settings: Settings) -> Iterator[Sequence[Removable]]:
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        click.echo("Nothing was removed: --yes does it", err=True)
+        click.echo("Nothing was removed: use --yes to remove without a question", err=True)
         return False
     return click.confirm("Remove them? Pictures, ledger, prompts and kept answers stay", err=True)
 

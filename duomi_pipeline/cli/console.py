@@ -1,4 +1,4 @@
-"""What commands share: the look at the sources, and how states, money and problems are written."""
+"""Shared by commands: how states, money, times and problems are printed. The receipt of a run is in `reporting`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,30 +19,30 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 STATE_WORDS: Mapping[State, str] = {
     State.MISSING: "no picture yet",
     State.CHANGED: "the prompt was edited after its picture was made",
-    State.OUTDATED: "made with other settings; `duomi generate --outdated` makes them anew",
-    State.CURRENT: "the picture is there",
-    State.FAILED_FOR_GOOD: "refused, or paid without an answer; edit it, or `duomi generate --failed`",
-    State.FAILED_FOR_NOW: "tried without success; `duomi generate --failed` tries again",
-    State.UNKNOWN: "nobody can tell whether the picture is there; nothing is bought until the folder can be read",
+    State.OUTDATED: "made with other settings; `duomi generate --outdated` makes them again",
+    State.CURRENT: "the picture exists",
+    State.FAILED_FOR_GOOD: "refused, or paid without a picture; edit the prompt, or `duomi generate --failed`",
+    State.FAILED_FOR_NOW: "failed for a temporary reason; `duomi generate --failed` tries again",
+    State.UNKNOWN: "the picture cannot be read now; nothing is bought until the folder can be read",
 }
 _MAX_PROBLEMS = 50
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """One JSON object on stdout; what a terminal would obey is written as JSON can, in escapes."""
+    """Print one JSON object on stdout; control characters are written as JSON escapes."""
     click.echo(safe(json.dumps(content, ensure_ascii=False, indent=2)))
 
 
 def warn_of(problems: Sequence[Problem]) -> None:
-    """Name rows and files that give no prompt, on stderr."""
+    """Print the rows and files without a usable prompt to stderr."""
     for problem in problems[:_MAX_PROBLEMS]:
         click.echo(f"Left out: {problem}", err=True)
     if len(problems) > _MAX_PROBLEMS:
         click.echo(f"… and {len(problems) - _MAX_PROBLEMS} more left out: `duomi plan --json` names all", err=True)
 
 
-def tell_plan(found: Plan, base: str) -> None:
-    """Say what a plan found out about the folder of pictures, on stderr."""
+def print_findings(found: Plan, base: str) -> None:
+    """Print what a plan found in the folder of pictures to stderr."""
     if found.adopted:
         were = "was" if found.adopted == 1 else "were"
         what = counted(found.adopted, "picture")
@@ -54,29 +54,29 @@ def tell_plan(found: Plan, base: str) -> None:
 
 
 def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:
-    """Rows and files that give no prompt, for `--json`."""
+    """Rows and files without a usable prompt, for `--json`."""
     return [asdict(problem) for problem in problems]
 
 
 def money_lines(money: Money, currency: str) -> list[str]:
-    """What was billed, and what may have been billed twice."""
+    """Lines about what was billed, reused, reserved, and may have been billed twice."""
     currency = money.currency or currency
     lines = [f"{counted(money.billed, 'picture')} billed, {spent(money, currency)}"]
     if money.reused:
-        lines.append(f"saved by reuse: {counted(money.reused, 'picture')} that an identical request had paid")
+        lines.append(f"saved by reuse: {counted(money.reused, 'picture')} that an identical request had paid for")
     if money.reserved:
-        lines.append(f"on the wire: {counted(money.reserved, 'picture')}, their price is reserved")
+        lines.append(f"in flight: {counted(money.reserved, 'picture')}; the price is reserved")
     if money.maybe_billed:
         most = "unknown" if len(money.amounts) > 1 else amount(money.maybe_spent, currency)
-        lines.append(f"may have been billed twice: {money.maybe_billed} (at most {most})")
+        lines.append(f"may have been billed twice: {counted(money.maybe_billed, 'picture')} (at most {most})")
     return lines
 
 
 def moment(seconds: float | None) -> str:
-    """A time for people, in UTC."""
+    """A time as text, in UTC."""
     return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def today() -> float:
-    """When this day of UTC began, in seconds since 1970: the day that caps mean."""
+    """When this day of UTC began, in seconds since 1970: the day of daily caps."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()

@@ -1,4 +1,4 @@
-"""Dagster runs in this process, one per range of partitions: what the command line did, the UI shows."""
+"""`duomi generate` as Dagster runs in this process, one per range of partitions, so that the UI shows them."""
 
 import uuid
 import warnings
@@ -23,7 +23,9 @@ from duomi_pipeline.reporting.receipt import left_prompts
 from duomi_pipeline.reporting.run_log import RunLog, rows_and_files_left_out
 from duomi_pipeline.settings import Settings
 
-_QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}  # the progress says it better, and the UI has it all
+_QUIET = {
+    "console": {"config": {"log_level": "CRITICAL"}}
+}  # `ProgressReport` prints the progress, and the UI has all events
 
 
 def run_in_process(
@@ -33,7 +35,7 @@ def run_in_process(
     wanted: list[PlannedPrompt],
     options: Options,
 ) -> Report:
-    """Bring the wanted prompts to pictures. All ranges share one ledger run, and so its caps."""
+    """Generate the wanted prompts. All ranges share one run of the ledger, and so its caps."""
     config = ImagesConfig(
         **options.parameters.explicit(),
         force=options.force,
@@ -48,7 +50,7 @@ def run_in_process(
         with log.written():
             session.ledger.start_run(session.run_id, session.trigger)
             end_dead_runs(instance, session.ledger)
-            with announce_if_slow("Telling Dagster of new and changed prompts"):
+            with announce_if_slow("Recording new and changed prompts in Dagster"):
                 track(instance, sources, [entry.prompt for entry in plan.entries])
             order = instance.get_dynamic_partitions(PARTITIONS_NAME)
             suspects = {entry.prompt.id for entry in wanted if entry.is_suspect}
@@ -66,7 +68,7 @@ def run_in_process(
 
 
 def _recorder(log: RunLog, progress: ProgressReport, wanted: Collection[str]) -> Callable[[Outcome], None]:
-    """What takes the outcomes of the wanted prompts; those that a range only passes over are no matter here."""
+    """A callback that records outcomes of wanted prompts; a range may hold others, which it ignores."""
 
     def record(outcome: Outcome) -> None:
         if outcome.prompt.id in wanted:
@@ -85,7 +87,7 @@ def _job(command: Command) -> dg.JobDefinition:
 def _execute(
     instance: dg.DagsterInstance, job: dg.JobDefinition, partitions: PartitionRange, config: ImagesConfig, run_id: str
 ) -> Stop | None:
-    """One Dagster run. Returns an error that is not a prompt's or the service's."""
+    """Execute one Dagster run. Returns an unexpected error; failures of prompts and stops are in the log already."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         result = job.execute_in_process(

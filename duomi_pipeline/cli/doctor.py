@@ -1,4 +1,4 @@
-"""`duomi doctor`."""
+"""`duomi doctor`: checks of everything a run needs, each a line with `ok` or `BAD` and what to do."""
 
 import importlib.metadata
 import os
@@ -28,14 +28,16 @@ from duomi_pipeline.settings import SECRET_FIELDS, Settings
 Finding = tuple[bool, str]
 _OTHERS_READ = 0o004
 _MAX_KEPT = 20
-_REPAIR = "`duomi doctor --repair` records the first and forgets the second"
+_REPAIR = "`duomi doctor --repair` records unknown pictures and forgets files that are gone"
 
 
 @click.command()
 @click.option("--settings", "show_settings", is_flag=True, help="Also print every setting; secrets are masked.")
-@click.option("--repair", "--mend", "repairs", is_flag=True, help="First record unknown pictures, forget gone files.")
+@click.option(
+    "--repair", "--mend", "repairs", is_flag=True, help="First record unknown pictures and forget files that are gone."
+)
 def doctor(show_settings: bool, repairs: bool) -> None:
-    """Check settings, key, folders, database and Dagster, and say what to do. Sends nothing that costs."""
+    """Check settings, key, folders, database and Dagster, and print what to fix. Sends nothing that costs money."""
     settings = Settings.load()
     if repairs:
         with Session(settings) as session:
@@ -71,7 +73,7 @@ def _model(settings: Settings) -> Iterator[Finding]:
 
 def _service(settings: Settings) -> Iterator[Finding]:
     if settings.uses_sandbox:
-        yield True, "no DUOMI_API_KEY: the built-in sandbox answers, pictures cost nothing"
+        yield True, "no DUOMI_API_KEY: the built-in sandbox is used, pictures cost nothing"
         return
     yield from _environment(settings)
     try:
@@ -89,11 +91,11 @@ def _environment(settings: Settings) -> Iterator[Finding]:
         yield True, masked(f"{settings.service_url} is asked through {name}={without_secrets(value)}")
     for name, value in list(certificates_in_force().items())[:1]:
         good = Path(value).exists()
-        yield good, f"certificates: {name}={value}{'' if good else ', which is not there: mend or unset it'}"
+        yield good, f"certificates: {name}={value}{'' if good else ', which does not exist: fix or unset it'}"
 
 
 def _kept(settings: Settings) -> Iterator[Finding]:
-    """Paid answers that no picture could be made of."""
+    """Paid answers that gave no picture."""
     answers = KeptAnswers(settings.home)
     kept = answers.all()
     if problem := answers.problem():
@@ -101,12 +103,12 @@ def _kept(settings: Settings) -> Iterator[Finding]:
     for one in kept[:_MAX_KEPT]:
         yield True, f"kept, of {one.prompt_id}: {answers.path(one)} ({one.bytes} bytes): {one.reason}"
     if len(kept) > _MAX_KEPT:
-        yield True, f"… and {len(kept) - _MAX_KEPT} more answers are kept in {answers.folder}"
+        yield True, f"… and {len(kept) - _MAX_KEPT:,} more in {answers.folder}"
 
 
 def _sources(settings: Settings) -> Iterator[Finding]:
     sources = read_sources(settings)
-    yield True, f"{counted(len(sources.table.prompts), 'prompt')} in the table, {len(sources.files.prompts)} in files"
+    yield True, f"{counted(len(sources.table.prompts), 'prompt')} in the table, {len(sources.files.prompts):,} in files"
     if "db_" in sources.absent:
         yield True, f"no database at {settings.path(settings.database)}: JSON files are enough"
     for reason in sources.unreadable.values():
@@ -145,24 +147,28 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
     except LedgerError as error:
         yield False, str(error)
         return
-    yield True, f"ledger: {files} current pictures on record"
+    yield True, f"ledger: {counted(files, 'current picture')} on record"
     if plan.adopted:
-        yield True, f"{counted(plan.adopted, 'picture')} in the folder recorded that the ledger did not know"
+        yield True, f"{counted(plan.adopted, 'picture')} in the folder, unknown to the ledger before, recorded now"
     if plan.stop:
         yield False, f"{plan.stop.message} {plan.stop.advice}"
         return
     if unasked:
-        why = "their prompts were edited, or the settings changed; change them back to have the pictures"
-        yield False, f"{len(unasked)} interrupted purchases belong to no prompt as it is now: {why}"
+        why = "prompts or settings have changed since; change them back to get the pictures"
+        yield (
+            False,
+            f"{counted(len(unasked), 'interrupted purchase')} without a prompt that has the same request now: {why}",
+        )
     if found.unrecorded:
-        yield False, f"{len(found.unrecorded)} pictures are not on record, such as {found.unrecorded[0][0]}: {_REPAIR}"
+        yield (
+            False,
+            f"{counted(len(found.unrecorded), 'picture')} not on record, such as {found.unrecorded[0][0]}: {_REPAIR}",
+        )
     if found.gone:
         yield False, f"{counted(len(found.gone), 'file')} on record gone, such as {found.gone[0].file}: {_REPAIR}"
     if found.foreign:
-        yield (
-            True,
-            f"{len(found.foreign)} files beside the pictures are not ours or damaged, such as {found.foreign[0]}",
-        )
+        others = counted(len(found.foreign), "file")
+        yield True, f"{others} in the folder not ours or damaged, such as {found.foreign[0]}"
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`duomi gallery`."""
+"""`duomi gallery`. The page and its data are in the package `gallery`."""
 
 import sys
 
@@ -12,11 +12,11 @@ from duomi_pipeline.settings import Settings
 
 
 @click.command()
-@click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
+@click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
 def gallery(opens: bool) -> None:
-    """Write the gallery: a page of all pictures that opens from disk, without network or server.
+    """Write the gallery: a page with all pictures that opens from disk, without network or server.
 
-    Thumbnails are made once per picture; writing it again makes only what is new.
+    Thumbnails are made once per picture: the next call makes only new ones.
     """
     settings = Settings.load()
     with Session(settings) as session, click.progressbar(length=0, label="Thumbnails", file=sys.stderr) as bar:

@@ -1,4 +1,4 @@
-"""`duomi generate`: flags to a selection of prompts, the selection to Dagster runs in this process."""
+"""`duomi generate`: from flags to the wanted prompts; the runs themselves are in `dagster_runs`."""
 
 import sys
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import json_option, print_json, problems_json, tell_plan, warn_of
+from duomi_pipeline.cli.console import json_option, print_findings, print_json, problems_json, warn_of
 from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
@@ -36,29 +36,29 @@ _SETTING_FLAGS = {
 
 
 @click.command()
-@click.option("--source", type=click.Choice(["sqlite", "json", "prompt"]), help="Default: the table and the files.")
+@click.option("--source", type=click.Choice(["sqlite", "json", "prompt"]), help="Default: table and files.")
 @click.option("--prompt", "text", metavar="TEXT", help="With --source prompt: what to draw.")
 @click.option("--input-dir", metavar="DIR", help="Folder of the JSON files.")
 @click.option("--limit", type=click.IntRange(min=0), help="Only the first N prompts of the source.")
 @click.option("--delay", type=float, metavar="S", help="Seconds between two starts of requests.")
 @click.option("--api-key", metavar="KEY", help="Better: DUOMI_API_KEY, which others on this machine cannot see.")
 @parameter_flags
-@click.option("--prompt-id", "ids", multiple=True, metavar="ID", help="Only this prompt; several may be given.")
+@click.option("--prompt-id", "ids", multiple=True, metavar="ID", help="Only this prompt; may be repeated.")
 @click.option(
     "--reroll",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Another seed for the pictures that were rejected in the gallery.",
+    help="New seeds for pictures that were rejected in the gallery; FILE is its export.",
 )
 @click.option("--outdated", is_flag=True, help="Also pictures made with other settings.")
 @click.option("--failed", is_flag=True, help="Also prompts that failed.")
-@click.option("--force", is_flag=True, help="Buy again also what is current.")
-@click.option("--regenerate-lost", is_flag=True, help="Buy again also where the folder of pictures is lost.")
+@click.option("--force", is_flag=True, help="Also current pictures: buy them again.")
+@click.option("--regenerate-lost", is_flag=True, help="Also pictures lost with their folder: buy them again.")
 @click.option("--concurrency", type=int, metavar="N", help="Requests in flight.")
 @click.option("--max-images", type=click.IntRange(min=0), metavar="N", help="Buy at most N pictures.")
 @click.option("--max-spend", type=float, metavar="X", help="Spend at most X (needs DUOMI_PRICE_PER_IMAGE).")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--yes", is_flag=True, help="Do not ask before many paid requests.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be done.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation before many paid requests.")
 @json_option
 def generate(**flags: Any) -> None:
     """Generate pictures for missing and changed prompts; --outdated, --failed and --force widen that.
@@ -71,8 +71,8 @@ def generate(**flags: Any) -> None:
       duomi generate --prompt-id db_12 --force --seed 42
       duomi generate --reroll ~/Downloads/duomi-marks.json
     \b
-    Exit codes: 0 all wanted pictures are there, 1 some failed, 2 wrong usage, 3 stopped by the service, or pictures or
-    ledger look lost, 4 stopped by a cap, 130 interrupted (Ctrl-C finishes what is in flight; a second one leaves at
+    Exit codes: 0 all wanted pictures exist, 1 some failed, 2 wrong usage, 3 stopped by the service, or pictures or
+    ledger look lost, 4 stopped by a cap, 130 interrupted (Ctrl-C finishes requests in flight; a second one exits at
     once).
     """
     settings = Settings.load(**{setting: flags.pop(flag) for flag, setting in _SETTING_FLAGS.items()})
@@ -81,12 +81,12 @@ def generate(**flags: Any) -> None:
     options = Options(**own, parameters=parameters)
     if options.source == "prompt":
         if options.dry_run:
-            click.echo("1 prompt to generate; nothing was kept or sent", err=True)
+            click.echo("1 prompt to generate; nothing was saved or sent", err=True)
             return
         prompt_id = _save_single_prompt(settings, options.text, parameters)
         options = replace(options, ids=(prompt_id,), parameters=ParameterOverrides())
     elif options.text:
-        raise click.UsageError("--prompt goes with --source prompt")
+        raise click.UsageError("--prompt needs --source prompt")
     _generate(settings, options)
 
 
@@ -106,7 +106,7 @@ def _generate(settings: Settings, options: Options) -> None:
             plan = session.plan(reroll.applied_to(selected), options.parameters)
     if options.regenerate_lost:
         plan = replace(plan, stop=None)
-    tell_plan(plan, settings.image_dir)
+    print_findings(plan, settings.image_dir)
     wanted = plan.wanted(options.states)
     if plan.stop:
         report = Report.of(settings, plan, wanted)
@@ -130,23 +130,23 @@ def _generate(settings: Settings, options: Options) -> None:
 
 
 def _reroll(plan: Plan, path: Path) -> Reroll:
-    """What to do about the rejected pictures of a file of marks; says who is left out."""
+    """What to do about the rejected pictures of a marks file; prints which prompts are skipped."""
     try:
         rejects = read_rejects(path)
     except MarksError as error:
         raise click.UsageError(f"--reroll {error}") from error
     if gone := sorted(set(rejects) - set(plan.by_id)):
-        click.echo(f"Left out: no such prompt any more: {', '.join(gone)}", err=True)
+        click.echo(f"Left out: prompts that no longer exist: {', '.join(gone)}", err=True)
     found = plan_reroll(plan, rejects)
     if found.done:
-        click.echo(f"{len(found.done)} rejected pictures have been replaced already", err=True)
+        click.echo(f"{counted(len(found.done), 'rejected picture')} replaced already", err=True)
     return found
 
 
 def _run(settings: Settings, sources: Sources, plan: Plan, wanted: list[PlannedPrompt], options: Options) -> Report:
     if not wanted:
         return Report.of(settings, plan, wanted)
-    # Imported here: Dagster takes seconds to import, and a dry run or a second run needs none of it.
+    # Imported here: Dagster takes seconds to import, and a dry run, or a run with nothing to do, does not need it.
     from duomi_pipeline.cli.dagster_runs import run_in_process  # noqa: PLC0415
 
     return run_in_process(settings, sources, plan, wanted, options)

@@ -1,4 +1,4 @@
-"""`duomi inspect`. Texts of pictures come from anywhere: none reaches the terminal with its control characters."""
+"""`duomi inspect`. Texts in pictures are untrusted: control characters in them are escaped before they are printed."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +23,11 @@ _SENT_BY_NAME = ("model", "prompt", "negative_prompt")
 
 @dataclass(frozen=True)
 class _Found:
-    """What one PNG says.
+    """The metadata of one PNG.
 
     Attributes:
         info: `None` for a picture that is not ours.
-        has_manifest: it carries a C2PA manifest; what that says is for tools that check signatures.
+        has_manifest: it carries a C2PA manifest; tools that check signatures can read it.
     """
 
     size: str
@@ -41,15 +41,15 @@ class _Found:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @json_option
 def inspect(files: tuple[Path, ...], as_json: bool) -> None:
-    """What PNG files say about themselves: prompt, settings, origin, price, disclosure; also of foreign ones.
+    """Print the metadata of PNG files: prompt, settings, origin, price, disclosure; also of pictures from elsewhere.
 
-    A file that is missing, damaged or no PNG is named, and the others are shown; the exit code is then 2.
+    A file that is missing, damaged or not a PNG is named, and the others are shown; the exit code is then 2.
     """
     entries: list[dict[str, Any]] = []
     bad = False
     for file in files:
         try:
-            found = _look(file)
+            found = _read(file)
         except (OSError, BrokenPngError) as error:
             bad = True
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -66,12 +66,12 @@ def inspect(files: tuple[Path, ...], as_json: bool) -> None:
         sys.exit(EXIT_BAD_FILE)
 
 
-def _look(file: Path) -> _Found:
+def _read(file: Path) -> _Found:
     """Read one file.
 
     Raises:
         OSError: it cannot be read.
-        BrokenPngError: it is no whole PNG.
+        BrokenPngError: it is not a whole PNG.
     """
     with file.open("rb") as opened:
         start = opened.read(len(SIGNATURE))
@@ -104,8 +104,8 @@ def _show(file: Path, found: _Found) -> None:
 
 
 def _ours(info: PictureInfo, texts: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    said = info.request.get("body")
-    body: Mapping[str, Any] = said if isinstance(said, dict) else {}
+    sent = info.request.get("body")
+    body: Mapping[str, Any] = sent if isinstance(sent, dict) else {}
     yield "Prompt", info.prompt
     if negative := body.get("negative_prompt"):
         yield "Negative", str(negative)
@@ -133,10 +133,10 @@ def _foreign(found: _Found) -> Iterator[tuple[str, str]]:
 
 def _disclosure(found: _Found) -> str:
     source_type, label = found.disclosure.source_type, found.disclosure.label
-    said = [f"IPTC {source_type}"] if source_type else []
-    said += [f"AIGC label {label['Label']}, producer {label.get('ContentProducer') or 'not named'}"] if label else []
-    said += ["a C2PA manifest"] if found.has_manifest else []
-    return "; ".join(said) or "none"
+    parts = [f"IPTC {source_type}"] if source_type else []
+    parts += [f"AIGC label {label['Label']}, producer {label.get('ContentProducer') or 'not named'}"] if label else []
+    parts += ["a C2PA manifest"] if found.has_manifest else []
+    return "; ".join(parts) or "none"
 
 
 def _safe_line(text: str) -> str:

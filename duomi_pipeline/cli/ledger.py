@@ -1,4 +1,4 @@
-"""`duomi ledger`."""
+"""`duomi ledger`. Comparing folder and ledger is in `maintenance.reconcile`."""
 
 import click
 
@@ -10,14 +10,14 @@ from duomi_pipeline.settings import Settings
 
 @click.group()
 def ledger() -> None:
-    """What was asked, paid and saved."""
+    """Commands on the ledger, the record of what was requested, paid and saved."""
 
 
 @ledger.command()
 def rebuild() -> None:
-    """Restore a lost ledger from the PNG files, which carry everything.
+    """Restore a lost ledger from the PNG files, which carry all that is needed.
 
-    Only adds what the ledger does not know: running it twice, or on a healthy ledger, changes nothing.
+    Adds only what the ledger does not know: on a complete ledger it changes nothing.
     """
     settings = Settings.load()
     with Session(settings) as session:
@@ -28,6 +28,6 @@ def rebuild() -> None:
         if done.lost:
             raise click.ClickException(f"{done.lost} Mount or restore the folder; no record was dropped.")
         if done.forgotten:
-            click.echo(f"{counted(done.forgotten, 'record')} of files that are gone dropped")
+            click.echo(f"{counted(done.forgotten, 'record')} dropped: the files are gone")
         if found.foreign:
             click.echo(f"{counted(len(found.foreign), 'file')} not ours or damaged, left alone")

@@ -1,4 +1,4 @@
-"""`duomi lint`. Prompts are text of others: they reach the terminal through `text.safe` alone."""
+"""`duomi lint`. The rules are in `prompt_lint`. Prompts are untrusted text: only `text.safe` of them is printed."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import click
 
 from duomi_pipeline.cli.console import json_option, problems_json, warn_of
 from duomi_pipeline.cli.terminal import word_diff
-from duomi_pipeline.common.text import safe
+from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.plan import make_plan, requests_to_buy, total_cost
 from duomi_pipeline.engine.prompt_request import findings_for
@@ -26,8 +26,8 @@ EXIT_FINDINGS = 1
 
 
 @dataclass(frozen=True)
-class _Look:
-    """The prompts under the settings as they are, and how both ways of sending them would go.
+class _Comparison:
+    """The plans of the same prompts without and with cleaning, and how they differ.
 
     Attributes:
         as_written, cleaned: plans with `clean_prompts` off and on.
@@ -39,7 +39,7 @@ class _Look:
 
     @cached_property
     def findings(self) -> Mapping[str, Sequence[Finding]]:
-        """What is wrong with what is sent, by prompt id; healthy prompts are left out."""
+        """The findings in what is sent, by prompt id; prompts without findings are not in it."""
         sent = self.cleaned if self.settings.clean_prompts else self.as_written
         found = {entry.prompt.id: findings_for(entry.request) for entry in sent.entries}
         return {prompt_id: some for prompt_id, some in found.items() if some}
@@ -57,7 +57,7 @@ class _Look:
 
     @cached_property
     def outdated(self) -> Sequence[PlannedPrompt]:
-        """Those whose picture is current as it was written, and outdated when cleaned."""
+        """Prompts whose picture is current without cleaning and outdated with it."""
         before = self.as_written.by_id
         return [
             entry
@@ -67,7 +67,7 @@ class _Look:
 
     @property
     def requests(self) -> int:
-        """How many requests would make these anew."""
+        """How many requests would make the outdated pictures again."""
         return len(requests_to_buy(self.outdated))
 
     @property
@@ -78,13 +78,13 @@ class _Look:
 
 @click.command()
 @click.option("--prompt-id", "prompt_ids", multiple=True, metavar="ID", help="Only this prompt; may be repeated.")
-@click.option("--diff", "shows_diff", is_flag=True, help="Show what cleaning takes out, word by word.")
+@click.option("--diff", "shows_diff", is_flag=True, help="Show what cleaning removes, word by word.")
 @json_option
 def lint(prompt_ids: tuple[str, ...], shows_diff: bool, as_json: bool) -> None:
-    """What the model will ignore or misread in each prompt, as it is sent now. Nothing is sent or changed.
+    """Print what the model ignores or misreads in each prompt, as it is sent now. Nothing is sent or changed.
 
-    Cleaning takes out what is not part of the picture; it is off until DUOMI_CLEAN_PROMPTS is true. It changes what
-    is sent, never a source. See docs/prompt_care.md for the rules.
+    Cleaning removes text that does not describe the picture; it is off until DUOMI_CLEAN_PROMPTS is true. It changes
+    what is sent, never a source. See docs/prompt_care.md for the rules.
 
     The exit code is 1 where there are findings, else 0.
 
@@ -99,20 +99,20 @@ def lint(prompt_ids: tuple[str, ...], shows_diff: bool, as_json: bool) -> None:
     prompts = [prompt for prompt in sources.prompts if not prompt_ids or prompt.id in prompt_ids]
     if unknown := sorted(set(prompt_ids) - {prompt.id for prompt in prompts}):
         raise click.UsageError(f"There is no prompt {unknown[0]}: {sources.why_absent(unknown[0])}.")
-    look = _look(settings, prompts)
+    compared = _compare(settings, prompts)
     if as_json:
-        content = {**_as_json(look), "left_out": problems_json(sources.problems)}
-        content |= {"changes": _changes_json(look)} if shows_diff else {}
+        content = {**_as_json(compared), "left_out": problems_json(sources.problems)}
+        content |= {"changes": _changes_json(compared)} if shows_diff else {}
         click.echo(safe(json.dumps(content, ensure_ascii=False, indent=2)))
     else:
         warn_of(sources.problems)
-        for line in (*_prompt_lines(look, shows_diff), *_summary(look)):
+        for line in (*_prompt_lines(compared, shows_diff), *_summary(compared)):
             click.echo(line)
-    if look.findings:
+    if compared.findings:
         sys.exit(EXIT_FINDINGS)
 
 
-def _look(settings: Settings, prompts: Sequence[Prompt]) -> _Look:
+def _compare(settings: Settings, prompts: Sequence[Prompt]) -> _Comparison:
     with Session(settings) as session:
         listing = session.store.listing()
         as_written, cleaned = (
@@ -125,16 +125,16 @@ def _look(settings: Settings, prompts: Sequence[Prompt]) -> _Look:
             )
             for clean in (False, True)
         )
-        return _Look(settings, as_written, cleaned)
+        return _Comparison(settings, as_written, cleaned)
 
 
-def _prompt_lines(look: _Look, shows_diff: bool) -> Iterator[str]:
-    for entry in look.as_written.entries:
-        prompt, changed = entry.prompt, look.changes.get(entry.prompt.id) if shows_diff else None
-        found = look.findings.get(prompt.id, ())
+def _prompt_lines(compared: _Comparison, shows_diff: bool) -> Iterator[str]:
+    for entry in compared.as_written.entries:
+        prompt, changed = entry.prompt, compared.changes.get(entry.prompt.id) if shows_diff else None
+        found = compared.findings.get(prompt.id, ())
         if not (found or changed):
             continue
-        model = f", {entry.request.model}" if entry.request.model != look.settings.model else ""
+        model = f", {entry.request.model}" if entry.request.model != compared.settings.model else ""
         yield safe(f"{prompt.id} ({prompt.origin}{model})")
         for finding in found:
             yield f"  {finding.kind}: {safe(finding.text)}"
@@ -146,37 +146,35 @@ def _prompt_lines(look: _Look, shows_diff: bool) -> Iterator[str]:
         yield ""
 
 
-def _summary(look: _Look) -> Iterator[str]:
-    total = len(look.as_written.entries)
-    for kind, count in look.counts.most_common():
+def _summary(compared: _Comparison) -> Iterator[str]:
+    total, found, changed = len(compared.as_written.entries), len(compared.findings), len(compared.changes)
+    for kind, count in compared.counts.most_common():
         yield f"{count:>8}  {kind}"
-    yield (
-        f"{len(look.findings)} of {total} prompts have findings." if look.findings else f"{total} prompts are healthy."
-    )
-    if not look.changes:
+    prompts = counted(total, "prompt")
+    yield f"{found:,} of {prompts} {'has' if found == 1 else 'have'} findings." if found else f"{prompts}, no findings."
+    if not changed:
         return
-    if look.settings.clean_prompts:
-        yield f"Cleaning is on: {len(look.changes)} prompts are sent without what `duomi lint --diff` marks."
+    if compared.settings.clean_prompts:
+        yield f"Cleaning is on: {counted(changed, 'prompt')} sent without the words that `duomi lint --diff` marks."
         return
     yield (
-        f"Cleaning would change what is sent for {len(look.changes)} prompts: `duomi lint --diff` shows how, "
+        f"Cleaning would change what is sent for {counted(changed, 'prompt')}: `duomi lint --diff` shows how, "
         "DUOMI_CLEAN_PROMPTS=true switches it on."
     )
-    if look.outdated:
-        yield (
-            f"No source would change; {len(look.outdated)} pictures would be outdated, and making them anew would take "
-            f"{look.requests} requests: {amount(look.cost, look.settings.currency)}."
-        )
+    if compared.outdated:
+        cost = f"{counted(compared.requests, 'request')}: {amount(compared.cost, compared.settings.currency)}"
+        pictures = counted(len(compared.outdated), "picture")
+        yield f"No source would change; {pictures} would be outdated, and making them again would take {cost}."
     else:
         yield "No source would change, and no picture would be outdated."
 
 
-def _as_json(look: _Look) -> dict[str, Any]:
-    entries = look.as_written.by_id
+def _as_json(compared: _Comparison) -> dict[str, Any]:
+    entries = compared.as_written.by_id
     return {
-        "healthy": not look.findings,
+        "healthy": not compared.findings,
         "prompts": len(entries),
-        "counts": dict(look.counts.most_common()),
+        "counts": dict(compared.counts.most_common()),
         "findings": [
             {
                 "prompt_id": prompt_id,
@@ -185,21 +183,21 @@ def _as_json(look: _Look) -> dict[str, Any]:
                 "kind": finding.kind,
                 "text": finding.text,
             }
-            for prompt_id, found in look.findings.items()
+            for prompt_id, found in compared.findings.items()
             for finding in found
         ],
         "cleaning": {
-            "on": look.settings.clean_prompts,
-            "changes": len(look.changes),
-            "outdated": len(look.outdated),
-            "requests": look.requests,
-            "cost": look.cost,
-            "currency": look.settings.currency,
+            "on": compared.settings.clean_prompts,
+            "changes": len(compared.changes),
+            "outdated": len(compared.outdated),
+            "requests": compared.requests,
+            "cost": compared.cost,
+            "currency": compared.settings.currency,
         },
     }
 
 
-def _changes_json(look: _Look) -> list[dict[str, Any]]:
+def _changes_json(compared: _Comparison) -> list[dict[str, Any]]:
     return [
         {
             "prompt_id": prompt_id,
@@ -207,7 +205,7 @@ def _changes_json(look: _Look) -> list[dict[str, Any]]:
             "sent": entry.request.prompt,
             "negative_prompt": _negative(entry),
         }
-        for prompt_id, entry in look.changes.items()
+        for prompt_id, entry in compared.changes.items()
     ]
 
 

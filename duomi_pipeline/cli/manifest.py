@@ -1,4 +1,4 @@
-"""`duomi manifest`."""
+"""`duomi manifest`. The table and its files are in the package `manifest`."""
 
 import click
 
@@ -16,7 +16,7 @@ def manifest() -> None:
     """Write the results manifest: one row per prompt, whatever its state.
 
     results.parquet, .csv, .json and .db (SQLite) in DUOMI_MANIFEST_DIR; their paths are printed. Beside them
-    left_out.json: rows and files that give no prompt, and why. Nothing is sent. What stands in them: docs/manifest.md.
+    left_out.json: rows and files without a usable prompt, and why. Nothing is sent. The columns: docs/manifest.md.
 
     \b
     Examples:
@@ -34,10 +34,10 @@ def manifest() -> None:
             table = build_manifest(session, session.plan(sources.prompts))
             written = write_manifest(table, sources.problems, settings.path(settings.manifest_dir))
     except SourceError as error:
-        raise click.ClickException(f"The manifest is left as it was: {error}") from error
+        raise click.ClickException(f"The manifest was not changed: {error}") from error
     except OSError as error:
         raise click.ClickException(f"The manifest cannot be written: {error}") from error
     if sources.problems:
-        click.echo(f"Left out, all of them: {settings.path(settings.manifest_dir) / 'left_out.json'}", err=True)
+        click.echo(f"All that is left out: {settings.path(settings.manifest_dir) / 'left_out.json'}", err=True)
     for path in written.values():
         click.echo(path)

@@ -1,4 +1,4 @@
-"""`duomi models`."""
+"""`duomi models`. Profiles are in `duomi.profiles`, the probe itself in `maintenance.probe`."""
 
 import sys
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ EXIT_CAP = 4
 
 @dataclass(frozen=True)
 class _Model:
-    """A model, and how the settings would ask it now; the fields are the keys of `--json`.
+    """A model, and the request that the settings would send to it now; the fields are the keys of `--json`.
 
     Attributes:
-        known: whether a profile describes it.
-        num_inference_steps, guidance_scale: least and most, `None` where the model takes none.
-        sizes: in words.
-        price: of one picture, `None` where unknown.
-        prompt_tokens: how much of a prompt it reads, `None` where unknown.
-        problem: why it could not be asked so.
+        known: whether it has a profile.
+        num_inference_steps, guidance_scale: lowest and highest value, `None` if the model does not take it.
+        sizes: which it takes, as text.
+        price: of one picture, `None` if unknown.
+        prompt_tokens: how many tokens of a prompt it reads, `None` if unknown.
+        problem: why this request is invalid, `None` if it is valid.
     """
 
     model: str
@@ -59,19 +59,19 @@ class _Model:
 
 @click.command()
 @click.argument("names", metavar="[MODEL]...", nargs=-1)
-@click.option("--probe", "probing", is_flag=True, help="Ask the service for one small picture of each. Costs money.")
-@click.option("--force", is_flag=True, help="With --probe: ask also models that have answered before.")
-@click.option("--yes", is_flag=True, help="With --probe: do not ask before paid requests.")
+@click.option("--probe", "probing", is_flag=True, help="Request one small picture from each model. Costs money.")
+@click.option("--force", is_flag=True, help="With --probe: also models that have answered before.")
+@click.option("--yes", is_flag=True, help="With --probe: do not ask for confirmation before paid requests.")
 @json_option
 def models(names: tuple[str, ...], probing: bool, force: bool, yes: bool, as_json: bool) -> None:
-    """The models: how each is asked, what it takes, what it costs; --probe asks the service which of them answer.
+    """Print the model profiles: protocol, parameters, sizes, price; --probe sends each model one small request.
 
-    Other models work too, asked as their protocol says. Profiles are data of yours to change: docs/models.md.
+    A model without a profile works too, with all fields of its protocol. You can change profiles: docs/models.md.
 
     \b
     Examples:
       duomi models
-      duomi models --probe                                    one picture of each, the cost is said first
+      duomi models --probe                                    one picture of each, the cost is printed first
       duomi models --probe black-forest-labs/FLUX.1-schnell   of this one only
     \b
     Exit codes of --probe: 0 all answer, 1 some do not, 3 key or balance, 4 stopped by a cap, 130 interrupted.
@@ -105,22 +105,22 @@ def _check(names: Sequence[str]) -> None:
 
 
 def _probe(names: Sequence[str], *, force: bool, yes: bool, as_json: bool) -> tuple[list[Probe], float | None]:
-    """Ask these models; gives what became of each, and what it cost."""
+    """Probe these models. Returns the result of each, and the money spent."""
     settings = Settings.load(**ONE_TRY)
     if refused := _key_refused(settings):
         probes = [Probe(name, "account", refused) for name in names]
         for probe in probes:
-            _told(probe, as_json=as_json)
+            _print(probe, as_json=as_json)
         return probes, 0.0
     with Session(settings) as session:
         entries = session.plan([probe_prompt(settings, name) for name in names]).entries
         _confirm(settings, entries, force=force, yes=yes)
-        probes = ask(session, entries, lambda one: _told(one, as_json=as_json), force=force)
+        probes = ask(session, entries, lambda one: _print(one, as_json=as_json), force=force)
         return probes, session.ledger.money(run_id=session.run_id).spent
 
 
 def _key_refused(settings: Settings) -> str:
-    """Why the key will not do, found free of charge; empty where it will, or where the service does not say."""
+    """Why the service refuses the key, checked free of charge; empty if it accepts it or cannot be asked."""
     if settings.uses_sandbox:
         return ""
     try:
@@ -134,7 +134,7 @@ def _key_refused(settings: Settings) -> str:
 
 
 def _confirm(settings: Settings, entries: Sequence[PlannedPrompt], *, force: bool, yes: bool) -> None:
-    """Say what a probe costs before it is sent."""
+    """Print what a probe costs before it is sent, and ask for confirmation."""
     every = {entry.request.key: entry.request for entry in entries}
     requests = list((every if force else requests_to_buy(entries)).values())
     cost = total_cost(requests)
@@ -148,8 +148,8 @@ def _confirm(settings: Settings, entries: Sequence[PlannedPrompt], *, force: boo
         click.confirm("Go on?", abort=True, err=True)
 
 
-def _told(probe: Probe, *, as_json: bool) -> None:
-    """Say what became of a model as soon as it is known: a verdict is a result, unless all come as one JSON object."""
+def _print(probe: Probe, *, as_json: bool) -> None:
+    """Print the result of a model as soon as it is known: on stdout, or on stderr if stdout gets a JSON object."""
     took = f"{probe.seconds:.1f} s" if probe.answers and probe.seconds is not None else ""
     words = ", ".join(filter(None, [took, probe.size if probe.answers else "", probe.message]))
     click.echo(safe(f"{probe.verdict:<16} {probe.model}: {words}"), err=as_json)
@@ -204,20 +204,20 @@ def _sizes(profile: Profile, request: ImageRequest) -> str:
 
 
 def _show(about: _Model, settings: Settings) -> None:
-    """A model in a few lines."""
-    marks = ["in use (DUOMI_MODEL)"] * about.in_use + ["not described: asked as its protocol says"] * (not about.known)
+    """Print a model in a few lines."""
+    marks = ["in use (DUOMI_MODEL)"] * about.in_use + ["no profile: requests as its protocol says"] * (not about.known)
     click.echo(safe(about.model) + "".join(f"  ← {mark}" for mark in marks))
     takes = ["seed"] * about.seed + ["negative prompt"] * about.negative_prompt
     ranges = {"steps": about.num_inference_steps, "guidance": about.guidance_scale}
     takes += [f"{name} {limits[0]:g} to {limits[1]:g}" for name, limits in ranges.items() if limits]
     takes += [f"up to {about.batch_max} pictures at once"] * (about.batch_max > 1)
-    tokens = f"{about.prompt_tokens:,} tokens" if about.prompt_tokens else "how much is not known"
+    tokens = f"{about.prompt_tokens:,} tokens" if about.prompt_tokens else "unknown number of tokens"
     lines = {
         "protocol": about.protocol,
         "sizes": f"{about.sizes}; {about.delivery_size} is asked for as {about.asked_size}",
         "takes": ", ".join(takes) or "nothing but prompt and size",
         "reads": tokens + (", English only" if about.english_only else ""),
-        "price": "none: the sandbox answers" if settings.uses_sandbox else amount(about.price, settings.currency),
+        "price": "none: the sandbox is free" if settings.uses_sandbox else amount(about.price, settings.currency),
         "problem": about.problem,
     }
     for name, text in lines.items():

@@ -1,4 +1,4 @@
-"""What a `duomi generate` is to do, as its flags say it."""
+"""The options of one `duomi generate`, parsed from its flags."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +12,20 @@ Source = Literal["sqlite", "json", "prompt"]
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be generated, and how.
+    """Which prompts are generated, and how.
 
     Attributes:
-        source: the only source that counts, `None`: both.
-        text: with the source `prompt`, what to draw.
+        source: the only source to use; `None`: both.
+        text: what to draw, for the source `prompt`.
         limit: only the first prompts of the source.
-        ids: only these prompts, where there are any.
-        parameters: of this run, over the settings'.
-        reroll: a file of marks from the gallery.
-        outdated, failed, force: prompts in which states, too.
-        max_images: pictures that may be bought.
-        regenerate_lost: buy again also pictures that are lost with their folder.
-        dry_run: only say what would be done.
-        yes: do not ask before many paid requests.
+        ids: only these prompts; empty: all.
+        parameters: of this run; they override the settings.
+        reroll: a marks file that the gallery exported.
+        outdated, failed, force: also prompts in these states.
+        max_images: most pictures to buy.
+        regenerate_lost: also buy pictures again that are lost with their folder.
+        dry_run: only print what would be done.
+        yes: do not ask for confirmation before many paid requests.
     """
 
     source: Source | None
@@ -45,7 +45,7 @@ class Options:
 
     @property
     def states(self) -> frozenset[State]:
-        """Prompts in which states are generated."""
+        """Prompts in these states are generated."""
         states = set(GENERATED_BY_ITSELF)
         if self.outdated:
             states.add(State.OUTDATED)

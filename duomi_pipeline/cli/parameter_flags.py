@@ -1,4 +1,4 @@
-"""The flags for what a picture is asked with, one per field of `ImageParameters`."""
+"""Flags for the parameters of a request, one per field of `ImageParameters`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ _METAVARS = {"model": "M", "image_size": "WxH", "negative_prompt": "T", "guidanc
 
 
 def parameter_flags(command: _Function) -> _Function:
-    """Give a command the flags."""
+    """Decorator: add the flags to a command."""
     for name, field in reversed(ImageParameters.model_fields.items()):
         flag = f"--{name.replace('_', '-')}"
         command = click.option(flag, metavar=_METAVARS.get(name, "N"), help=field.description)(command)
@@ -21,10 +21,10 @@ def parameter_flags(command: _Function) -> _Function:
 
 
 def given_parameters(flags: Mapping[str, Any]) -> ParameterOverrides:
-    """The parameters that a command line gives.
+    """The parameters given on the command line.
 
     Raises:
-        click.UsageError: a value cannot be used; names flag, value and what is allowed.
+        click.UsageError: an invalid value; names flag, value and what is allowed.
     """
     try:
         return ParameterOverrides(**{name: flags[name] for name in ParameterOverrides.model_fields})

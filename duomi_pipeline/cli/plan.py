@@ -1,8 +1,8 @@
-"""`duomi plan`."""
+"""`duomi plan`. States and requests are decided in `engine.plan`."""
 
 import click
 
-from duomi_pipeline.cli.console import STATE_WORDS, json_option, print_json, problems_json, tell_plan, warn_of
+from duomi_pipeline.cli.console import STATE_WORDS, json_option, print_findings, print_json, problems_json, warn_of
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
@@ -15,7 +15,7 @@ from duomi_pipeline.settings import Settings
 @click.command()
 @json_option
 def plan(as_json: bool) -> None:
-    """What `duomi generate` would do and cost, per state. Nothing is sent.
+    """Print what `duomi generate` would do and cost. Nothing is sent.
 
     \b
     Examples:
@@ -26,7 +26,7 @@ def plan(as_json: bool) -> None:
     with announce_if_slow("Reading the prompts"), Session(settings) as session:
         sources = read_sources(settings)
         found = session.plan(sources.prompts)
-    tell_plan(found, settings.image_dir)
+    print_findings(found, settings.image_dir)
     wanted = [] if found.stop else found.wanted(GENERATED_BY_ITSELF)
     requests = requests_to_buy(wanted)
     pictures = sum(request.pictures for request in requests.values())

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, lines otherwise; a word on what else takes long."""
+"""Progress on stderr: a bar on a terminal, lines otherwise; and a line about other work that takes long."""
 
 import sys
 import threading
@@ -23,12 +23,12 @@ from rich.progress import (
 from duomi_pipeline.engine import Outcome
 
 LINE_EVERY = 2.0  # seconds between two lines where there is no terminal
-SLOW = 2.0  # seconds without a word that nobody wonders at
+SLOW = 2.0  # seconds of work without any output
 
 
 @contextmanager
 def announce_if_slow(what: str) -> Iterator[None]:
-    """Say what is going on inside the block, if it takes long: with 100,000 prompts nearly everything does."""
+    """Print what the block does if it takes longer than `SLOW`: with 100,000 prompts most work does."""
     timer = threading.Timer(SLOW, click.echo, [f"{what} …"], {"err": True})
     timer.daemon = True
     timer.start()
@@ -39,7 +39,7 @@ def announce_if_slow(what: str) -> Iterator[None]:
 
 
 class ProgressReport:
-    """Shows outcomes as they come; failures are named at once."""
+    """Shows progress outcome by outcome; each failure is printed at once."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -64,7 +64,7 @@ class ProgressReport:
         self._done += 1
         if outcome.failure is not None:
             self._failed += 1
-            self._say(f"failed: {outcome.prompt.id}: {outcome.failure}")
+            self._print(f"failed: {outcome.prompt.id}: {outcome.failure}")
         rate = self._done / max(time.monotonic() - self._started, 1e-6)
         if self._bar and self._task is not None:
             self._bar.update(self._task, completed=self._done, rate=f"{rate:.1f}/s", failed=self._failed)
@@ -76,7 +76,7 @@ class ProgressReport:
                 err=True,
             )
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self._bar:
             self._bar.console.print(line, markup=False, highlight=False)
         else:

@@ -1,4 +1,4 @@
-"""What a `duomi generate` did: counts, exit code, text and JSON."""
+"""The result of a `duomi generate`: counts, exit code, text and JSON. The receipt itself is in `reporting`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline.settings import Settings
 
 EXIT_FAILED = 1
-_NOT_THERE = FAILED | {State.UNKNOWN}  # without a picture, or with one of which nobody can tell
+_NOT_THERE = FAILED | {State.UNKNOWN}  # without a picture, or with one that cannot be read now
 EXIT_CODES: Mapping[StoppedBy, int] = {
     StoppedBy.SERVICE: 3,
     StoppedBy.CAP: 4,
@@ -26,15 +26,15 @@ EXIT_CODES: Mapping[StoppedBy, int] = {
 
 @dataclass(frozen=True)
 class Report:
-    """The result of one command: its receipt, and what became of every prompt that was selected.
+    """The result of one command: its receipt, and the result of every selected prompt.
 
     Attributes:
-        plan: all selected prompts, as they were before.
-        wanted: ids that were to be brought to pictures.
-        outcomes: by prompt id, of all prompts that were reached.
-        states: theirs, now.
-        receipt: of the run, `None` where nothing was to be done.
-        results_file: where the run's results were written.
+        plan: all selected prompts, as they were before the run.
+        wanted: ids of the prompts to generate.
+        outcomes: of all prompts that the run reached, by prompt id.
+        states: of the same prompts after the run.
+        receipt: of the run, `None` if there was nothing to do.
+        results_file: the file with the run's results.
     """
 
     settings: Settings
@@ -47,7 +47,7 @@ class Report:
 
     @classmethod
     def of(cls, settings: Settings, plan: Plan, wanted: Sequence[PlannedPrompt], log: RunLog | None = None) -> Self:
-        """The report of a run that is over, or of none."""
+        """The report of a finished run, or of no run at all."""
         return cls(
             settings,
             plan,
@@ -60,13 +60,13 @@ class Report:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Prompts by what became of them."""
+        """How many prompts were generated, reused, …."""
         found = Counter(self._fate(entry) for entry in self.plan.entries)
         return {name: found[name] for name in ("generated", "reused", "failed", "skipped", "remaining")}
 
     @property
     def exit_code(self) -> int:
-        """See `interface.md`: who stopped the run, else whether a prompt failed."""
+        """The exit code that `duomi generate --help` lists: by who stopped the run, else by whether a prompt failed."""
         if self.receipt is not None and self.receipt.stopped_by is not None:
             return EXIT_CODES[self.receipt.stopped_by]
         if self.receipt is None and self.plan.stop is not None:
@@ -92,7 +92,7 @@ class Report:
         }
 
     def as_text(self) -> str:
-        """A few lines for people: what was made, what it cost, what to do next, where it lies."""
+        """A few lines: what was made, what it cost, what to do next, where the files are."""
         counts = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "Nothing to do."
         lines = [counts]
         if self.receipt is not None:
@@ -135,12 +135,12 @@ class Report:
         }
 
     def settings_path(self, name: str) -> str:
-        """Where a picture lies."""
+        """The path or URL of a picture."""
         base = self.settings.image_dir
         return f"{base}/{name}" if "://" in base else str(self.settings.path(base) / name)
 
 
 def unwanted_failures(plan: Plan, wanted: Iterable[PlannedPrompt]) -> list[PlannedPrompt]:
-    """Prompts that failed earlier, or of which nobody can tell, and that a command leaves as they are."""
+    """Failed or unknown prompts that a command does not generate."""
     chosen = {entry.prompt.id for entry in wanted}
     return [entry for entry in plan.entries if entry.state in _NOT_THERE and entry.prompt.id not in chosen]

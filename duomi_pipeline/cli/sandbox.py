@@ -1,4 +1,4 @@
-"""`duomi sandbox`."""
+"""`duomi sandbox`. The service itself is in the package `sandbox`."""
 
 import json
 from pathlib import Path
@@ -13,18 +13,18 @@ from duomi_pipeline.sandbox.server import serve
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8787, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--port", default=8787, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
 @click.option("--latency", default=0.0, show_default=True, help="Seconds between a purchase and its answer.")
-@click.option("--books", type=click.Path(dir_okay=False, path_type=Path), help="Keep the books in this file.")
+@click.option("--books", type=click.Path(dir_okay=False, path_type=Path), help="File in which it records what it sold.")
 @click.option(
     "--fail",
     "faults",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A fault, such as rate_503=0.2; several may be given.",
+    help="A fault, such as rate_503=0.2; may be repeated.",
 )
 def sandbox(host: str, port: int, latency: float, books: Path | None, faults: tuple[str, ...]) -> None:
-    """Run the sandbox service: it speaks the Duomi contract and draws storyboard cards.
+    """Run the sandbox service: it implements the Duomi API and draws storyboard cards.
 
     \b
     Examples:

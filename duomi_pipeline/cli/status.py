@@ -1,4 +1,4 @@
-"""`duomi status`."""
+"""`duomi status`. States are decided in `engine.states`, sums of money come from the ledger."""
 
 from dataclasses import asdict, dataclass
 from typing import Self
@@ -10,9 +10,9 @@ from duomi_pipeline.cli.console import (
     json_option,
     moment,
     money_lines,
+    print_findings,
     print_json,
     problems_json,
-    tell_plan,
     today,
     warn_of,
 )
@@ -27,10 +27,10 @@ _MAX_NAMED = 20
 
 @dataclass(frozen=True)
 class _Waiting:
-    """Paid requests that wait to become pictures, at one service and for one key of it.
+    """Purchases that are paid and not yet saved, of one service and one of its keys.
 
     Attributes:
-        service, key: its address and a mark of the key; empty where that was never noted.
+        service, key: the service's address and a fingerprint of the key; empty if not recorded.
     """
 
     service: str
@@ -48,21 +48,21 @@ class _Waiting:
         what = f"{counted(self.purchases, 'purchase')} wait{'s' if self.purchases == 1 else ''}"
         where = f"{what} at {self.service or 'the service'}{key}"
         if self.is_here:
-            return f"{where}: the next start looks for their pictures."
-        return f"{where}: to have their pictures, set DUOMI_BASE_URL and DUOMI_API_KEY to these again."
+            return f"{where}: the next run fetches the pictures."
+        return f"{where}: to get the pictures, set DUOMI_BASE_URL and DUOMI_API_KEY to these again."
 
 
 @click.command()
 @json_option
 def status(as_json: bool) -> None:
-    """How many prompts are in which state, what was spent, the last run, and who failed."""
+    """Print prompts per state, money spent, the last run, and failed prompts."""
     settings = Settings.load()
     with announce_if_slow("Reading the prompts"), Session(settings) as session:
         sources = read_sources(settings)
         found = session.plan(sources.prompts)
         waiting = [_Waiting.of(service, count, settings) for service, count in session.waiting().items()]
         total, day, last = session.ledger.money(), session.ledger.money(today()), session.ledger.last_run()
-    tell_plan(found, settings.image_dir)
+    print_findings(found, settings.image_dir)
     failed = [e for e in found.entries if e.state in (State.FAILED_FOR_GOOD, State.FAILED_FOR_NOW)]
     if as_json:
         print_json(
@@ -92,7 +92,7 @@ def status(as_json: bool) -> None:
         click.echo(f"In all: {line}")
     click.echo(f"Today:  {money_lines(day, settings.currency)[0]}")
     if last:
-        how = f"stopped by {last.stopped_by}: {last.message}" if last.stopped_by else "to its end"
+        how = f"stopped by {last.stopped_by}: {last.message}" if last.stopped_by else "completed"
         click.echo(f"Last run: {moment(last.started_at)} from {last.trigger}, {how}; {last.counts}")
     for one in waiting:
         click.echo(str(one))

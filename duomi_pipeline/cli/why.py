@@ -1,4 +1,4 @@
-"""`duomi why`."""
+"""`duomi why`: the history of one prompt, from plan and ledger."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,26 +19,26 @@ _ONLY_WHERE_TAKEN = {"seed", "num_inference_steps", "guidance_scale", "negative_
 
 @dataclass(frozen=True)
 class _Value:
-    """A value that is not as the settings say.
+    """A value that differs from the settings.
 
     Attributes:
-        said_by: who says it; `from` in JSON.
-        settings: what the settings say.
-        sent: whether the model takes it at all.
+        source: where it comes from; `from` in JSON.
+        settings: the value in the settings.
+        sent: whether the model takes this parameter.
     """
 
     value: Any
-    said_by: str
+    source: str
     settings: Any
     sent: bool
 
     def as_json(self) -> dict[str, Any]:
-        return {"value": self.value, "from": self.said_by, "settings": self.settings, "sent": self.sent}
+        return {"value": self.value, "from": self.source, "settings": self.settings, "sent": self.sent}
 
 
 @dataclass(frozen=True)
 class _Change:
-    """What a picture was asked with, and what would be asked now."""
+    """A value in the request of the current picture, and in the request that would be sent now."""
 
     then: Any
     now: Any
@@ -46,7 +46,7 @@ class _Change:
 
 @dataclass(frozen=True)
 class _Picture:
-    """One file that was ever made for the prompt."""
+    """One picture file that was made for the prompt."""
 
     file: str
     how: Origin
@@ -56,7 +56,7 @@ class _Picture:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A paid answer that became no picture."""
+    """A paid answer that gave no picture."""
 
     file: str
     reason: str
@@ -75,7 +75,7 @@ class _Sent:
 
 
 @dataclass(frozen=True)
-class _Bought:
+class _PurchaseRecord:
     """One purchase of the prompt's request."""
 
     state: PurchaseState
@@ -88,8 +88,8 @@ class _Bought:
 
 
 @dataclass(frozen=True)
-class _Story:
-    """Everything known of a prompt: what would be asked now, its pictures, and every purchase of its request.
+class _History:
+    """What is known about a prompt: the request that would be sent now, its pictures, every purchase of its request.
 
     The fields are the keys of `--json`.
     """
@@ -105,7 +105,7 @@ class _Story:
     current: list[str]
     pictures: list[_Picture]
     kept_answers: list[_Kept]
-    purchases: list[_Bought]
+    purchases: list[_PurchaseRecord]
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "values": {name: value.as_json() for name, value in self.values.items()}}
@@ -115,7 +115,7 @@ class _Story:
 @click.argument("prompt_id", metavar="ID")
 @json_option
 def why(prompt_id: str, as_json: bool) -> None:
-    """What a prompt's picture was made from, and why it is in its state.
+    """Print why a prompt is in its state, and what its picture was made from.
 
     ID is the partition key: db_12 for a table row, json_… for a file (see `duomi plan --json`).
     """
@@ -125,19 +125,19 @@ def why(prompt_id: str, as_json: bool) -> None:
         entry = session.plan([prompt for prompt in sources.prompts if prompt.id == prompt_id]).by_id.get(prompt_id)
         if entry is None and not session.ledger.pictures_of(prompt_id):
             raise click.UsageError(f"There is no prompt {prompt_id}. `duomi plan --json` lists all ids.")
-        story = _story(session, prompt_id, entry)
+        history = _history(session, prompt_id, entry)
     if as_json:
-        print_json(story.as_json())
+        print_json(history.as_json())
         return
-    for name, value in _lines(story, entry):
+    for name, value in _lines(history, entry):
         click.echo(f"{name + ':':<12} {safe(value)}")
 
 
-def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> _Story:
-    bought = session.ledger.purchases_of([entry.request.key]) if entry else []
-    posts = session.ledger.posts_of([purchase.id for purchase in bought])
+def _history(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> _History:
+    purchases = session.ledger.purchases_of([entry.request.key]) if entry else []
+    posts = session.ledger.posts_of([purchase.id for purchase in purchases])
     current = entry.selection if entry else None
-    return _Story(
+    return _History(
         prompt_id=prompt_id,
         state=entry.state.value if entry else "retired",
         origin=entry.prompt.origin if entry else None,
@@ -156,7 +156,7 @@ def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> _St
             for one in (session.kept.of(entry.request.key) if entry else [])
         ],
         purchases=[
-            _Bought(
+            _PurchaseRecord(
                 state=purchase.state,
                 created_at=purchase.created_at,
                 task_id=purchase.task_id,
@@ -165,23 +165,23 @@ def _story(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> _St
                 error_class=purchase.error_class,
                 posts=[_Sent(p.sent_at, p.billing, p.price, p.currency) for p in posts.get(purchase.id, [])],
             )
-            for purchase in bought
+            for purchase in purchases
         ],
     )
 
 
 def _values(settings: Settings, entry: PlannedPrompt) -> dict[str, _Value]:
-    """What is not as the settings say, and who says it: see "Which value wins" in `docs/operations.md`."""
+    """Values that differ from the settings, with their source: see "Which value wins" in `docs/operations.md`."""
     recorded = read_overrides(settings.path(settings.overrides_file)).by_id.get(entry.prompt.id, ParameterOverrides())
     own, body, below = entry.prompt.overrides.explicit(), entry.request.body, settings.parameters.model_dump()
 
-    def value(name: str, said: Any, said_by: str) -> _Value:
-        return _Value(said, said_by, below[name], sent=name in body or name not in _ONLY_WHERE_TAKEN)
+    def value(name: str, own_value: Any, source: str) -> _Value:
+        return _Value(own_value, source, below[name], sent=name in body or name not in _ONLY_WHERE_TAKEN)
 
     values = {
-        name: value(name, said, "recorded override" if name in recorded.explicit() else "the prompt's JSON")
-        for name, said in own.items()
-        if said != below[name]
+        name: value(name, own_value, "recorded override" if name in recorded.explicit() else "the prompt's JSON")
+        for name, own_value in own.items()
+        if own_value != below[name]
     }
     negative = body.get("negative_prompt", "")
     if "negative_prompt" in body and negative != own.get("negative_prompt", below["negative_prompt"]):
@@ -190,7 +190,7 @@ def _values(settings: Settings, entry: PlannedPrompt) -> dict[str, _Value]:
 
 
 def _made_with(session: Session, entry: PlannedPrompt) -> dict[str, _Change]:
-    """How the request of the current picture differs from what would be asked now."""
+    """How the request of the current picture differs from the one that would be sent now."""
     if entry.selection is None or entry.selection.request_key == entry.request.key:
         return {}
     made, now = session.ledger.purchase(entry.selection.purchase_id).content, entry.request.content
@@ -199,11 +199,11 @@ def _made_with(session: Session, entry: PlannedPrompt) -> dict[str, _Change]:
     return {name: _Change(then.get(name), would.get(name)) for name in names}
 
 
-def _lines(story: _Story, entry: PlannedPrompt | None) -> list[tuple[str, str]]:
+def _lines(history: _History, entry: PlannedPrompt | None) -> list[tuple[str, str]]:
     words = STATE_WORDS[entry.state] if entry else "its row or file is gone; its pictures stay"
     lines = [
-        ("Prompt", f"{story.prompt_id} from {story.origin}"),
-        ("State", f"{story.state}: {words}"),
+        ("Prompt", f"{history.prompt_id} from {history.origin}"),
+        ("State", f"{history.state}: {words}"),
     ]
     if entry:
         body = entry.request.body
@@ -214,22 +214,22 @@ def _lines(story: _Story, entry: PlannedPrompt | None) -> list[tuple[str, str]]:
             *([("Sent", sent)] if sent != entry.prompt.text else []),
             ("Asked with", f"{asked} (service: {entry.request.host_kind})"),
         ]
-    for name, said in story.values.items():
-        unsent = "" if said.sent else "; not sent: the model takes none"
-        settings = f"the settings say {_shown(said.settings)}"
-        lines.append(("Its own", f"{name}={_shown(said.value)} from {said.said_by}; {settings}{unsent}"))
-    for name, was in story.made_with.items():
-        lines.append(("Made with", f"{name}={_shown(was.then)}; would now be {_shown(was.now)}"))
-    current = set(story.current)
-    for picture in story.pictures:
+    for name, own in history.values.items():
+        unsent = "" if own.sent else "; not sent: the model does not take it"
+        settings = f"the settings have {_shown(own.settings)}"
+        lines.append(("Own value", f"{name}={_shown(own.value)} from {own.source}; {settings}{unsent}"))
+    for name, change in history.made_with.items():
+        lines.append(("Made with", f"{name}={_shown(change.then)}; would now be {_shown(change.now)}"))
+    current = set(history.current)
+    for picture in history.pictures:
         mark = " ← current" if picture.file in current else ""
         lines.append(("Picture", f"{picture.file} ({picture.how} {moment(picture.saved_at)}){mark}"))
-    for kept in story.kept_answers:
+    for kept in history.kept_answers:
         lines.append(("Kept", f"{kept.file} ({moment(kept.kept_at)}): {kept.reason}"))
-    for bought in story.purchases:
-        billing = ", ".join(post.billing for post in bought.posts) or "nothing sent"
-        error = f", {bought.error}" if bought.error_class else ""
-        lines.append(("Purchase", f"{moment(bought.created_at)} {bought.state}; requests: {billing}{error}"))
+    for purchase in history.purchases:
+        billing = ", ".join(post.billing for post in purchase.posts) or "nothing sent"
+        error = f", {purchase.error}" if purchase.error_class else ""
+        lines.append(("Purchase", f"{moment(purchase.created_at)} {purchase.state}; requests: {billing}{error}"))
     return lines
 
 

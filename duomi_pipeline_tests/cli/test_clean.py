@@ -60,7 +60,7 @@ def test_it_shows_and_removes_nothing_unasked(used: Path) -> None:
         assert told.returncode == 0, told.stderr
         lines = [line.split()[0] for line in told.stdout.splitlines()]
         assert lines == ["2", "1", "1", "0"]
-        assert ("--yes does it" in told.stderr) == (arguments == ())
+        assert ("use --yes to remove" in told.stderr) == (arguments == ())
 
     assert files(used) == before
     assert run_databases(used) == runs == 3

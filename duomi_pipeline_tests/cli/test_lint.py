@@ -37,7 +37,7 @@ def test_lint_names_prompt_kind_and_words_shows_the_diff_and_ends_with_1(messy: 
     assert "    [-**Prompt:** -]A fox in the snow[-\n\n    Negative prompt: blurry, text-]\n" in run.stdout
     assert "    negative_prompt: blurry, text\n" in run.stdout
     assert "json_healthy" not in run.stdout
-    assert "1 of 2 prompts have findings." in run.stdout
+    assert "1 of 2 prompts has findings." in run.stdout
     assert "       1  embedded_negative\n" in run.stdout
     assert "DUOMI_CLEAN_PROMPTS=true switches it on" in run.stdout
     assert "no picture would be outdated" in run.stdout
@@ -57,7 +57,7 @@ def test_the_example_of_the_docs_is_what_lint_prints(messy: Path) -> None:
 
 def test_healthy_prompts_end_with_0(messy: Path) -> None:
     run = duomi(messy, "lint", "--prompt-id", "json_healthy")
-    assert (run.returncode, run.stdout) == (0, "1 prompts are healthy.\n")
+    assert (run.returncode, run.stdout) == (0, "1 prompt, no findings.\n")
     unknown = duomi(messy, "lint", "--prompt-id", "db_77")
     assert unknown.returncode == 2
     assert "no prompt db_77" in unknown.stderr
@@ -69,14 +69,14 @@ def test_lint_counts_the_pictures_that_cleaning_would_outdate_and_their_price(
     with closing(Home(messy, sandbox)) as home:
         home.run()
     run = duomi(messy, "lint")
-    assert "1 pictures would be outdated, and making them anew would take 1 requests: 0.10 CNY." in run.stdout
+    assert "1 picture would be outdated, and making them again would take 1 request: 0.10 CNY." in run.stdout
     assert sandbox.books.totals().posts == 2, "looking costs nothing"
 
 
 def test_with_cleaning_on_what_is_sent_is_looked_at(messy: Path) -> None:
     run = duomi(messy, "lint", DUOMI_CLEAN_PROMPTS="true")
     assert run.returncode == 0
-    assert "Cleaning is on: 1 prompts are sent without" in run.stdout
+    assert "Cleaning is on: 1 prompt sent without" in run.stdout
     why = duomi(messy, "why", "json_messy", DUOMI_CLEAN_PROMPTS="true").stdout
     assert f"Text:        {MESSY}\nSent:        A fox in the snow\n" in why
     assert "negative_prompt=blurry, text" in why

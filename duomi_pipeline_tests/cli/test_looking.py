@@ -37,7 +37,7 @@ def test_status_tells_states_money_and_who_failed(home: Path, sandbox: SandboxSe
     assert "json_fox" in duomi(home, "status").stdout
 
 
-def test_why_tells_the_story_of_one_prompt(home: Path) -> None:
+def test_why_tells_the_history_of_one_prompt(home: Path) -> None:
     duomi(home, "generate")
     story = json.loads(duomi(home, "why", "json_boat", "--json").stdout)
     assert story["state"] == "current"
@@ -123,7 +123,7 @@ def test_a_lost_ledger_heals_or_is_rebuilt_and_nothing_is_bought_again(home: Pat
     assert sandbox.books.totals().posts == 4
 
 
-def test_doctor_mends_what_does_not_fit_together(home: Path) -> None:
+def test_doctor_repairs_what_does_not_fit_together(home: Path) -> None:
     duomi(home, "generate")
     next((home / "out" / "generated_images").glob("boat*.png")).unlink()
     assert "1 file on record gone" in duomi(home, "doctor").stdout
@@ -137,6 +137,6 @@ def test_doctor_names_paid_tasks_whose_prompt_was_edited_meanwhile(home: Path, s
         f'base_url = "{sandbox.url}"\nmodel = "gpt-image-2"\nimage_size = "720x1280"\ntask_timeout = 0.2\npoll_interval = 0.05\n'
     )
     duomi(home, "generate", "--prompt-id", "json_boat")
-    assert "interrupted purchases" not in duomi(home, "doctor").stdout
+    assert "interrupted purchase" not in duomi(home, "doctor").stdout
     write_prompts(home, {"boat": "Another boat"})
-    assert "1 interrupted purchases belong to no prompt" in duomi(home, "doctor").stdout
+    assert "1 interrupted purchase without a prompt that has the same request now" in duomi(home, "doctor").stdout

@@ -40,7 +40,7 @@ def test_the_models_are_shown_with_what_each_takes_and_how_the_settings_would_as
     home: Path, sandbox: SandboxServer
 ) -> None:
     shown = duomi(home, "models", DUOMI_MODEL="house/own-model").stdout
-    assert "house/own-model  ← in use (DUOMI_MODEL)  ← not described: asked as its protocol says" in shown
+    assert "house/own-model  ← in use (DUOMI_MODEL)  ← no profile: requests as its protocol says" in shown
     models = {about["model"]: about for about in json.loads(duomi(home, "models", "--json").stdout)["models"]}
     assert len(models) >= 11
     assert all(f"{name}\n" in shown for name in models)

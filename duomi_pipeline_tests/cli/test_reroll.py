@@ -43,7 +43,7 @@ def test_a_rejected_picture_gets_a_new_seed_once_which_stays_the_prompts_own(
     assert "4 reused" in duomi(home, "generate").stdout
     code, _, said = reroll(home, ["fox"])  # the same file again, as after an interruption
     assert (code, len(seeds(sandbox))) == (0, 5)
-    assert "1 rejected pictures have been replaced already" in said
+    assert "1 rejected picture replaced already" in said
     assert {path: path.read_bytes() for path in (home / "out/prompt_json").iterdir()} == sources
 
 
@@ -72,7 +72,7 @@ def test_a_dry_run_records_and_sends_nothing_and_unknown_ids_are_named(home: Pat
     duomi(home, "generate")
     run = duomi(home, "generate", "--reroll", marks(home, ["json_fox", "json_gone"]), "--dry-run")
     assert (run.returncode, sandbox.books.totals().posts) == (0, 4)
-    assert "no such prompt any more: json_gone" in run.stderr
+    assert "prompts that no longer exist: json_gone" in run.stderr
     assert "1 prompt to generate, 1 request to" in run.stderr
     assert not (home / "out/overrides.json").exists()
 

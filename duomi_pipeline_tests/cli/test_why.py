@@ -24,8 +24,8 @@ def test_each_value_is_that_of_the_nearest_who_says_it_and_why_names_that_one(
     assert [sent["A fox between birches in the snow"][name] for name in names] == [3, 3.0, "text", 2, 20]
 
     boat = duomi(home, "why", "json_boat").stdout
-    assert "Its own:     seed=1 from recorded override; the settings say 51515151\n" in boat
-    assert "Its own:     guidance_scale=9.0 from the prompt's JSON; the settings say 7.5\n" in boat
+    assert "Own value:   seed=1 from recorded override; the settings have 51515151\n" in boat
+    assert "Own value:   guidance_scale=9.0 from the prompt's JSON; the settings have 7.5\n" in boat
     assert "num_inference_steps=20 from" not in boat, "what the settings say, too, is no news"
     assert "Made with:   negative_prompt=text; would now be (not sent)\n" in boat
     assert "Made with:   batch_size=2; would now be 1\n" in boat
@@ -37,10 +37,10 @@ def test_each_value_is_that_of_the_nearest_who_says_it_and_why_names_that_one(
 def test_why_says_what_the_model_does_not_take(home: Path) -> None:
     (home / PROMPTS / "boat.json").write_text('{"image_prompt": "A boat", "generation": {"seed": 2}}')
     story = duomi(home, "why", "json_boat", DUOMI_MODEL="gpt-image-2").stdout
-    assert "seed=2 from the prompt's JSON; the settings say 51515151; not sent: the model takes none" in story
+    assert "seed=2 from the prompt's JSON; the settings have 51515151; not sent: the model does not take it" in story
 
 
 def test_why_says_where_a_cleaned_negative_prompt_comes_from(home: Path) -> None:
     (home / PROMPTS / "boat.json").write_text(json.dumps({"image_prompt": "A boat\n\nNegative prompt: blurry, text"}))
     story = duomi(home, "why", "json_boat", DUOMI_CLEAN_PROMPTS="true").stdout
-    assert "negative_prompt=blurry, text from the prompt's text, cleaned; the settings say (empty)" in story
+    assert "negative_prompt=blurry, text from the prompt's text, cleaned; the settings have (empty)" in story

@@ -124,9 +124,9 @@ def test_status_tells_what_waits_where(home: Home) -> None:
     (waiting,) = json.loads(duomi(home.path, "status", "--json", **environment).stdout)["waiting"]
     assert waiting == {"service": home.sandbox.url, "key": waiting["key"], "purchases": 2, "is_here": True}
     here = f"2 purchases wait at {home.sandbox.url} (key {waiting['key']})"
-    assert f"{here}: the next start looks for their pictures." in duomi(home.path, "status", **environment).stdout
+    assert f"{here}: the next run fetches the pictures." in duomi(home.path, "status", **environment).stdout
     elsewhere = duomi(home.path, "status", **environment | {"DUOMI_API_KEY": "another"}).stdout
-    assert f"{here}: to have their pictures, set DUOMI_BASE_URL and DUOMI_API_KEY to these again." in elsewhere
+    assert f"{here}: to get the pictures, set DUOMI_BASE_URL and DUOMI_API_KEY to these again." in elsewhere
 
 
 # --- money --------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def test_it_refuses_while_a_source_with_pictures_cannot_be_read(home: Home) -> N
     told = duomi(home.path, "manifest")
 
     assert (told.returncode, told.stdout) == (2, "")
-    assert "The manifest is left as it was: No database at" in told.stderr
+    assert "The manifest was not changed: No database at" in told.stderr
     assert (home.path / "out/manifest/results.json").read_bytes() == before
 
 
