@@ -1,1 +1,1 @@
-"""What every room may use: safe text, files written whole, kernel and rights of this process. Knows nothing of ours."""
+"""Helpers for all packages: safe text, atomic file writes, process and SQLite basics. Imports none of them."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and the time in their names. The pictures' own folder is `images.store`."""
+"""Atomic file writes, file sizes, and time stamps for file names. The folder of pictures is in `images.store`."""
 
 import contextlib
 import os
@@ -10,21 +10,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 _DRAFT = ".draft"
-_FORGOTTEN = 3600.0  # seconds after which a draft is one of a killed process
+_FORGOTTEN = 3600.0  # seconds; an older draft was left by a killed process
 
 
 @contextlib.contextmanager
 def drafts(*paths: Path, on_disk: bool = False) -> Iterator[list[Path]]:
-    """Files to be written in place of others: they replace these when the block ends, and vanish when it fails.
+    """Temporary files that replace others together: when the block ends, or not at all when it raises.
 
-    Whoever has one of the replaced files open keeps reading what it was.
+    A reader that has a replaced file open keeps reading the old content.
 
     Args:
-        paths: of the files in the end; their folders are there.
-        on_disk: bring every draft to the disk before the first replaces anything.
+        paths: of the files to replace; their folders exist.
+        on_disk: flush every draft to disk before the first one replaces a file.
 
     Raises:
-        OSError: a draft cannot be written or take its place.
+        OSError: a draft cannot be written or renamed.
     """
     made = [path.with_name(f".{path.name}-{secrets.token_hex(4)}{_DRAFT}") for path in paths]
     try:
@@ -40,10 +40,10 @@ def drafts(*paths: Path, on_disk: bool = False) -> Iterator[list[Path]]:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all, in place of what is there; its folder is made if need be.
+    """Write a file, whole or not at all, replacing an existing one; its folder is created if missing.
 
     Raises:
-        OSError: it cannot be written; what was there stays.
+        OSError: it cannot be written; an existing file is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with drafts(path) as (draft,):
@@ -59,7 +59,7 @@ def sweep_drafts(folder: Path) -> None:
 
 
 def bytes_of(paths: Iterable[Path]) -> int:
-    """What regular files take; links, folders and what has gone meanwhile count nothing."""
+    """Size of regular files together; links, folders and files that are gone count 0."""
     size = 0
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
@@ -69,7 +69,7 @@ def bytes_of(paths: Iterable[Path]) -> int:
 
 
 def time_stamp(moment: datetime) -> str:
-    """A moment as it stands in the names of files: `20260304_050607_089`, in UTC, to the millisecond."""
+    """A moment as used in file names: `20260304_050607_089`, in UTC, to the millisecond."""
     utc = moment.astimezone(UTC)
     return f"{utc:%Y%m%d_%H%M%S}_{utc.microsecond // 1000:03d}"
 

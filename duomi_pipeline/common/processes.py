@@ -1,4 +1,4 @@
-"""Where this process runs, who may change the files that it makes, and when Ctrl-C ends it."""
+"""This process: its kernel, the permissions of new files, delayed Ctrl-C. Which runs are alive: `ledger.leases`."""
 
 import contextlib
 import os
@@ -11,20 +11,20 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def kernel() -> str:
-    """Which running operating system this is: containers share one, machines never do."""
+    """An id of the running kernel: containers on one machine share it, two machines never do."""
     with contextlib.suppress(OSError):
         return _BOOT_ID.read_text(encoding="ascii").strip()
     return f"{uuid.getnode():x}"
 
 
 def protect_new_files() -> None:
-    """Let nobody but owner and group change what this process creates from here on, whatever umask it was given."""
+    """Set the umask so that only owner and group can write files that this process creates from now on."""
     os.umask(os.umask(0o077) | 0o002)
 
 
 @contextlib.contextmanager
 def interrupted_afterwards() -> Iterator[None]:
-    """Put off a Ctrl-C inside the block until its end. For short blocks, in the main thread."""
+    """Delay a Ctrl-C inside the block until its end. For short blocks, in the main thread."""
     seen = []
     before = signal.signal(signal.SIGINT, lambda *_: seen.append(signal.SIGINT))
     try:

@@ -1,21 +1,21 @@
-"""What every SQLite file of ours needs."""
+"""Setup shared by all SQLite files of this program."""
 
 import sqlite3
 import time
 from typing import Any
 
 
-def write_ahead(connection: Any, patience: float = 30.0) -> None:
-    """Switch a database to WAL. Of two that switch a new file at once SQLite refuses one, whatever its timeout.
+def write_ahead(connection: Any, timeout: float = 30.0) -> None:
+    """Switch a database to WAL. If two processes do so at once, SQLite refuses one without waiting.
 
     Args:
         connection: of `sqlite3`, outside a transaction.
-        patience: seconds for which it is tried again.
+        timeout: seconds for which it is tried again.
 
     Raises:
-        sqlite3.OperationalError: it could not be switched for so long.
+        sqlite3.OperationalError: it could not be switched within that time.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

@@ -1,22 +1,22 @@
-"""Outside text made fit to be shown: on one line, on a terminal, as UTF-8. Knows nothing of ours."""
+"""Sanitise untrusted text for one line, a terminal or UTF-8, and format counts."""
 
 import re
 
-# Ranges for a class of a pattern. Halves of characters outside the first 65,536: they are no text, and no UTF-8.
+# Ranges for a character class of a pattern. Lone surrogates (halves of characters above U+FFFF) are not valid in UTF-8.
 SURROGATES = "\ud800-\udfff"
-# What a terminal obeys rather than shows: control characters, ends of lines and paragraphs of Unicode, marks and
-# embeddings that turn the reading direction; and halves of characters, which it cannot show.
+# What a terminal interprets instead of showing: control characters, Unicode line and paragraph separators, marks and
+# embeddings that change the reading direction; and lone surrogates, which it cannot show.
 CONTROLS = f"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069{SURROGATES}"
 _SURROGATE = re.compile(f"[{SURROGATES}]")
 _UNSAFE = re.compile(f"(?!\n)[{CONTROLS}]")
 
 
 def one_line(text: str, limit: int | None = None) -> str:
-    """Outside text as one line that no terminal, log or database takes for more than text.
+    """Untrusted text as one printable line, safe for terminals, logs and databases.
 
     Args:
-        text: as somebody wrote it.
-        limit: characters at most, before what cannot be printed is written out.
+        text: any text.
+        limit: characters at most, counted before unprintable ones are escaped.
     """
     flat = re.sub(r"\s+", " ", text if limit is None else text[: 4 * limit]).strip()
     short = flat if limit is None or len(flat) <= limit else f"{flat[: limit - 1]}…"
@@ -24,28 +24,28 @@ def one_line(text: str, limit: int | None = None) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text, with a full stop at its end where it has none."""
+    """The text, with a full stop added if it ends without one."""
     return text if text.endswith((".", "!", "?", "。", "！", "？")) else f"{text}."
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 prompt`, `2 prompts`, `1,000 prompts`."""
+    """A number and a noun: `1 prompt`, `2 prompts`, `1,000 prompts`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def safe(text: str) -> str:
-    """Text without what a terminal would obey: ends of lines stay, the rest is written out as `\\u202e`.
+    """Text with control characters escaped, as `\\u202e`; line ends stay.
 
-    JSON text stays the same JSON: that is how JSON writes these characters, too.
+    JSON text keeps its meaning: these are also JSON's own escapes.
     """
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\r\n", "\n"))
 
 
 def has_surrogates(text: str) -> bool:
-    """Whether a text holds half a character, so that it cannot be written as UTF-8."""
+    """Whether a text contains a lone surrogate, so that it cannot be written as UTF-8."""
     return _SURROGATE.search(text) is not None
 
 
 def without_surrogates(text: str) -> str:
-    """A text that can be written as UTF-8: U+FFFD stands for half a character."""
+    """The text with U+FFFD in place of lone surrogates, so that it can be written as UTF-8."""
     return _SURROGATE.sub("\ufffd", text)

@@ -1,4 +1,4 @@
-"""What to draw: the prompt and its two sources. No Dagster, no HTTP."""
+"""Prompts and their two sources: the SQLite table and the folder of JSON files. No Dagster, no HTTP."""
 
 from duomi_pipeline.prompts.prompt import Problem, Prompt, Reading, SourceError
 from duomi_pipeline.prompts.sources import read_sources, write_single_prompt

@@ -1,6 +1,6 @@
-"""What was read from prompt files that have not changed since: a look at 100,000 of them reads names and times only.
+"""Cache of prompt files: of unchanged files only names, times and sizes are read. Reading is in `json_files`.
 
-A cache, in memory and in a SQLite file beside the results; deleting it costs one slow look. Never a reason to fail.
+In memory and in a SQLite file beside the results; deleting that costs one slow scan. Its errors never fail a run.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from duomi_pipeline.common.text import has_surrogates
 from duomi_pipeline.prompts.prompt import Prompt
 from duomi_pipeline.settings import ParameterOverrides
 
-# A file may be written twice within the resolution of its time: only one that has settled is remembered.
+# A file may be written twice within the resolution of its time: only files older than this are cached.
 _SETTLED = 2.0  # seconds
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS prompt_files_v1 (
@@ -28,12 +28,12 @@ CREATE TABLE IF NOT EXISTS prompt_files_v1 (
 ) WITHOUT ROWID
 """
 _COLUMNS = "name, changed, bytes, id, text, source, origin, file_prefix, overrides"
-_seen: dict[str, dict[str, "_Known"]] = {}  # by folder and name, as long as the process lives
+_seen: dict[str, dict[str, "_Known"]] = {}  # by folder and name, for the life of the process
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A prompt, and the time (nanoseconds) and size of the file when it was read."""
+    """A cached prompt, with the time (nanoseconds) and size of its file when it was read."""
 
     changed: int
     bytes: int
@@ -41,11 +41,11 @@ class _Known:
 
 
 class FileMemory:
-    """What is known of one folder; use it as a context manager around one look.
+    """The cache of one folder; use it as a context manager around one scan.
 
     Args:
         folder: of the prompt files.
-        database: where it is kept; `None` keeps it in this process alone.
+        database: SQLite file of the cache; `None`: in memory only.
     """
 
     def __init__(self, folder: Path, database: Path | None) -> None:
@@ -63,7 +63,7 @@ class FileMemory:
         self._store()
 
     def recall(self, entry: os.stat_result, name: str) -> Prompt | None:
-        """The prompt of a file that has not changed since it was read, `None` of any other."""
+        """The cached prompt of a file that has not changed since it was read, else `None`."""
         known = self._known.get(name)
         if known is None or (known.changed, known.bytes) != (entry.st_mtime_ns, entry.st_size):
             return None
@@ -71,8 +71,8 @@ class FileMemory:
         return known.prompt
 
     def keep(self, entry: os.stat_result, name: str, prompt: Prompt) -> None:
-        """Remember what was read from a file that looked like this before it was read."""
-        if time.time() - entry.st_mtime > _SETTLED and not has_surrogates(name):  # a database takes UTF-8 alone
+        """Cache the prompt of a file; `entry` is its state before it was read."""
+        if time.time() - entry.st_mtime > _SETTLED and not has_surrogates(name):  # SQLite text is UTF-8
             self._found[name] = _Known(entry.st_mtime_ns, entry.st_size, prompt)
 
     def _stored(self) -> Iterator[tuple[str, _Known]]:
@@ -80,8 +80,8 @@ class FileMemory:
         with contextlib.suppress(sqlite3.Error, ValueError, OSError), self._opened() as database:
             rows = database.execute(f"SELECT {_COLUMNS} FROM prompt_files_v1 WHERE folder = ?", [self._folder])  # noqa: S608
             for name, changed, size, prompt_id, text, *others, overrides in rows:
-                said = ParameterOverrides(**json.loads(overrides)) if overrides else nothing
-                prompt = Prompt(sys.intern(prompt_id), text, *[*others, said])
+                own = ParameterOverrides(**json.loads(overrides)) if overrides else nothing
+                prompt = Prompt(sys.intern(prompt_id), text, *[*others, own])
                 yield name, _Known(changed, size, prompt)
 
     def _store(self) -> None:
@@ -97,14 +97,14 @@ class FileMemory:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         if self._database is None:
-            raise OSError("kept in this process alone")
+            raise OSError("the cache is in memory only")
         self._database.parent.mkdir(parents=True, exist_ok=True)
         with _connected(self._database) as database:
             yield database
 
 
 def of_other_folders(database: Path, folder: Path) -> tuple[int, int]:
-    """How many files of other folders are remembered, and about how many bytes that takes."""
+    """The number of cached files of other folders, and about how many bytes they take."""
     with contextlib.suppress(sqlite3.Error, OSError):
         if database.is_file() and not database.is_symlink():
             with _connected(database) as connection:
@@ -115,7 +115,7 @@ def of_other_folders(database: Path, folder: Path) -> tuple[int, int]:
 
 
 def forget_other_folders(database: Path, folder: Path) -> None:
-    """Forget the files of other folders; left as it is where another process uses the database."""
+    """Remove files of other folders from the cache; skipped while another process uses the database."""
     if of_other_folders(database, folder)[0]:
         with contextlib.suppress(sqlite3.Error), _connected(database) as connection:
             connection.execute("DELETE FROM prompt_files_v1 WHERE folder <> ?", [str(folder.absolute())])
@@ -132,6 +132,6 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _row(folder: str, name: str, known: _Known) -> tuple[object, ...]:
-    prompt, said = known.prompt, known.prompt.overrides.explicit()
+    prompt, overrides = known.prompt, known.prompt.overrides.explicit()
     values = (prompt.id, prompt.text, prompt.source, prompt.origin, prompt.file_prefix)
-    return (folder, name, known.changed, known.bytes, *values, json.dumps(said) if said else None)
+    return (folder, name, known.changed, known.bytes, *values, json.dumps(overrides) if overrides else None)

@@ -1,6 +1,6 @@
-"""The folder of JSON prompt files that keep arriving. One bad file never stops the others.
+"""Reads the folder of JSON prompt files. A bad file is reported and never stops the others.
 
-Of a key that stands twice in a file the last one counts, as in all of Python's JSON.
+If a key occurs twice in an object, the last one counts, as always in Python's JSON.
 """
 
 import json
@@ -25,28 +25,28 @@ from duomi_pipeline.prompts.prompt import (
 from duomi_pipeline.settings import ParameterOverrides
 
 MAX_FILE_BYTES = 4_000_000
-STILL_WRITING = 5.0  # seconds: a file that does not parse and is younger than this is left for the next look
+STILL_WRITING = 5.0  # seconds; a younger file that is not valid JSON is left for the next scan
 _SINGLE_PROMPT = re.compile(r"single_prompt_\d{8}_\d{6}_\d{3}")
 
 
 class _BadFileError(Exception):
-    """Why a file gives no prompt."""
+    """A file without a usable prompt; the text says why."""
 
 
 class _NotJsonError(_BadFileError):
-    """The file is not JSON, perhaps only not yet."""
+    """The file is not valid JSON; it may still be written."""
 
 
 def read_folder(folder: Path, now: float | None = None, memory: Path | None = None) -> Reading:
-    """Read every `*.json` of a folder, in the order of their names; a missing folder holds no files.
+    """Read every `*.json` of a folder, in the order of their names; a missing folder counts as empty.
 
     Args:
         folder: of the files.
-        now: seconds since 1970; to tell a file that is still being written.
-        memory: a file that keeps what was read, so that unchanged files are not read again.
+        now: seconds since 1970; to recognise a file that is still being written.
+        memory: SQLite file of the cache, so that unchanged files are not read again.
 
     Raises:
-        SourceError: the folder is there but cannot be listed.
+        SourceError: the folder exists but cannot be listed.
     """
     prompts: dict[str, Prompt] = {}
     problems: list[Problem] = []
@@ -71,7 +71,7 @@ def read_folder(folder: Path, now: float | None = None, memory: Path | None = No
 def _known_or_read(path: Path, known: FileMemory) -> Prompt:
     try:
         seen = path.stat()
-    except OSError as error:  # a link that leads nowhere, or in circles
+    except OSError as error:  # a broken or circular link
         raise _BadFileError("not a file") from error
     prompt = known.recall(seen, path.name)
     if prompt is None:
@@ -127,21 +127,21 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _overrides(content: dict[str, Any]) -> ParameterOverrides:
-    """ParameterOverrides for this prompt alone: `"generation"`, and `"negative_prompt"` beside it."""
+    """The prompt's own parameters: `"generation"`, and `"negative_prompt"` beside it."""
     generation, negative = content.get("generation"), content.get("negative_prompt")
     if not isinstance(generation, dict | None):
         raise _BadFileError('"generation" is not an object')
-    said = {**(generation or {})}
+    parameters = {**(generation or {})}
     if negative not in (None, ""):
-        said["negative_prompt"] = negative
+        parameters["negative_prompt"] = negative
     try:
-        return checked_parameters(said)
+        return checked_parameters(parameters)
     except BadParametersError as error:
         raise _BadFileError(str(error)) from error
 
 
 def _shown(path: Path) -> str:
-    """A file's name as text that can be printed, also where its bytes are no UTF-8."""
+    """A file's name as printable text, also if its bytes are not UTF-8."""
     return os.fsencode(path.name).decode("utf-8", "replace")
 
 

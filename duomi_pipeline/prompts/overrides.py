@@ -1,6 +1,6 @@
-"""Overrides recorded beside the sources, by prompt id: what a person decided about one prompt after seeing its picture.
+"""Recorded overrides: parameters of single prompts, by prompt id, in a file of their own. Sources are never changed.
 
-A JSON object such as `{"db_12": {"seed": 123}}`, to be read and edited by people too. The sources stay untouched.
+A JSON object such as `{"db_12": {"seed": 123}}`, written by rerolls and editable by hand.
 """
 
 import json
@@ -17,20 +17,20 @@ from duomi_pipeline.settings import ParameterOverrides
 
 @dataclass(frozen=True)
 class Overrides:
-    """What is recorded.
+    """The content of the file.
 
     Attributes:
         by_id: parameters by prompt id.
-        bad: why an entry cannot be used, by prompt id.
+        bad: why an entry is invalid, by prompt id.
     """
 
     by_id: Mapping[str, ParameterOverrides]
     bad: Mapping[str, str]
 
     def applied_to(self, reading: Reading) -> Reading:
-        """A reading whose prompts have them; a recorded value wins over the prompt's own: it was said later.
+        """The same reading with overrides applied; a recorded value wins over the prompt's own, as the later decision.
 
-        A prompt with an entry that cannot be used is left out, as drawing it without would buy the wrong picture.
+        A prompt with an invalid entry is left out: without its override the wrong picture would be bought.
         """
         broken = [prompt for prompt in reading.prompts if prompt.id in self.bad]
         problems = [Problem(prompt.origin, f"its recorded override: {self.bad[prompt.id]}") for prompt in broken]
@@ -46,31 +46,31 @@ class Overrides:
 
 
 def read_overrides(path: Path) -> Overrides:
-    """All recorded overrides; a missing file holds none.
+    """All recorded overrides; a missing file counts as empty.
 
     Raises:
-        SourceError: the file is there and cannot be used as a whole.
+        SourceError: the file cannot be read or is not a JSON object.
     """
     found: dict[str, ParameterOverrides] = {}
     bad: dict[str, str] = {}
-    for prompt_id, said in _content(path).items():
+    for prompt_id, entry in _content(path).items():
         try:
-            found[prompt_id] = checked_parameters(said)
+            found[prompt_id] = checked_parameters(entry)
         except BadParametersError as error:
             bad[prompt_id] = str(error)
     return Overrides(found, bad)
 
 
 def record_seeds(path: Path, seeds: Mapping[str, int]) -> None:
-    """Add seeds to what is recorded, whole or not at all.
+    """Add seeds to the recorded overrides; the file is written whole or not at all.
 
     Raises:
-        SourceError: what is recorded cannot be read, or the file cannot be written.
+        SourceError: the file cannot be read or written.
     """
     content = _content(path)
     for prompt_id, seed in seeds.items():
-        said = content.get(prompt_id)
-        content[prompt_id] = {**(said if isinstance(said, dict) else {}), "seed": seed}
+        entry = content.get(prompt_id)
+        content[prompt_id] = {**(entry if isinstance(entry, dict) else {}), "seed": seed}
     text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     try:
         write_whole(path, text.encode())
@@ -79,7 +79,7 @@ def record_seeds(path: Path, seeds: Mapping[str, int]) -> None:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    advice = "mend the file, or delete it to forget what is recorded there"
+    advice = "fix the file, or delete it together with the overrides in it"
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
@@ -89,5 +89,5 @@ def _content(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{path} is not usable JSON ({error}); {advice}") from error
     if not isinstance(content, dict):
-        raise SourceError(f"{path} holds no object of prompt ids; {advice}")
+        raise SourceError(f"{path} is not an object with prompt ids as keys; {advice}")
     return content

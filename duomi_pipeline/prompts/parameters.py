@@ -1,4 +1,4 @@
-"""ParameterOverrides as somebody wrote them into JSON: checked, or told in a line what is wrong with them."""
+"""Validates parameters that users write into JSON; errors are one line of text. The fields are in `settings`."""
 
 import reprlib
 
@@ -8,27 +8,27 @@ from duomi_pipeline.common.text import one_line
 from duomi_pipeline.settings import ParameterOverrides
 
 _MAX_NAME = 40  # characters
-_brief = reprlib.Repr()  # a value as it is told: never long, never deep
+_brief = reprlib.Repr()  # short text of a value in an error
 _brief.maxlevel, _brief.maxstring, _brief.maxlong, _brief.maxdict, _brief.maxlist = 2, 60, 40, 3, 3
 
 
 class BadParametersError(ValueError):
-    """Why they cannot be used; the text is one line, and holds no value of a name that nobody knows."""
+    """Invalid parameters; the text is one line, and does not contain the value of an unknown name."""
 
 
-def checked_parameters(said: object) -> ParameterOverrides:
-    """The parameters that a JSON object says.
+def checked_parameters(value: object) -> ParameterOverrides:
+    """The parameters in a JSON object.
 
     Raises:
-        BadParametersError: no object, a name that is none, or a value that cannot be used.
+        BadParametersError: not an object, an unknown name, or an invalid value.
     """
-    if not isinstance(said, dict):
-        raise BadParametersError(f"{_brief.repr(said)} is not an object")
-    for name, value in said.items():
-        if isinstance(value, bool):  # pydantic takes true for 1
-            raise BadParametersError(f"{one_line(name, _MAX_NAME)}={str(value).lower()} is no number and no text")
+    if not isinstance(value, dict):
+        raise BadParametersError(f"{_brief.repr(value)} is not an object")
+    for name, given in value.items():
+        if isinstance(given, bool):  # pydantic takes true for 1
+            raise BadParametersError(f"{one_line(name, _MAX_NAME)}={str(given).lower()} is neither a number nor text")
     try:
-        return ParameterOverrides.model_validate(said)
+        return ParameterOverrides.model_validate(value)
     except ValidationError as error:
         raise BadParametersError(_explained(error)) from error
 
@@ -36,7 +36,7 @@ def checked_parameters(said: object) -> ParameterOverrides:
 def _explained(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     name = one_line(str(first["loc"][0]), _MAX_NAME) if first["loc"] else ""
-    if first["type"] == "extra_forbidden":  # its value may be anything: a key that somebody put in the wrong place
+    if first["type"] == "extra_forbidden":  # its value may be a secret: an API key in the wrong place
         return f'there is no parameter "{name}"; there are {", ".join(ParameterOverrides.model_fields)}'
     what = f"{name}={_brief.repr(first['input'])}" if name else _brief.repr(first["input"])
     return one_line(f"{what}: {first['msg'].removeprefix('Value error, ')}")

@@ -1,4 +1,4 @@
-"""The prompt, and what one look at a source gives. Reading a source belongs to `table` and `files`."""
+"""The prompt, its id and version, and the result of reading a source. Sources are read in `table` and `json_files`."""
 
 import hashlib
 import json
@@ -12,23 +12,23 @@ from duomi_pipeline.settings import ParameterOverrides
 
 SourceKind = Literal["database", "json", "single_prompt"]
 MAX_ID_LENGTH = 100
-MAX_TEXT = 500_000  # characters of a prompt; no service takes a tenth of it
+MAX_TEXT = 500_000  # characters of a prompt; services take less than a tenth of it
 MAX_PREFIX_BYTES = 200  # a file name holds 255 bytes: room for timestamp, index, ending and a temporary suffix
 _MAX_SHOWN = 500  # characters of an origin or a reason
-_NOT_IN_NAMES = re.compile(rf'[/\\:*?"<>|{CONTROLS}]')  # what file systems refuse, and what terminals obey
+_NOT_IN_NAMES = re.compile(rf'[/\\:*?"<>|{CONTROLS}]')  # what file systems refuse, and control characters
 
 
 class SourceError(Exception):
-    """A source as a whole cannot be read. Its prompts are unknown, not gone."""
+    """A whole source cannot be read. Its prompts are unknown, not gone."""
 
 
 class NoDatabaseError(SourceError):
-    """There is no file where the database should be."""
+    """The database file does not exist."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A row or file that gives no prompt, and why; as text one line that can be printed anywhere."""
+    """A row or file without a usable prompt, and why; `str()` gives one printable line."""
 
     origin: str
     reason: str
@@ -39,17 +39,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Prompt:
-    """One thing to draw.
+    """A text to draw, with its own parameters.
 
     Attributes:
         id: partition key, `[A-Za-z0-9_-]`, at most 100 characters.
         text: the prompt as its author wrote it.
         source: which kind of source it came from.
-        origin: where it stands, for people: `prompts.id=12` or a file name.
+        origin: its place in the source: `prompts.id=12` or a file name.
         file_prefix: how its picture files begin.
-        overrides: parameters for this prompt alone, negative prompt included.
+        overrides: parameters of this prompt alone, including the negative prompt.
         image_id: `images.id` of a table row.
-        name: what its author calls it (`descriptive_name` of a row), for people; `None` where nothing is said.
+        name: a title (`descriptive_name` of a row); `None` if it has none.
     """
 
     id: str
@@ -63,19 +63,19 @@ class Prompt:
 
     @cached_property
     def version(self) -> str:
-        """Fingerprint of what is drawn: text and overrides, nothing else of the row or file."""
+        """Fingerprint of text and overrides; other fields of the row or file do not count."""
         content = json.dumps([self.text, self.overrides.explicit()], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one look at a source gave.
+    """The result of reading a source once.
 
     Attributes:
         prompts: the prompts, in the source's order.
-        problems: rows and files that gave none.
-        present: ids of prompts that are there but cannot be used now; they are not gone.
+        problems: rows and files without a usable prompt.
+        present: ids of prompts that exist but cannot be used now; they are not gone.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -84,15 +84,15 @@ class Reading:
 
 
 def text_problem(text: object) -> str | None:
-    """Why something is no prompt text, as the end of a sentence; `None` if it is one."""
+    """Why a value is not a valid prompt text, as the end of a sentence; `None` if it is valid."""
     if not isinstance(text, str):
         return f"is not text but {type(text).__name__}"
     if not text.strip():
         return "is empty"
     if len(text) > MAX_TEXT:
-        return f"has {len(text):,} characters; more than {MAX_TEXT:,} are no prompt"
+        return f"has {len(text):,} characters; at most {MAX_TEXT:,} are allowed"
     if has_surrogates(text):
-        return "holds half a character (a lone surrogate)"
+        return "contains a lone surrogate (half a character)"
     return None
 
 
@@ -111,6 +111,6 @@ def safe_name(name: str, length: int = MAX_ID_LENGTH) -> str:
 
 
 def safe_prefix(name: str) -> str:
-    """A name made fit to begin a file name: no path parts, no control characters, not hidden, not too long."""
+    """A name as a valid beginning of a file name: no path parts, no control characters, not hidden, not too long."""
     clean = _NOT_IN_NAMES.sub("_", name).strip(" .") or "image"
     return clean.encode()[:MAX_PREFIX_BYTES].decode(errors="ignore")

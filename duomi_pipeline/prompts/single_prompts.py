@@ -1,4 +1,4 @@
-"""Prompts that a script says: kept as single prompt files, and found again when the same is said again."""
+"""Single prompts of scripts and the command line, saved as JSON files; the same prompt again uses the same file."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,39 +10,39 @@ from duomi_pipeline.prompts.sources import FILE_MEMORY, write_single_prompt
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 
-def save_single_prompt(settings: Settings, text: str, said: ParameterOverrides) -> Prompt:
-    """The single prompt of this text and these parameters: that of the file that there is, else of a new one.
+def save_single_prompt(settings: Settings, text: str, parameters: ParameterOverrides) -> Prompt:
+    """The single prompt with this text and these parameters, from an existing file or a new one.
 
     Raises:
-        ValueError: it is no text, or one that cannot be kept.
+        ValueError: the text is not valid or cannot be saved.
         OSError, SourceError: the folder or the recorded overrides cannot be read or written.
     """
     if problem := text_problem(text):
         raise ValueError(f"it {problem}")
-    kept = _said_before(settings, text, said)
+    kept = _existing(settings, text, parameters)
     if kept is None:
-        _write(settings.path(settings.prompt_dir), text, said)
-        kept = _said_before(settings, text, said)
+        _write(settings.path(settings.prompt_dir), text, parameters)
+        kept = _existing(settings, text, parameters)
     if kept is None:
-        raise ValueError("its file cannot be read as it was written; see `duomi doctor`")
+        raise ValueError("the saved file cannot be read back; see `duomi doctor`")
     reading = read_overrides(settings.path(settings.overrides_file)).applied_to(Reading((kept,)))
     if reading.problems:
         raise ValueError(str(reading.problems[0]))
     return reading.prompts[0]
 
 
-def _said_before(settings: Settings, text: str, said: ParameterOverrides) -> Prompt | None:
+def _existing(settings: Settings, text: str, parameters: ParameterOverrides) -> Prompt | None:
     reading = read_folder(settings.path(settings.prompt_dir), memory=settings.path(FILE_MEMORY))
     singles = (prompt for prompt in reading.prompts if prompt.source == "single_prompt")
-    return next((p for p in singles if p.text == text and p.overrides.explicit() == said.explicit()), None)
+    return next((p for p in singles if p.text == text and p.overrides.explicit() == parameters.explicit()), None)
 
 
-def _write(folder: Path, text: str, said: ParameterOverrides) -> None:
-    """Write it under the first free millisecond: other threads and processes keep prompts, too."""
+def _write(folder: Path, text: str, parameters: ParameterOverrides) -> None:
+    """Write the file under the first free millisecond: other threads and processes write files, too."""
     now = datetime.now(UTC)
     while True:
         try:
-            write_single_prompt(folder, text, said, now)
+            write_single_prompt(folder, text, parameters, now)
         except FileExistsError:
             now += timedelta(milliseconds=1)
         else:

@@ -1,4 +1,4 @@
-"""Both sources together, and the way a single prompt becomes a file of the second."""
+"""Both sources read together, and writing a single prompt file. Each source has a module: `table`, `json_files`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ FILE_MEMORY = "out/prompt_files.db"
 
 @dataclass(frozen=True)
 class Sources:
-    """One look at all sources.
+    """The result of reading all sources once.
 
     Attributes:
-        table, files: what each gave.
-        unreadable: per source that failed as a whole (`"db_"` or `"json_"`, the prefix of its ids), why.
-        absent: the same of a source that nobody said there is: no fault, yet no proof that its prompts are gone.
+        table, files: the result of each.
+        unreadable: reason, by source (`"db_"` or `"json_"`, the prefix of its ids), if a whole source cannot be read.
+        absent: the same for a source that is not configured and does not exist: no error, but its prompts may exist.
     """
 
     table: Reading
@@ -34,7 +34,7 @@ class Sources:
 
     @property
     def unknown(self) -> Mapping[str, str]:
-        """Per source whose prompts are not known now, why."""
+        """Reason, by source, why its prompts are not known now."""
         return {**self.unreadable, **self.absent}
 
     @property
@@ -44,7 +44,7 @@ class Sources:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Everything that gave no prompt, whole sources first."""
+        """All sources, rows and files without a usable prompt; whole sources first."""
         whole = tuple(Problem("source", reason) for reason in self.unreadable.values())
         return whole + self.table.problems + self.files.problems
 
@@ -52,24 +52,24 @@ class Sources:
         """Why an id is not among the prompts."""
         for prefix, reason in self.unknown.items():
             if prompt_id.startswith(prefix):
-                return f"its source could not be read: {reason}"
+                return f"its source cannot be read: {reason}"
         if prompt_id in self.files.present | self.table.present:
-            return "its file or recorded override could not be read; see `duomi doctor`"
+            return "its file or recorded override cannot be read; see `duomi doctor`"
         return "there is no such prompt any more: its row or file is gone"
 
     def may_retire(self, prompt_id: str) -> bool:
         """Whether an id that is not among the prompts is really gone.
 
-        A source that was not read, or gives no prompt at all, says nothing of any: its folder may not be mounted.
+        A source that was not read or gives no prompt at all proves nothing: its folder may not be mounted.
         """
         reading = self.table if prompt_id.startswith("db_") else self.files
         return bool(reading.prompts or reading.present) and prompt_id not in self.files.present | self.table.present
 
 
 def read_sources(settings: Settings) -> Sources:
-    """Look at the table and the folder; a source that cannot be read leaves the other one usable.
+    """Read the table and the folder; if one cannot be read, the other is still usable.
 
-    Files are enough: a database is missed only where one was named, or where there are no files either.
+    Files are enough: a missing database is an error only if the settings name one, or if there are no files.
     """
     unreadable: dict[str, str] = {}
     absent: dict[str, str] = {}
@@ -93,7 +93,7 @@ def read_sources(settings: Settings) -> Sources:
 
 
 def read_table(settings: Settings, rows: Sequence[Row]) -> Reading:
-    """The prompts of the table's rows, with what is recorded about them.
+    """The prompts of the table's rows, with recorded overrides applied.
 
     Raises:
         SourceError: the recorded overrides cannot be read.
@@ -102,7 +102,7 @@ def read_table(settings: Settings, rows: Sequence[Row]) -> Reading:
 
 
 def read_files(settings: Settings) -> Reading:
-    """The prompts of the folder's files, with what is recorded about them.
+    """The prompts of the folder's files, with recorded overrides applied.
 
     Raises:
         SourceError: the folder or the recorded overrides cannot be read.
@@ -117,16 +117,16 @@ def _overrides(settings: Settings) -> Overrides:
 
 
 def write_single_prompt(folder: Path, text: str, overrides: ParameterOverrides, now: datetime) -> str:
-    """Keep a prompt of the command line as a JSON prompt file, so that it is tracked like all others.
+    """Save a single prompt as a JSON prompt file, so that it is tracked like all others. Returns its prompt id.
 
-    Returns its prompt id. What was said with it (seed, model, …) is kept as its overrides.
+    Parameters given with it (seed, model, …) are saved as its own.
 
     Raises:
-        ValueError: the text holds something that is no text.
+        ValueError: the text cannot be written as UTF-8.
     """
     content: dict[str, Any] = {"image_prompt": text}
-    if said := overrides.explicit():
-        content["generation"] = said
+    if own := overrides.explicit():
+        content["generation"] = own
     data = json.dumps(content, ensure_ascii=False, indent=2).encode()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"single_prompt_{time_stamp(now)}.json"

@@ -1,4 +1,4 @@
-"""The prompt table of the user's SQLite database. Read-only: the database belongs to other scripts."""
+"""Reads the prompt table of the user's SQLite database; never writes it, other scripts own it."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from duomi_pipeline.prompts.prompt import (
 )
 
 COLUMNS = ("id", "image_id", "image_prompt", "original_filename", "descriptive_name")
-LOCK_WAIT = 30.0  # seconds to wait for a writer that holds the database
+LOCK_WAIT = 30.0  # seconds to wait while another program writes the database
 Row = tuple[object, ...]
 
-# The guide's query. Its WHERE clause is applied in `_prompt`, so that rows left out can be counted and named.
+# The guide's query. Its WHERE clause is applied in `_prompt`, so that rows left out can be counted and reported.
 _QUERY = """
 SELECT p.id, p.image_id, p.image_prompt, i.original_filename, i.descriptive_name
 FROM prompts p LEFT JOIN images i ON p.image_id = i.id
@@ -46,7 +46,7 @@ def fetch_rows(database: Path, lock_wait: float = LOCK_WAIT) -> list[Row]:
             return db.execute(_QUERY).fetchall()
     except sqlite3.Error as error:
         raise SourceError(f"{database}: {_advice(one_line(str(error)), lock_wait)}") from error
-    except UnicodeDecodeError as error:  # even SQLite's own words, where they quote a damaged schema
+    except UnicodeDecodeError as error:  # even SQLite's own message, if it quotes a damaged schema
         raise SourceError(f"{database}: the database is damaged ({error.reason})") from error
 
 
@@ -69,7 +69,7 @@ def _prompt(row: Row, names: str) -> Prompt | Problem:
     row_id, image_id, text, _, descriptive_name = row
     origin = f"prompts.id={row_id}"
     if not isinstance(row_id, int | str) or row_id == "":
-        return Problem(origin, f"its id is no number and no text but {type(row_id).__name__}")
+        return Problem(origin, f"its id is neither a number nor text but {type(row_id).__name__}")
     if text is None:
         return Problem(origin, "image_prompt is NULL")
     if problem := text_problem(text):
@@ -87,7 +87,7 @@ def _prompt(row: Row, names: str) -> Prompt | Problem:
 
 
 def _advice(error: str, lock_wait: float) -> str:
-    """SQLite's words, and what to do about them."""
+    """SQLite's message, and what to do."""
     if "locked" in error or "busy" in error:
         return f"locked by another program for more than {lock_wait:g} s; close it or try again ({error})"
     if "no such table" in error or "no such column" in error:
