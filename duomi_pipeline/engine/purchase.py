@@ -135,12 +135,14 @@ class Buyer:
             planned.id if planned and planned.state in (PurchaseState.SAVED, PurchaseState.FAILED) else job.given_up
         )
         purchase = self.ledger.claim(
-            job.request.key, job.request.canonical, self.run_id, replaces, anew=job.explicitly_requested
+            job.request.key, job.request.canonical, self.run_id, replaces, explicit=job.explicitly_requested
         )
         if job.explicitly_requested and self._cannot_be_finished(purchase):
             words = purchase.error_message or "given up for a new request, as the user chose"
             self.ledger.ended(purchase, PurchaseState.FAILED, ErrorClass.AMBIGUOUS, "", words)
-            purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, purchase.id, anew=True)
+            purchase = self.ledger.claim(
+                job.request.key, job.request.canonical, self.run_id, purchase.id, explicit=True
+            )
         job.purchase = purchase
         if purchase.state == PurchaseState.FAILED and (
             failure := failure_of(purchase)

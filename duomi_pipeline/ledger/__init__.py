@@ -1,4 +1,4 @@
-"""What was asked, paid and saved. No Dagster, no HTTP."""
+"""The ledger: a database of what was requested, paid and saved. No Dagster, no HTTP."""
 
 from duomi_pipeline.ledger.database import LedgerError, LedgerLostError, LedgerUnavailableError
 from duomi_pipeline.ledger.ledger import Held, Ledger

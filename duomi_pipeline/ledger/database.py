@@ -1,4 +1,4 @@
-"""Opening the ledger's database and its transactions: SQLite (WAL, every commit on disk) or PostgreSQL by URL."""
+"""The ledger's database and its transactions: SQLite (WAL, every commit on disk) or PostgreSQL. Tables: `schema`."""
 
 import os
 import shlex
@@ -20,24 +20,24 @@ _PG_LOCK = 0x64756F6D69  # one advisory lock serialises our writers on PostgreSQ
 
 
 class LedgerError(Exception):
-    """The ledger cannot be opened or written; nothing may be sent without it."""
+    """The ledger cannot be opened, read or written; nothing may be sent without it."""
 
 
 class LedgerUnavailableError(LedgerError):
-    """The database takes no write now: locked, full, gone. It may take it later."""
+    """The database cannot be used now: locked, full, unreachable. A later try may succeed."""
 
 
 class LedgerLostError(LedgerError):
-    """The database's file was deleted, moved or replaced under this run: what is written would be lost with it."""
+    """The database file was deleted, moved or replaced during this run: further writes would be lost."""
 
 
 class Database:
     """Read and write transactions on the ledger; creates its tables on first use.
 
-    Of an SQLite ledger the files are watched: what is written into one that has no name any more nobody reads.
+    The files of an SQLite ledger are checked before and after writes: nobody reads what is written to a deleted file.
 
     Attributes:
-        file: of an SQLite ledger; `None` for one in memory.
+        file: of an SQLite ledger; `None` for one in memory or on PostgreSQL.
     """
 
     def __init__(self, url: str, home: Path) -> None:
@@ -54,15 +54,13 @@ class Database:
             with self.write() as connection:
                 migrate(connection)
             self._opened = _identity(self.file)
-            # A new connection would make a new, empty file; those that are open still know what this run did.
+            # A new connection would create a new, empty file; open ones still see what this run wrote.
             event.listen(self.engine, "do_connect", lambda *_: self.check())
         except (SQLAlchemyError, LedgerUnavailableError) as error:
             words, file = _words(error.__cause__ or error), f" {self.file}" if self.file else ""
             raise LedgerError(f"The ledger{file} cannot be opened: {words}. Check DUOMI_LEDGER_URL.") from error
-        except ValueError:  # of a port that is no number; its text would show what stands there, a password maybe
-            raise LedgerError(
-                "The ledger cannot be opened: its URL has no usable form. Check DUOMI_LEDGER_URL."
-            ) from None
+        except ValueError:  # an invalid port; the error's own text would show it, and it may be part of a password
+            raise LedgerError("The ledger cannot be opened: its URL is invalid. Check DUOMI_LEDGER_URL.") from None
         except (OSError, ImportError) as error:
             raise LedgerError(f"The ledger cannot be opened: {error}. Check DUOMI_LEDGER_URL.") from error
         except NewerLedgerError as error:
@@ -70,11 +68,11 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that sees no other writer's half-done work, and is on disk when the block ends.
+        """An isolated write transaction; it is on disk when the block ends.
 
         Raises:
-            LedgerUnavailableError: the database does not take it now; nothing of it was written.
-            LedgerLostError: its file is not the one that was opened; nobody will read what was written.
+            LedgerUnavailableError: the database cannot be written now; nothing of the transaction was written.
+            LedgerLostError: its file is no longer the one that was opened.
             LedgerError: its file is damaged.
         """
         self.check()
@@ -92,10 +90,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A look at one consistent state; never blocks a writer.
+        """A read transaction on one consistent state; never blocks a writer.
 
         Raises:
-            LedgerUnavailableError: the database cannot be asked now.
+            LedgerUnavailableError: the database cannot be read now.
             LedgerError: its file is damaged.
         """
         try:
@@ -107,7 +105,7 @@ class Database:
             raise explained from error
 
     def check(self) -> None:
-        """Look whether the files are still those that were opened.
+        """Check that the files are still those that were opened.
 
         Raises:
             LedgerLostError: they are not.
@@ -119,10 +117,10 @@ class Database:
             raise LedgerLostError(f"The ledger {self.file} was deleted, moved or replaced while it was in use.")
 
     def _explained(self, error: DatabaseError, how: str) -> LedgerError | None:
-        """What the database's error means; `None` of one that is a defect of this program."""
+        """The database's error as one of ours; `None` if it is a defect of this program."""
         if isinstance(error, OperationalError):
-            words = f"The ledger cannot be {how}: {_words(error)}. Make room or let go of it, then start again."
-            return LedgerUnavailableError(words)
+            advice = "Free disk space or close the program that uses it, then start again."
+            return LedgerUnavailableError(f"The ledger cannot be {how}: {_words(error)}. {advice}")
         if type(error) is not DatabaseError or self.file is None:
             return None
         file, folder = shlex.quote(str(self.file)), shlex.quote(str(self.file.parent / "damaged"))
@@ -133,7 +131,7 @@ class Database:
         )
 
     def close(self) -> None:
-        """Give the connections back; the write-ahead log goes with the last of them. A later look opens one again."""
+        """Close all connections; the last one removes the write-ahead log. A later query opens a new one."""
         if self._opened is not None:
             self._opened = self._opened[0], None
         self.engine.dispose()
@@ -143,7 +141,7 @@ _Identity = tuple[tuple[int, int] | None, tuple[int, int] | None]
 
 
 def _identity(file: Path | None) -> _Identity | None:
-    """Device and inode of an SQLite database and its write-ahead log, which is there as long as we are connected."""
+    """Device and inode of an SQLite database and of its write-ahead log, which exists while we are connected."""
     if file is None:
         return None
     return _inode(file), _inode(f"{file}-wal")
@@ -151,7 +149,7 @@ def _identity(file: Path | None) -> _Identity | None:
 
 def _inode(file: Path | str) -> tuple[int, int] | None:
     try:
-        stat = os.stat(file)  # noqa: PTH116 - asked twice for each write, and half as long
+        stat = os.stat(file)  # noqa: PTH116 - called twice per write, and twice as fast
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
@@ -178,5 +176,5 @@ def _engine(url: URL) -> Engine:
 
 
 def _words(error: BaseException) -> str:
-    """The database's words without the URL, which may hold a password."""
+    """The database's message without the URL, which may hold a password."""
     return str(getattr(error, "orig", None) or type(error).__name__)

@@ -1,8 +1,8 @@
-"""Lives of runs on an SQLite ledger: a locked file for each, in a folder beside the database.
+"""Liveness of runs on an SQLite ledger: each run locks a file in a folder beside the database.
 
-The operating system unlocks it when the process dies. That proves a death among the processes of one kernel, be they
-in containers or not; machines that share a folder need not see each other's locks. Then, and on file systems without
-locks, the observer waits for a sign of life, by a clock of its own: no two clocks are compared.
+The operating system unlocks it when the process dies. This proves a death only to processes on the same kernel, in
+containers or not: machines that share a folder may not see each other's locks. Otherwise, and on file systems without
+locks, the observer waits for a heartbeat, by its own clock only: clocks of two machines are never compared.
 """
 
 import contextlib
@@ -21,25 +21,25 @@ from duomi_pipeline.ledger.leases import HEARTBEAT, LEASE, Lives
 from duomi_pipeline.ledger.schema import runs
 
 _SUFFIX = ".lock"
-_TRIED = 2.0  # seconds in which whoever only tries a lock has let go of it
+_TRIED = 2.0  # seconds; a process that only tests a lock has released it by then
 _KERNEL = "kernel:"
 
 
 @dataclass
 class _Silence:
-    """For how long, by the observer's clock, a run has given no sign of life."""
+    """For how long, by the observer's clock, a run has written no heartbeat."""
 
     sign: float
     looked_at: float
     seconds: float = 0.0
 
 
-_silences: dict[str, _Silence] = {}  # by run id; of this process, whose sessions may be short
+_silences: dict[str, _Silence] = {}  # by run id; kept for the process, as its sessions may be short
 _listening = threading.Lock()
 
 
 class FileLocks(Lives):
-    """Lives by locked files.
+    """Liveness by locked files.
 
     Args:
         database: the ledger's file; `None` for one in memory, which no other process sees.
@@ -53,7 +53,7 @@ class FileLocks(Lives):
         self._held: dict[str, FileLock] = {}
 
     def begin(self, connection: Connection, run_id: str, trigger: str) -> None:
-        """As said by `Lives`; dead runs are written to be over, and their files removed."""
+        """See `Lives`; also marks dead runs as ended and removes their files."""
         super().begin(connection, run_id, trigger)
         for file in self._folder.glob(f"*{_SUFFIX}") if self._folder else ():
             with contextlib.suppress(OSError), _tried(file):
@@ -63,7 +63,7 @@ class FileLocks(Lives):
                 file.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """As said by `Lives`."""
+        """See `Lives`."""
         while self._held:
             self._held.popitem()[1].release()
 
@@ -73,13 +73,13 @@ class FileLocks(Lives):
         if run_id in self._held:
             return self._here
         file = self._folder / f"{run_id}{_SUFFIX}"
-        # One lock for all sessions of this process; it goes with the last of them.
+        # One lock for all sessions of this process; the last one releases it.
         lock = FileLock(file, timeout=_TRIED, is_singleton=True, thread_local=False, fallback_to_soft=False)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         except Timeout:
-            raise LedgerError(f"The run {run_id} goes on in another process.") from None
+            raise LedgerError(f"The run {run_id} is active in another process.") from None
         except OSError:  # a file system without locks
             with contextlib.suppress(OSError):
                 file.unlink()
@@ -88,7 +88,7 @@ class FileLocks(Lives):
         return self._here
 
     def _lease(self) -> float:
-        return time.time() + LEASE  # to an observer it only matters that it changes
+        return time.time() + LEASE  # observers only compare it with its former value
 
     def _is_dead(self, connection: Connection, run: RowMapping) -> bool:
         has_lock, is_free = run["host"].startswith(_KERNEL), False
@@ -98,14 +98,14 @@ class FileLocks(Lives):
                     is_free = True
             except Timeout:
                 return False
-            except OSError:  # the lock cannot be asked
+            except OSError:  # the lock cannot be tested
                 return self._is_silent(run)
         if (is_free and run["host"] == self._here) or (has_lock and run["ended_at"] is not None):
             return True
         return self._is_silent(run)
 
     def _is_silent(self, run: RowMapping) -> bool:
-        """Whether its lease is out. Between two looks both may have slept: that counts little."""
+        """Whether its lease has expired. Machines may have slept between two checks: a gap counts as one heartbeat."""
         now, sign = self._clock(), run["alive_until"]
         with _listening:
             silence = _silences.get(run["id"])
@@ -118,11 +118,11 @@ class FileLocks(Lives):
 
 @contextlib.contextmanager
 def _tried(file: Path) -> Iterator[None]:
-    """A lock that nobody holds; it is held for the moment.
+    """Hold a lock inside the block if it is free, to test it.
 
     Raises:
-        Timeout: somebody holds it.
-        OSError: it cannot be asked.
+        Timeout: another process holds it.
+        OSError: it cannot be tested.
     """
     with FileLock(file, blocking=False, fallback_to_soft=False):
         yield

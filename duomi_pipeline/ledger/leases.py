@@ -1,7 +1,7 @@
-"""Which runs are alive. A purchase belongs to its run only as long as that run lives.
+"""Which runs are alive. A run owns its purchases only while it is alive.
 
-Each run holds a lock that goes with its process, however that dies: `file_locks` beside an SQLite ledger,
-`session_locks` on PostgreSQL. Where no lock tells, a run has its lease: so long may it give no sign of life.
+Each run holds a lock that is released when its process dies, in any way: `file_locks` beside an SQLite ledger,
+`session_locks` on PostgreSQL. If a lock proves nothing, a run is dead after a lease without a heartbeat.
 """
 
 import os
@@ -14,18 +14,18 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, up
 
 from duomi_pipeline.ledger.schema import runs
 
-LEASE = 90.0  # seconds without a sign of life after which a run without a lock counts as dead
-HEARTBEAT = 20.0  # seconds between two signs of life
+LEASE = 90.0  # seconds without a heartbeat after which a run without a lock counts as dead
+HEARTBEAT = 20.0  # seconds between two heartbeats
 
 
 class Lives(ABC):
-    """The lives of runs, as this process shows its own and sees the others'."""
+    """Shows that the runs of this process are alive, and checks others."""
 
     def begin(self, connection: Connection, run_id: str, trigger: str) -> None:
-        """Write that a run lives; one that is known (a step of the same run) is revived.
+        """Record that a run is alive; a known run (another step of it) is active again.
 
         Raises:
-            LedgerError: it lives in another process.
+            LedgerError: it is active in another process.
         """
         host = self._hold(run_id) or socket.gethostname()
         alive = {"host": host, "pid": os.getpid(), "alive_until": self._lease(), "ended_at": None}
@@ -34,30 +34,30 @@ class Lives(ABC):
             connection.execute(insert(runs).values(id=run_id, trigger=trigger, started_at=time.time(), **alive))
 
     def renew(self, connection: Connection, run_id: str) -> None:
-        """Give a sign of life."""
+        """Write a heartbeat."""
         connection.execute(update(runs).where(runs.c.id == run_id).values(alive_until=self._lease()))
 
     def is_alive(self, connection: Connection, run_id: str | None) -> bool:
-        """Whether a run still works: not ended, and not known to be dead."""
+        """Whether a run is active: not ended, and not known to be dead."""
         row = _row(connection, run_id)
         return row is not None and row["ended_at"] is None and not self._is_dead(connection, row)
 
     def is_gone(self, connection: Connection, run_id: str) -> bool:
-        """Whether a run's process is known to be dead, whether or not it said that it ended."""
+        """Whether a run's process is known to be dead, whether or not its end is recorded."""
         row = _row(connection, run_id)
         return row is not None and self._is_dead(connection, row)
 
     @abstractmethod
     def release(self) -> None:
-        """Give back the locks of all runs that were begun here; another session may hold them still."""
+        """Release the locks of all runs that were begun here; another session may still hold them."""
 
     @abstractmethod
     def _hold(self, run_id: str) -> str | None:
-        """Take a run's lock. Returns where it proves something; `None` where there are no locks."""
+        """Take a run's lock. Returns the kernel on which it proves a death; `None` if there are no such locks."""
 
     @abstractmethod
     def _lease(self) -> float | ColumnElement[Any]:
-        """Until when a sign of life is good, in seconds since 1970."""
+        """When a heartbeat written now expires, in seconds since 1970."""
 
     @abstractmethod
     def _is_dead(self, connection: Connection, run: RowMapping) -> bool:
@@ -65,7 +65,7 @@ class Lives(ABC):
 
 
 def write_ended_run(connection: Connection, run_id: str, trigger: str) -> None:
-    """Write a run that is over in the transaction in which it began."""
+    """Record a run that begins and ends in this transaction."""
     now = time.time()
     times = {"started_at": now, "alive_until": now, "ended_at": now}
     connection.execute(

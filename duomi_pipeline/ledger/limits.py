@@ -1,6 +1,6 @@
-"""What may be sent: caps on money and pictures, and the pace, all sums over the journal of POSTs.
+"""Caps on money and pictures, and rate limits: all are sums over the recorded POSTs.
 
-Checked by `Ledger.send` inside the transaction that writes the POST, so that two runs together never pass them.
+Checked by `Ledger.send` in the transaction that records the POST, so that parallel runs together never exceed them.
 """
 
 from dataclasses import dataclass
@@ -9,20 +9,21 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, case, func, or_, select
 
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.ledger.records import Billing, PurchaseState
 from duomi_pipeline.ledger.schema import posts, purchases
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What may be sent: checked, and reserved, in the same transaction that writes the POST.
+    """The limits of a run, from the settings.
 
     Attributes:
         images_per_run, spend_per_run, spend_per_day: the user's caps; a day is a day of UTC.
-        images_per_run_by: the name under which the user said the first.
-        requests_per_minute, requests_per_day: the service's pace, over all runs on this ledger.
-        price: of one picture, `None` where unknown.
-        lost_answers: POSTs of one request that may be billed without a picture, before only the user may ask again.
+        images_per_run_by: name of the setting or flag that set the first.
+        requests_per_minute, requests_per_day: rate limits, over all runs on this ledger.
+        price: of one picture, `None` if unknown.
+        lost_answers: most POSTs of one request that may be billed without a picture; more only if the user says so.
     """
 
     images_per_run: int | None = None
@@ -37,7 +38,7 @@ class Limits:
 
 
 class LimitReached(Exception):  # noqa: N818
-    """A cap would be passed: nothing was sent. The text names the setting, `advice` says what to do next."""
+    """A cap would be exceeded: nothing was sent. The text names the setting; `advice`: what to do next."""
 
     def __init__(self, message: str, advice: str) -> None:
         super().__init__(message)
@@ -45,18 +46,18 @@ class LimitReached(Exception):  # noqa: N818
 
 
 class RepeatsUsedUp(Exception):  # noqa: N818
-    """This request was, or may have been, billed without a picture as often as may be: nothing was sent."""
+    """This request was or may have been billed without a picture as often as allowed: nothing was sent."""
 
     def __init__(self, lost: int) -> None:
         super().__init__(
-            f"no picture came of {lost} requests, each of which was or may have been billed; "
-            "none is sent any more by itself"
+            f"{counted(lost, 'request')} gave no picture and {'was' if lost == 1 else 'were'} or may have been billed; "
+            "no more are sent automatically"
         )
         self.lost = lost
 
 
 class NotYet(Exception):  # noqa: N818
-    """The requests of this minute are used up."""
+    """The requests of this minute, or under a cap, are used up for now; `seconds`: when to try again."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"next request in {seconds:.1f} s")
@@ -72,12 +73,12 @@ def _total(column: Any, condition: Any) -> Select[Any]:
 
 
 def _spend(condition: Any) -> Select[Any]:
-    """The total of prices, and a currency among them that is not the settings'."""
+    """The sum of prices, and a currency among them that differs from the settings."""
     is_other = (posts.c.price > 0) & (posts.c.currency != bindparam("currency"))
     return _total(posts.c.price, condition).add_columns(func.max(case((is_other, posts.c.currency))))
 
 
-# A purchase that brought pictures, or that the user asked for anew, ends what was lost before it.
+# Lost answers count since the last purchase that gave pictures or that the user requested again.
 _NEW_START = select(func.coalesce(func.max(purchases.c.id), 0)).where(
     purchases.c.request_key == bindparam("request_key"),
     or_(purchases.c.state == PurchaseState.SAVED, purchases.c.asked_anew),
@@ -103,9 +104,9 @@ _SPEND_OF_DAY = _spend(posts.c.sent_at >= bindparam("day_start"))
 
 
 def check_caps(connection: Connection, run_id: str, asked: int, price: float, limits: Limits, now: float) -> None:
-    """Raise `LimitReached` where this POST would pass a cap; open and lost POSTs count as spent.
+    """Raise `LimitReached` if this POST would exceed a cap; POSTs in flight and lost ones count as spent.
 
-    Amounts of two currencies have no sum: then a cap on money lets nothing through.
+    Amounts in two currencies have no sum: then a cap on money allows nothing.
     """
     of: dict[str, Any] = {"run_id": run_id, "day_start": _day_start(now), "currency": limits.currency}
     again, tomorrow = "Start again, each run may use as much; or", "Start again after midnight UTC; or"
@@ -123,7 +124,7 @@ def check_caps(connection: Connection, run_id: str, asked: int, price: float, li
         if used + more > cap + 1e-9:
             open_ones = connection.execute(_OPEN_OF_RUN, of).one()
             if used - (open_ones.pictures if unit == "images" else open_ones.price) + more <= cap + 1e-9:
-                raise NotYet(_UNTIL_ANSWERED)  # what is on the wire may come back free
+                raise NotYet(_UNTIL_ANSWERED)  # requests in flight may turn out to be free
             message = f"{setting}={cap:g} is reached ({used:g} {unit} used)."
             raise LimitReached(message, f"{otherwise} raise {setting}.")
 
@@ -134,24 +135,24 @@ def _in_two_currencies(setting: str, cap: float, currency: str, other: str, othe
 
 
 def check_repeats(connection: Connection, request_key: str, limits: Limits) -> None:
-    """Raise `RepeatsUsedUp` where one more POST of this request could be one more bill without a picture."""
+    """Raise `RepeatsUsedUp` if this request was or may have been billed without a picture as often as allowed."""
     if (lost := lost_answers(connection, request_key)) >= limits.lost_answers:
         raise RepeatsUsedUp(lost)
 
 
 def lost_answers(connection: Connection, request_key: str) -> int:
-    """POSTs of a request, by all runs, that were or may have been billed and brought no picture."""
+    """Number of POSTs of a request, by all runs, that were or may have been billed and gave no picture."""
     return int(connection.execute(_LOST, {"request_key": request_key}).scalar_one())
 
 
-def check_pace(connection: Connection, limits: Limits, now: float) -> None:
-    """Raise where the requests of this minute or this day are used up, whatever became of them."""
+def check_rate(connection: Connection, limits: Limits, now: float) -> None:
+    """Raise `NotYet` or `LimitReached` if the requests of this minute or day are used up, whatever their results."""
     if limits.requests_per_day is not None:
         sent = connection.execute(select(func.count()).where(posts.c.sent_at >= _day_start(now))).scalar_one()
         if sent >= limits.requests_per_day:
             tomorrow = datetime.fromtimestamp(_day_start(now) + 86_400, UTC)
             message = (
-                f"The {limits.requests_per_day} requests of today are used up; continues after {tomorrow:%F %H:%M} UTC."
+                f"DUOMI_REQUESTS_PER_DAY={limits.requests_per_day} is reached; continues after {tomorrow:%F %H:%M} UTC."
             )
             raise LimitReached(message, "Start again then, or raise DUOMI_REQUESTS_PER_DAY.")
     if limits.requests_per_minute is not None:

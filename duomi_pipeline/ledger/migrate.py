@@ -1,20 +1,20 @@
-"""Bring a ledger's tables to this program's version, with alembic."""
+"""Upgrades a ledger's tables to this program's version, with alembic. The steps are in `migrations/versions`."""
 
 from sqlalchemy import Connection, inspect, text
 
-# The newest file in `migrations/versions`; known here so that alembic is imported only when there is work for it.
+# The newest file in `migrations/versions`; repeated here so that alembic is imported only for an upgrade.
 VERSION = "0004"
 
 
 class NewerLedgerError(Exception):
-    """The ledger was written by a newer program."""
+    """The ledger was written by a newer version of this program."""
 
 
 def migrate(connection: Connection) -> None:
-    """Make or upgrade the tables; nothing happens where they are of this version.
+    """Create or upgrade the tables; does nothing if they have this version.
 
     Raises:
-        NewerLedgerError: they are of a version that this program does not know.
+        NewerLedgerError: their version is unknown to this program.
     """
     if _version(connection) == VERSION:
         return

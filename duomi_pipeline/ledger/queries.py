@@ -1,4 +1,4 @@
-"""What the ledger tells: bulk looks for plans and status, single ones for the step at hand. Never writes."""
+"""Read queries of the ledger: bulk for plans and status, single rows for the current step. Writes are in `ledger`."""
 
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -22,9 +22,9 @@ from duomi_pipeline.ledger.records import (
 )
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, foreign_files, pictures, posts, purchases, runs, selections
 
-_AT_ONCE = 500  # values in one question: databases limit the parameters of a statement
+_AT_ONCE = 500  # values per query: databases limit the parameters of a statement
 
-# Columns in the order of the records' fields: a row is a record, at 100,000 of them.
+# Columns in the order of the records' fields, so that a row becomes a record without a lookup per field.
 _PICTURE = [pictures.c[field.name] for field in fields(PictureFile)]
 _SELECTION = [selections.c[field.name] for field in fields(Selection) if field.name != "files"]
 _PURCHASE = [purchases.c["answer" if field.name == "image_urls" else field.name] for field in fields(Purchase)]
@@ -50,7 +50,7 @@ _COSTS = (
     .group_by(posts.c.purchase_id)
     .having(func.count(posts.c.price) == func.count(), func.count(posts.c.currency.distinct()) == 1)
 )
-# Asked for every picture: building them anew would cost more than asking.
+# Used for every picture: building such a statement costs more than running it.
 _BY_ID = select(*_PURCHASE).where(purchases.c.id == bindparam("purchase_id"))
 _LATEST = (
     select(*_PURCHASE)
@@ -61,7 +61,7 @@ _LATEST = (
 
 
 class LedgerReader:
-    """The reading half of the ledger."""
+    """The read queries; `Ledger` adds the writes."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -82,7 +82,7 @@ class LedgerReader:
             return {purchase.request_key: purchase for purchase in map(_purchase, rows)}
 
     def interrupted_purchases(self) -> dict[str, Purchase]:
-        """The purchases that are not at their end, by request key: at most one of each request."""
+        """The open purchases, by request key: at most one per request."""
         with self.database.read() as connection:
             rows = connection.execute(select(*_PURCHASE).where(purchases.c.state.in_(OPEN_STATES)))
             return {purchase.request_key: purchase for purchase in map(_purchase, rows)}
@@ -100,7 +100,7 @@ class LedgerReader:
         return self.saved_files([request_key]).get(request_key, [])
 
     def recorded_files(self) -> dict[str, int]:
-        """The sizes of all files that were ever recorded, by name."""
+        """The sizes in bytes of all recorded files, by name."""
         with self.database.read() as connection:
             return dict(connection.execute(select(pictures.c.file, pictures.c.bytes)).tuples().all())
 
@@ -112,12 +112,12 @@ class LedgerReader:
             return list(connection.execute(query).tuples())
 
     def foreign_files(self) -> dict[str, int]:
-        """The sizes of files in the folder that are nobody's picture, by name."""
+        """The sizes in bytes of files in the folder that are not ours or damaged, by name."""
         with self.database.read() as connection:
             return dict(connection.execute(select(foreign_files.c.file, foreign_files.c.bytes)).tuples().all())
 
     def fact(self, name: str) -> str | None:
-        """Something that is known of the home; `None` where it is not."""
+        """A named value about this home; `None` if it is not set."""
         with self.database.read() as connection:
             return connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar()
 
@@ -127,7 +127,7 @@ class LedgerReader:
             return purchase(connection, purchase_id)
 
     def purchases(self, ids: Collection[int]) -> dict[int, Purchase]:
-        """Chains by their ids."""
+        """Purchases by their ids."""
         with self.database.read() as connection:
             return {
                 found.id: found for found in map(_purchase, _rows(connection, select(*_PURCHASE), purchases.c.id, ids))
@@ -170,7 +170,7 @@ class LedgerReader:
             return [_purchase(row) for row in _rows(connection, query, purchases.c.request_key, request_keys)]
 
     def pictures_of(self, prompt_id: str) -> list[PictureFile]:
-        """All files ever made for a prompt, oldest first."""
+        """All files recorded for a prompt, oldest first."""
         with self.database.read() as connection:
             query = select(*_PICTURE).where(pictures.c.prompt_id == prompt_id).order_by(pictures.c.id)
             return list(starmap(PictureFile, connection.execute(query)))
@@ -186,9 +186,9 @@ class LedgerReader:
         return found
 
     def costs(self) -> dict[int, Cost]:
-        """What was billed for each purchase, by its id; one that is not in there has an unknown cost.
+        """The billed cost of each purchase, by its id; purchases with an unknown cost are not in it.
 
-        Unknown: a price of it was not set, or its requests were billed in different currencies.
+        Unknown: a price was not set, or its requests were billed in different currencies.
         """
         with self.database.read() as connection:
             return {purchase_id: Cost(amount, currency) for purchase_id, amount, currency in connection.execute(_COSTS)}
@@ -220,7 +220,7 @@ class LedgerReader:
             return _run(connection.execute(select(runs).order_by(runs.c.started_at.desc()).limit(1)).mappings().first())
 
     def run(self, run_id: str) -> RunRecord | None:
-        """One run; `None` if it never got so far as to generate."""
+        """One run; `None` if it ended before it generated anything."""
         with self.database.read() as connection:
             return _run(connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first())
 
@@ -262,7 +262,7 @@ def _purchase(row: Sequence[Any]) -> Purchase:
 
 
 def _money(rows: Sequence[Any], reused: int) -> Money:
-    """The sums, from rows of billing, currency, pictures, price, and how many POSTs of how many have a price."""
+    """The sums, from rows of billing, currency, pictures, price, POSTs with a price, and POSTs."""
 
     def total(billing: Billing) -> tuple[int, dict[str, float], bool]:
         mine = [row[1:] for row in rows if row[0] == billing]

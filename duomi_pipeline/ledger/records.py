@@ -1,4 +1,4 @@
-"""What the ledger tells, as frozen records. Writing them is `Ledger`'s."""
+"""The records that ledger queries return, and their enums. Queries are in `queries`, writes in `ledger`."""
 
 import json
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from typing import Any
 
 
 class PurchaseState(StrEnum):
-    """The last step of a purchase that was written; the values stand in the database."""
+    """The last recorded step of a purchase; the values are stored in the database."""
 
-    PLANNED = "planned"  # nothing is sent, or what was sent was not taken
-    SUBMITTING = "submitting"  # a POST is on the wire
-    SUBMITTED = "submitted"  # the service took a task
-    READY = "ready"  # paid; the pictures are there to be downloaded
+    PLANNED = "planned"  # nothing was sent, or the service did not accept it
+    SUBMITTING = "submitting"  # a POST is in flight
+    SUBMITTED = "submitted"  # the service accepted a task
+    READY = "ready"  # paid; the pictures can be downloaded
     SAVED = "saved"
     REFUSED = "refused"
     FAILED = "failed"
@@ -22,34 +22,34 @@ class PurchaseState(StrEnum):
 
 
 class Billing(StrEnum):
-    """What is known of one POST's price; the values stand in the database."""
+    """Whether a POST was billed; the values are stored in the database."""
 
-    SENT = "sent"  # on the wire: its price is reserved
+    SENT = "sent"  # in flight: its price is reserved
     BILLED = "billed"
     FREE = "free"
     AMBIGUOUS = "ambiguous"  # the answer was lost: it may have been billed
 
 
 class Origin(StrEnum):
-    """How a prompt came to a picture file; the values stand in the database and in the files."""
+    """How a prompt got a picture file; the values are stored in the database and in the files."""
 
     GENERATED = "generated"
-    REUSED = "reused"  # a copy of what another prompt's identical request paid
-    ADOPTED = "adopted"  # found on disk, of a run that died before it could record it
+    REUSED = "reused"  # a copy of the picture of another prompt with an identical request
+    ADOPTED = "adopted"  # found in the folder; its run died before it recorded the file, or the ledger was lost
 
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """The way of one request, from plan to saved pictures or to its end.
+    """The way of one request to saved pictures, or to its failure.
 
     Attributes:
-        state: the last step that was written; each is written before what it announces happens.
+        state: the last recorded step; each is recorded before it happens.
         run_id: the run that works on it, if any.
         task_id: of an asynchronous task that the service accepted.
-        image_urls: addresses of pictures that are paid and not yet saved.
-        answered_at: when these addresses were told; they die within the hour.
-        retry_at: when a failure may be tried again.
-        service: that sold it, and the key it was asked with; `None` where that was never noted.
+        image_urls: URLs of pictures that are paid and not yet saved.
+        answered_at: when the service returned these URLs; they expire within the hour.
+        retry_at: when it may be tried again after a failure.
+        service: the service and a fingerprint of the key; `None` if not recorded.
     """
 
     id: int
@@ -71,12 +71,12 @@ class Purchase:
 
     @property
     def content(self) -> Mapping[str, Any]:
-        """What was asked, and of whom: `ImageRequest.content`; the fields that were sent are its `body`."""
+        """The request and its receiver: `ImageRequest.content`; the fields that were sent are its `body`."""
         return MappingProxyType(json.loads(self.request))
 
     @property
     def seed_used(self) -> int | None:
-        """The seed that the service told, else the one that was sent; `None` where there was none."""
+        """The seed that the service reported, else the one that was sent; `None` if there was none."""
         return self.seed if self.seed is not None else self.content["body"].get("seed")
 
     @property
@@ -90,7 +90,7 @@ class PictureFile:
     """One saved file of a purchase, made for one prompt.
 
     Attributes:
-        perceptual_hash, contrast: see `images.look.Look`; `None` where that was never looked at.
+        perceptual_hash, contrast: see `images.fingerprint.Look`; `None` if never computed.
     """
 
     prompt_id: str
@@ -108,7 +108,7 @@ class PictureFile:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which purchase is a prompt's current one, and of which versions it was made."""
+    """Which purchase is a prompt's current one, and for which versions of prompt and settings it was made."""
 
     prompt_id: str
     purchase_id: int
@@ -121,7 +121,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Post:
-    """One POST that was or is on the wire."""
+    """One POST, sent or in flight."""
 
     id: int
     purchase_id: int
@@ -135,11 +135,11 @@ class Post:
 
 @dataclass(frozen=True, kw_only=True)
 class PaidAnswer:
-    """A paid answer that the ledger may not know, as it was kept elsewhere.
+    """A paid answer that was kept as a file; the ledger may not know it.
 
     Attributes:
-        sent_at, kept_at: the POST went out after the one and before the other (seconds since 1970).
-        pictures, price, currency: what the POST asked for, and what that cost; `None` where unknown.
+        sent_at, kept_at: the POST was sent between these times (seconds since 1970).
+        pictures, price, currency: how many pictures the POST requested, and their price; `None` if unknown.
         service: as in `Purchase`.
     """
 
@@ -154,7 +154,7 @@ class PaidAnswer:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one purchase was billed, in the currency that was set when it was."""
+    """The billed cost of one purchase, in the currency that was set then."""
 
     amount: float
     currency: str
@@ -162,16 +162,16 @@ class Cost:
 
 @dataclass(frozen=True)
 class Money:
-    """What was spent; `None` where a price was not known, or where it was spent in several currencies.
+    """Money spent; `None` if a price was unknown, or if there are several currencies.
 
     Attributes:
-        billed: pictures that were billed for sure.
+        billed: pictures that were billed.
         maybe_billed: pictures of requests whose answer was lost.
-        reserved: pictures of requests that are on the wire now.
-        reused: pictures that another prompt's identical request had paid already.
+        reserved: pictures of requests in flight.
+        reused: pictures copied from another prompt with an identical request.
         spent, maybe_spent: prices of the first two.
-        currency: of both; `None` where nothing was spent, or in several.
-        amounts: what was spent, by currency; empty where a price was not known.
+        currency: of both; `None` if nothing was spent, or in several currencies.
+        amounts: money spent, by currency; empty if a price was unknown.
     """
 
     billed: int

@@ -1,6 +1,6 @@
-"""Repairing a ledger: record pictures that it does not know, forget files that are gone.
+"""Repairs a ledger: records pictures that it does not know, drops records of files that are gone.
 
-Which files those are, and what they say of themselves, is found by `engine.adoption`.
+These files and their metadata are found by `engine.adoption` and `maintenance.reconcile`.
 """
 
 import time
@@ -19,7 +19,7 @@ from duomi_pipeline.ledger.schema import OPEN_STATES, foreign_files, pictures, p
 
 @dataclass(frozen=True)
 class Renamed:
-    """A recorded picture whose file has another name or another size now."""
+    """A recorded picture whose file now has another name or size."""
 
     record: PictureFile
     file: str
@@ -28,12 +28,12 @@ class Renamed:
 
 @dataclass(frozen=True)
 class FoundPurchase:
-    """The pictures of one purchase made for one prompt, as their files tell it.
+    """The pictures of one purchase for one prompt, from the metadata of their files.
 
     Attributes:
-        files: with any `purchase_id`; they get a new one.
-        price: of all of them together, `None` where unknown.
-        was_paid: whether this prompt's request paid; copies of another prompt's pictures cost nothing.
+        files: their `purchase_id` is ignored; they get a new one.
+        price: of all files together, `None` if unknown.
+        was_paid: whether this prompt's request was paid; copies of another prompt's pictures cost nothing.
     """
 
     request_key: str
@@ -52,12 +52,12 @@ class FoundPurchase:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in the folder.
+    """What was found in the folder of pictures.
 
     Attributes:
         purchases: of pictures without a record.
-        renamed: recorded pictures that are to be known under another name or size.
-        foreign: sizes of files that are nobody's picture, by name: they are not opened again.
+        renamed: recorded pictures whose file has another name or size.
+        foreign: sizes of files that are not ours or damaged, by name: they are not opened again.
     """
 
     purchases: tuple[FoundPurchase, ...] = ()
@@ -66,10 +66,10 @@ class Findings:
 
 
 def record_findings(database: Database, found: Findings, lives: Lives) -> int:
-    """Record what was found, with what it cost; a prompt's latest picture becomes its current one.
+    """Record what was found, with its cost; the latest picture of a prompt becomes its current one.
 
-    Safe while runs work: what another one has recorded meanwhile, or is buying, is left to it. Returns the number of
-    pictures that the ledger knows now.
+    Safe while runs are active: what another run has recorded meanwhile, or is buying, is skipped. Returns the number
+    of pictures recorded.
     """
     run_id = f"rebuild-{uuid.uuid4().hex}"
     with database.write() as connection:
@@ -94,7 +94,7 @@ def record_findings(database: Database, found: Findings, lives: Lives) -> int:
 
 
 def _rename(connection: Connection, renamed: Renamed) -> int:
-    """Write a picture's other name or size; 0 where the record changed meanwhile."""
+    """Record a picture's new name or size. Returns 0 if the record changed meanwhile, else 1."""
     was = (pictures.c.file == renamed.record.file) & (pictures.c.bytes == renamed.record.bytes)
     return connection.execute(update(pictures).where(was).values(file=renamed.file, bytes=renamed.bytes)).rowcount
 
@@ -105,19 +105,19 @@ def _is_recorded(connection: Connection, purchase: FoundPurchase) -> bool:
 
 
 def _begun(connection: Connection, request_key: str) -> Row[Any] | None:
-    """The purchase of a request that is not at its end."""
+    """The open purchase of a request."""
     columns = (purchases.c.id, purchases.c.state, purchases.c.run_id)
     is_open = purchases.c.state.in_(OPEN_STATES)
     return connection.execute(select(*columns).where(purchases.c.request_key == request_key, is_open)).first()
 
 
 def _is_nothing(connection: Connection, begun: Row[Any], lives: Lives) -> bool:
-    """Whether nothing was sent for a purchase, and nobody works on it. Else its run adopts the picture itself."""
+    """Whether nothing was sent for a purchase and no run works on it. Otherwise that run adopts the picture itself."""
     return begun.state == PurchaseState.PLANNED and not (begun.run_id and lives.is_alive(connection, begun.run_id))
 
 
 def forget(connection: Connection, files: Iterable[PictureFile]) -> None:
-    """Drop the records of files that are gone; their prompts are *missing* then. What they cost stays recorded."""
+    """Drop the records of files that are gone: their prompts become *missing*. Their cost stays recorded."""
     for file in files:
         same = (pictures.c.purchase_id == file.purchase_id) & (pictures.c.prompt_id == file.prompt_id)
         connection.execute(delete(pictures).where(same, pictures.c.position == file.position))
@@ -126,7 +126,7 @@ def forget(connection: Connection, files: Iterable[PictureFile]) -> None:
 
 
 def remember_looks(connection: Connection, looks: Mapping[PictureFile, tuple[str, float]]) -> None:
-    """Write what pictures look like, as perceptual hash and contrast; of ones saved without."""
+    """Record perceptual hash and contrast of pictures that were saved without them."""
     for file, (perceptual_hash, contrast) in looks.items():
         same = (pictures.c.purchase_id == file.purchase_id) & (pictures.c.file == file.file)
         connection.execute(update(pictures).where(same).values(perceptual_hash=perceptual_hash, contrast=contrast))

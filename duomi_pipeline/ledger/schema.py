@@ -1,8 +1,8 @@
 """The ledger's tables. Times are seconds since 1970 (UTC), money is in the setting's currency.
 
-`purchases` has the last step of each request; `posts` is the journal of every POST that may cost money;
-`pictures` are the files; `selections` says which purchase is each prompt's current one; `runs` says who is alive:
-`host` is the kernel on which a lock file tells it, or a machine's name.
+`purchases` has the last step of each purchase; `posts` every POST that may cost money; `pictures` the files;
+`selections` each prompt's current purchase; `runs` when each run was last alive: its `host` is the kernel on which its
+lock file proves a death, or a machine's name. Records of rows are in `records`, changes of tables in `migrations`.
 """
 
 import sys
@@ -31,7 +31,7 @@ from duomi_pipeline.ledger.records import Billing, Origin, PurchaseState
 
 
 class SharedText(TypeDecorator[str]):
-    """A text that many rows have: in memory it is there once, which matters with 100,000 of them."""
+    """A text that many rows share: one object in memory, which matters with 100,000 rows."""
 
     impl = String
     cache_ok = True
@@ -57,7 +57,7 @@ def _values(words: type[StrEnum]) -> list[str]:
 
 
 def _words(words: type[StrEnum], length: int) -> Enum:
-    """A column of a few words, kept as text."""
+    """A column for an enum, stored as text."""
     return Enum(words, native_enum=False, values_callable=_values, length=length)
 
 
@@ -98,7 +98,7 @@ purchases = Table(
     Column("updated_at", Float, nullable=False),
     Index("purchases_by_key", "request_key", "id"),
 )
-# At most one open purchase per request: this is what makes "bought once" hold between two runs.
+# At most one open purchase per request: this guarantees "bought once" between two runs.
 Index(
     "purchases_one_open_per_key",
     purchases.c.request_key,
@@ -150,10 +150,10 @@ selections = Table(
     Column("selected_at", Float, nullable=False),
 )
 
-# What is known of the home, by name: the mark of the folder of pictures.
+# Named values about the home, such as the id of its folder of pictures.
 facts = Table("facts", metadata, Column("name", String(40), primary_key=True), Column("value", Text))
 
-# PNG files in the folder that are nobody's picture, or none any more: they are opened once, not at every look.
+# PNG files in the folder that are not ours or damaged: they are opened once, not on every scan.
 foreign_files = Table(
     "foreign_files",
     metadata,

@@ -1,7 +1,7 @@
-"""Lives of runs on PostgreSQL: an advisory lock on a connection of its own for each.
+"""Liveness of runs on PostgreSQL: each run holds an advisory lock on a connection of its own.
 
-The server takes the lock back when the process dies, but also when it cuts the connection off. So a run whose lock is
-free has the rest of its lease, by the server's clock, and takes the lock again with its next sign of life.
+The server releases the lock when the process dies, but also when the connection breaks. So a run whose lock is free
+is alive until its lease expires, by the server's clock, and takes the lock again with its next heartbeat.
 """
 
 import contextlib
@@ -13,20 +13,20 @@ from sqlalchemy.exc import DBAPIError
 
 from duomi_pipeline.ledger.leases import LEASE, Lives
 
-# A machine that lost its power says no goodbye: the server asks after 30 seconds of silence, three times.
+# After a power failure no connection is closed: the server probes it after 30 seconds of silence, three times.
 _ASK_FOR_LIFE = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 _NOW = func.extract("epoch", func.clock_timestamp())
 
 
 class SessionLocks(Lives):
-    """Lives by locks of database sessions."""
+    """Liveness by locks of database sessions."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._held: dict[str, Connection] = {}
 
     def renew(self, connection: Connection, run_id: str) -> None:
-        """As said by `Lives`; a lock that was lost is taken again."""
+        """See `Lives`; also takes a lost lock again."""
         super().renew(connection, run_id)
         try:
             if session := self._held.get(run_id):
@@ -36,15 +36,15 @@ class SessionLocks(Lives):
         self._hold(run_id)
 
     def release(self) -> None:
-        """As said by `Lives`."""
+        """See `Lives`."""
         while self._held:
-            with contextlib.suppress(DBAPIError):  # the server has cut it off
+            with contextlib.suppress(DBAPIError):  # the connection is broken already
                 self._held.popitem()[1].close()
 
     def _hold(self, run_id: str) -> str | None:
         if run_id not in self._held:
             session = self._engine.connect()
-            session.detach()  # closed, it is not given to anybody else
+            session.detach()  # when closed, it does not return to the pool
             session.execute(text(_ASK_FOR_LIFE))
             session.execute(select(func.pg_advisory_lock_shared(_key(run_id))))  # shared by all sessions of the run
             self._held[run_id] = session

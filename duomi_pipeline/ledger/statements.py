@@ -1,6 +1,6 @@
-"""What the ledger writes for every picture, built once: building such a statement costs more than running it.
+"""Write statements that run for every picture, built once: building one costs more than running it.
 
-The columns that an insert or update sets are those of the values it is executed with.
+An insert or update sets the columns of the values it is executed with.
 """
 
 from sqlalchemy import bindparam, delete, insert, update
@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, insert, update
 from duomi_pipeline.ledger.schema import pictures, posts, purchases, selections
 
 ADD_PURCHASE, ADD_POST, ADD_PICTURES, SELECT = insert(purchases), insert(posts), insert(pictures), insert(selections)
-# `of_…`: parameters of conditions, which must not be named as a column that the values set.
+# `of_…`: parameters of conditions; they must not have the name of a column that the values set.
 STEP = update(purchases).where(purchases.c.id == bindparam("of_purchase"), purchases.c.run_id == bindparam("of_run"))
 SETTLE = update(posts).where(posts.c.id == bindparam("of_post"))
 SETTLE_ALL = update(posts).where(
@@ -17,5 +17,5 @@ SETTLE_ALL = update(posts).where(
 FORGET_PICTURES = delete(pictures).where(
     pictures.c.purchase_id == bindparam("of_purchase"), pictures.c.prompt_id == bindparam("of_prompt")
 )
-# Then SELECT where nothing is there: the databases' own statements for both at once are not kept compiled.
+# Followed by SELECT if there is no such row: SQLAlchemy does not cache the databases' own upsert statements.
 SELECT_INSTEAD = update(selections).where(selections.c.prompt_id == bindparam("of_prompt"))

@@ -275,7 +275,7 @@ class TestWithoutLocks:
     def test_a_run_that_was_taken_for_dead_and_comes_back_writes_nothing(self, r: Ledger, observer: Observer) -> None:
         mine = r.claim("k", "{}", "r")
         assert observer.gets_it(after=LEASE + 1)
-        with pytest.raises(LedgerError, match="taken for dead"):
+        with pytest.raises(LedgerError, match="counted as dead"):
             r.accepted(mine, 1, "task-1")
         r.renew_run("r")
         assert observer.ledger.purchase(mine.id).run_id == "s"
@@ -361,7 +361,7 @@ def test_a_command_is_gone_when_its_process_is_not_when_one_of_its_parts_ended(
 def test_two_processes_are_not_one_run(r: Ledger, tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(CLAIMING), "sqlite:///ledger.db", str(tmp_path), "r", "", "0", ""]
     with started(command, stderr=subprocess.PIPE, text=True) as process:
-        assert "goes on in another process" in process.communicate()[1]
+        assert "is active in another process" in process.communicate()[1]
     assert process.returncode
 
 

@@ -169,9 +169,9 @@ def test_a_run_that_was_taken_for_dead_writes_no_more_into_what_another_took_ove
     post = ledger.send(mine, "r", 1, NO_LIMITS)
     ledger.end_run("r", None, None, {})
     taken = claim(ledger, run="s")
-    with pytest.raises(LedgerError, match="taken this request over"):
+    with pytest.raises(LedgerError, match="taken over this request"):
         ledger.not_taken(mine, post)
-    with pytest.raises(LedgerError, match="taken this request over"):
+    with pytest.raises(LedgerError, match="taken over this request"):
         ledger.answered(mine, post, URLS, None)
     assert (ledger.purchase(taken.id).state, ledger.money().maybe_billed) == ("ambiguous", 1)
 
