@@ -1,4 +1,4 @@
-"""Pictures as bytes and files: checking, converting, metadata, the store. No Dagster, no HTTP."""
+"""Pictures as bytes and files: checks, conversion, metadata, and the folder of pictures. No Dagster, no HTTP."""
 
 from duomi_pipeline.images.errors import NotAPictureError
 from duomi_pipeline.images.fingerprint import Look

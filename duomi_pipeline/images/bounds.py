@@ -1,7 +1,7 @@
-"""What one picture may take: memory by its size, time by its scans and its parts. Refused before it is taken.
+"""Limits on memory and time for one picture, checked before they are used: by size, JPEG scans and number of parts.
 
-So that an answer of up to 64 MB stays below 800 MB and 30 s of one core, whatever it holds. The measured amounts are
-of Pillow 13; texts of a PNG are bounded in `salvage`.
+With them a download of up to 64 MB takes less than 800 MB and 30 s of one core, whatever it contains. Figures were
+measured with Pillow 13; texts of a PNG are limited in `salvage`.
 """
 
 import io
@@ -16,7 +16,7 @@ MAX_MEMORY = 620_000_000  # bytes for pixels, besides those of the answer itself
 MAX_READS = 1_000_000  # of Pillow's parsers, in parts of some bytes to 64 kB; a picture needs some thousands
 MAX_SCANNED = 6_000_000_000  # pixels times scans of a JPEG, about 4 s; encoders write some 10 scans
 _STORED = 4  # bytes per pixel in Pillow, in all modes of several bands
-# Bytes per pixel while it is decoded and looked at, measured; an AVIF may have 12 bits per colour, which cost more.
+# Bytes per pixel while it is decoded and checked, measured; an AVIF may have 12 bits per colour, which cost more.
 _DECODING = {"PNG": 8, "BMP": 8, "GIF": 8, "JPEG": 8, "MPO": 8, "WEBP": 16, "AVIF": 20}
 _COEFFICIENT = 2  # bytes that libjpeg keeps of each pixel and colour until the last of several scans
 _START_OF_SCAN = b"\xff\xda"
@@ -40,11 +40,11 @@ class BoundedFile(io.BytesIO):
 
 
 def check_pixels(kind: str, size: Size) -> None:
-    """Refuse what would fill the memory when it is decoded.
+    """Refuse a picture that would need too much memory to decode.
 
     Args:
         kind: the format, as Pillow calls it.
-        size: what the file says, in pixels.
+        size: as the file's header says, in pixels.
     """
     most = min(MAX_PIXELS, MAX_MEMORY // _DECODING[kind])
     if size.width * size.height > most:
@@ -66,13 +66,13 @@ def check_scans(picture: JpegImagePlugin.JpegImageFile, jpeg: bytes) -> None:
 
 
 def check_fitting(size: Size, delivery: Size, copies: int) -> None:
-    """Refuse what would fill the memory when it is brought to the delivery size.
+    """Refuse a picture that would need too much memory to resize to the delivery size.
 
     Args:
         size: of the decoded picture.
         delivery: what it becomes.
-        copies: that are made of it on the way.
+        copies: how many copies of it are made meanwhile.
     """
     pixels = size.width * size.height * (1 + copies) + delivery.width * delivery.height
     if _STORED * pixels > MAX_MEMORY:
-        raise NotAPictureError(f"the picture is too large to be brought from {size} to {delivery}")
+        raise NotAPictureError(f"the picture is too large to be resized from {size} to {delivery}")

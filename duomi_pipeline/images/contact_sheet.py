@@ -1,4 +1,4 @@
-"""Many small pictures on one: what a run made, at a glance."""
+"""A contact sheet: the thumbnails of a run in one picture. Thumbnails are made in `png`."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Copies of saved pictures for people, under names of their own. The pictures stay, and so do their records."""
+"""Copies of saved pictures under other names, for users. Pictures and records do not change."""
 
 import json
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from duomi_pipeline.images.store import ImageStore
 
 
 def save_copies(store: ImageStore, pictures: Sequence[UPath], prefix: str) -> list[str]:
-    """Save copies of PNG files as `{prefix}_{timestamp}.png`, with `_1`, `_2` for several; gives their names.
+    """Save copies of PNG files as `{prefix}_{timestamp}.png`, with `_1`, `_2` for several. Returns their names.
 
     Raises:
-        OSError, BrokenPngError: a picture cannot be read, or is no whole PNG; then nothing is written.
+        OSError, BrokenPngError: a picture cannot be read or is not a whole PNG; nothing is written.
         StoreError: a copy cannot be written.
     """
     copies = [_as_copy(picture) for picture in pictures]
@@ -26,7 +26,7 @@ def save_copies(store: ImageStore, pictures: Sequence[UPath], prefix: str) -> li
 
 
 def _as_copy(picture: UPath) -> bytes:
-    """The same pixels and texts, but our own record put inside another: it is no purchase that could be recorded."""
+    """The same pixels and texts, with our record nested in another one: so it is never recorded as a purchase."""
     data = picture.read_bytes()
     own = dict(read_texts(data)).get(OWN_KEY, "null")
     record = {"copy_of": picture.name, "generation": json.loads(own)}

@@ -1,4 +1,4 @@
-"""Bytes from outside to a decoded picture, the whole of it, within bounds; and what it is if it is none that is read.
+"""Decodes untrusted bytes completely, within the limits of `bounds`; names the format of what is not read.
 
 Read are the formats that image services send, or could: PNG, JPEG (also several in one, as phones make them), WebP,
 AVIF, GIF and BMP; of several frames the first. Not read, because no service sends them and their parsers are a risk:
@@ -16,7 +16,7 @@ from duomi_pipeline.images.png_chunks import SIGNATURE, BrokenPngError, png_size
 from duomi_pipeline.images.salvage import salvage
 from duomi_pipeline.settings import Size
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # no others are opened: the bytes come from outside
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # no others are opened: the bytes are untrusted
 _MAX_HEAD = 1_000  # bytes of text before a picture
 _JPEG = b"\xff\xd8\xff"
 _BEGINNING = re.compile(b"|".join(map(re.escape, (SIGNATURE, _JPEG))))
@@ -67,7 +67,7 @@ def decode(data: bytes) -> Decoded:
         raise NotAPictureError(f"the picture is too large: {error}") from error
     except NotAPictureError:
         raise
-    except Exception as error:  # what outside bytes can do to a decoder has no end
+    except Exception as error:  # untrusted bytes can raise anything in a decoder
         raise NotAPictureError(f"the picture is damaged: {error}") from error
     return Decoded(picture, kind, data)
 

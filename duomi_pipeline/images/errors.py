@@ -1,5 +1,5 @@
-"""The one error of pictures from outside; what is wrong with a file of our own store belongs to `store`."""
+"""The error for pictures of the service. Errors of our own files are in `store`."""
 
 
 class NotAPictureError(ValueError):
-    """The bytes are no whole, usable picture, or one that takes more than a picture may; the text says why."""
+    """The bytes are not a whole, usable picture within the limits; the text says why."""

@@ -1,6 +1,6 @@
-"""How a picture looks, in two small values: enough to tell blank pictures and the same picture twice.
+"""A fingerprint of a picture's look, in two small values: it shows blank pictures and the same picture twice.
 
-Taken from the one decoding that checks a picture; what follows from them belongs to `engine.quality`.
+Computed when the picture is checked; flags are derived from it in `maintenance.quality`.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ HASH_SIDE = 16  # a hash of 16 x 16 comparisons: 256 bits
 
 @dataclass(frozen=True)
 class Look:
-    """What a picture looks like.
+    """The fingerprint of a picture's look.
 
     Attributes:
         perceptual_hash: difference hash, 64 hexadecimal digits; pictures that look the same differ in few bits.
@@ -24,10 +24,10 @@ class Look:
 
 
 def look_of(small: Image.Image) -> Look:
-    """The look of a decoded picture, or of a small version of it.
+    """The fingerprint of a decoded picture, or of a small version of it.
 
     The hash is the "dHash" that image libraries agree on: brightness of each cell of a 17 x 16 grid compared with
-    its right neighbour. Written here because the usual package brings SciPy and PyWavelets along for ten lines.
+    its right neighbour. Written here because the usual package needs SciPy and PyWavelets for ten lines.
     """
     grey = small.convert("L")
     grid = grey.resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX).tobytes()
@@ -41,5 +41,5 @@ def look_of(small: Image.Image) -> Look:
 
 
 def bits_apart(one: str, other: str) -> int:
-    """In how many of their bits two perceptual hashes differ."""
+    """The number of bits in which two perceptual hashes differ."""
     return (int(one, 16) ^ int(other, 16)).bit_count()

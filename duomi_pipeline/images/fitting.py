@@ -1,6 +1,6 @@
-"""A decoded picture to the delivery size: upright, in plain colours, cut from its centre to the delivery's shape.
+"""Resizes a decoded picture to the delivery size: upright, in plain colours, cropped from its centre.
 
-Large ones strip by strip: at once, Pillow holds up to four pictures of either size beside the two.
+Large pictures strip by strip: in one call Pillow holds up to four more pictures of either size.
 """
 
 import math
@@ -14,7 +14,7 @@ from duomi_pipeline.settings import Size
 
 _LARGE = 4096 * 4096  # pixels before or after, above which it is done in strips
 _STRIP = 4_000_000  # pixels before or after
-_REACH = 3  # rows beside its own that Lanczos looks at, in the coarser of both grids
+_REACH = 3  # neighbouring rows that Lanczos reads, in the coarser of both grids
 _FILTER = Image.Resampling.LANCZOS
 
 

@@ -1,7 +1,7 @@
-"""What one look at the folder of pictures tells: which files are there, and of which nobody can tell.
+"""The result of listing the folder of pictures: which files are present, and which cannot be read. Listing: `store`.
 
-"Cannot look" is not "not there": an error of the store, an entry that vanishes while it is looked at, an empty
-placeholder of a cloud drive are *unknown*, and nothing is bought for them.
+Unreadable is not gone: an error of the store, an entry that vanishes meanwhile, an empty placeholder of a cloud drive
+are *unknown*, and nothing is bought for them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Presence(StrEnum):
-    """What is known of a recorded file."""
+    """Whether a recorded file exists."""
 
     PRESENT = "present"
     GONE = "gone"
@@ -19,12 +19,12 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True)
 class Listing:
-    """One look at the folder.
+    """One listing of the folder.
 
     Attributes:
         sizes: in bytes, of every picture by name.
-        unknown: entries of which nobody can tell, by name, and why.
-        problem: why the whole folder cannot be looked at, empty where it can be.
+        unknown: reason, by name, of entries that cannot be read.
+        problem: why the whole folder cannot be listed; empty if it can.
     """
 
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -32,13 +32,13 @@ class Listing:
     problem: str = ""
 
     def presence(self, name: str, size: int) -> Presence:
-        """Whether a file is there, with the size that was written. One of another size is not that picture."""
+        """Whether a file exists with the size that was written. One of another size is not that picture."""
         if self.problem or name in self.unknown:
             return Presence.UNKNOWN
         return Presence.PRESENT if self.sizes.get(name) == size else Presence.GONE
 
     def presence_of_all(self, files: Iterable[tuple[str, int]]) -> Presence:
-        """The same of several files, by name and size, that are of use only together; of none: gone."""
+        """The same for several files, by name and size, that are used only together; without any: gone."""
         worst = None
         for name, size in files:
             found = self.presence(name, size)
@@ -48,5 +48,5 @@ class Listing:
         return worst or Presence.GONE
 
     def why_unknown(self, name: str) -> str:
-        """Why nobody can tell of a file."""
+        """Why it is unknown whether a file exists."""
         return self.problem or self.unknown.get(name, "")

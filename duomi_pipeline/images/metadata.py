@@ -1,7 +1,7 @@
-"""What a picture says about itself: our own JSON, the `parameters` that image tools read, and the XMP packet.
+"""The metadata in a picture: our own JSON, the `parameters` that image tools read, and the XMP packet.
 
-Inserted as text chunks, so pixels keep their bytes. Never in here: the API key, signed addresses. How a picture
-discloses that it was generated belongs to `disclosure`.
+Inserted as text chunks, so pixels keep their bytes. Never in here: the API key, signed URLs. The disclosure that a
+picture was generated is in `xmp`, chunks are read and written in `png_chunks`.
 
 Chunks that the service sent stay as they are, a C2PA manifest and ComfyUI's `prompt` and `workflow` among them. Only
 its `parameters` give way to ours: readers take one of two, and ours hold the request and the file's real size.
@@ -35,25 +35,25 @@ _NOT_IN_FIELDS = re.compile(r"[,:\"{}\[\]\x00-\x1f\x7f-\x9f]")
 
 _Word = Annotated[str, Field(max_length=250)]
 _Size = Annotated[str, Field(pattern=r"^\d{1,10}x\d{1,10}$")]
-_Seed = Annotated[int, Field(ge=0, lt=2**63)]  # as a ledger can keep it
+_Seed = Annotated[int, Field(ge=0, lt=2**63)]  # as a ledger can store it
 
 
 class PictureInfo(BaseModel):
-    """Everything needed to know, and to record again, what a picture is.
+    """All that is needed to identify a picture and to record it again.
 
     Checked like text from outside: any file may lie in the folder and say that it is ours.
 
     Attributes:
-        prompt_id, prompt_version: whose picture, and of which version of the prompt.
+        prompt_id, prompt_version: the prompt, and its version then.
         prompt: the exact text that was sent.
         request_key, request: the request as it was sent, canonical form.
-        settings_fingerprint: of the settings it was made under.
+        settings_fingerprint: of the settings then.
         index: 0 for the only or first picture of a request.
         requested_size, received_size, size: `WxH` asked for, sent by the service, of this file.
         seed: the seed the service reported, else the one that was sent.
-        origin: `generated`, or `reused` for a copy of what another prompt's identical request had paid.
-        price: of this one picture, `None` where it was unknown.
-        perceptual_hash, contrast: see `look.Look`; `None` where that was never looked at.
+        origin: `generated`, or `reused` for a copy of the picture of another prompt with an identical request.
+        price: of this one picture, `None` if unknown.
+        perceptual_hash, contrast: see `fingerprint.Look`; `None` if never computed.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -89,7 +89,7 @@ class PictureInfo(BaseModel):
         texts, seed = (request.get("host_kind"), body.get("model"), body.get("prompt")), body.get("seed")
         if not all(isinstance(text, str) for text in texts) or not isinstance(seed, int | None):
             raise ValueError("no request")
-        json.dumps(request, ensure_ascii=False, allow_nan=False).encode()  # as it is kept by ledger and manifest
+        json.dumps(request, ensure_ascii=False, allow_nan=False).encode()  # as ledger and manifest store it
         return request
 
     @field_validator("created_at")
@@ -101,7 +101,7 @@ class PictureInfo(BaseModel):
 
 
 def with_info(png: bytes, info: PictureInfo) -> bytes:
-    """The same picture, carrying its information."""
+    """The same picture with its metadata inserted."""
     carried = dict(read_texts(png))
     texts = {
         OWN_KEY: info.model_dump_json(),
@@ -112,7 +112,7 @@ def with_info(png: bytes, info: PictureInfo) -> bytes:
 
 
 def read_texts(png: bytes) -> list[tuple[str, str]]:
-    """Key and text of all text chunks, in the file's order, without those for which there is no room.
+    """Key and text of all text chunks, in the file's order, without those that exceed the limits.
 
     Raises:
         BrokenPngError: it is no whole PNG.
@@ -126,12 +126,12 @@ def read_texts(png: bytes) -> list[tuple[str, str]]:
             found.append(text)
             room -= len(text[1])
         else:
-            room -= MAX_UNPACKED  # what is left out took its time to unpack
+            room -= MAX_UNPACKED  # what is left out took time to unpack, too
     return found
 
 
 def read_info(png: bytes) -> PictureInfo | None:
-    """The information of a picture, `None` where it carries none of ours."""
+    """The metadata of a picture; `None` if it has none of ours."""
     try:
         for chunk in walk(png):
             if text_key(chunk) == OWN_KEY and (found := read_text(chunk)):
@@ -144,9 +144,9 @@ def read_info(png: bytes) -> PictureInfo | None:
 
 
 def a1111_parameters(info: PictureInfo) -> str:
-    """The text under `parameters`, as AUTOMATIC1111's web UI writes it, reduced to what all its readers take.
+    """The text under `parameters`, as AUTOMATIC1111's web UI writes it, reduced to what all readers of it can parse.
 
-    Readers find the prompts by lines that begin with `Negative prompt:` and `Steps:`, so prompts are brought to one
+    Readers find the prompts by lines that begin with `Negative prompt:` and `Steps:`, so prompts are joined to one
     line without these words' colons. They cut fields at commas, and split them at colons; the last may lose its end.
     """
     body = info.request["body"]

@@ -1,7 +1,7 @@
-"""Bytes of any kind to a checked, whole PNG of the delivery size. A PNG of that size keeps its bytes.
+"""From received bytes to a checked, whole PNG of the delivery size. A PNG of that size keeps its bytes.
 
-What has to be encoded anew keeps its texts, among them the XMP packet in which a service may have labelled it as
-generated, and its look: colours of another profile become sRGB, which is what viewers take a PNG for.
+A picture that must be encoded again keeps its texts, such as the XMP packet in which a service may have labelled it
+as generated, and its look: colours of another profile become sRGB, which viewers expect of a PNG.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from duomi_pipeline.images.xmp import XMP_KEY
 from duomi_pipeline.settings import Size
 
 THUMBNAIL_SIDES = (144, 128, 112, 96, 64)  # the longer side, in pixels
-MAX_THUMBNAIL_BYTES = 700  # as base64 in Markdown below 1,000 characters: what the UI shows in the page itself
+MAX_THUMBNAIL_BYTES = 700  # as base64 in Markdown below 1,000 characters: the most that the UI shows in the page itself
 _THUMBNAIL_QUALITY = 25
 _THUMBNAIL_EFFORT = 4  # of 6: the last two levels cost twice the time for a few bytes
 _COMPRESSION = 6
@@ -39,8 +39,8 @@ class Png:
         data: the file's bytes.
         size: its size in pixels.
         received_size: the size in which the service sent it.
-        look: what it looks like; `None` where that was never looked at.
-        thumbnail: a small WebP of it; like `look` made from the one decoding that checked it; `None` if not decoded.
+        look: its fingerprint; `None` if never computed.
+        thumbnail: a small WebP of it; `None` if not made. Like `look` it is made when the picture is checked.
     """
 
     data: bytes
@@ -56,10 +56,10 @@ class Png:
 
 
 def to_png(data: bytes, delivery: Size) -> Png:
-    """Check a picture by decoding it once, and bring it to PNG and to the delivery size where it is not.
+    """Check a picture by decoding it once, and convert it to a PNG of the delivery size if necessary.
 
-    A picture of another shape is cut to the delivery's shape from its centre, never stretched. A PNG of the delivery
-    size keeps its bytes, but for what no pixel needs and readers stumble over: see `salvage`.
+    A picture of another shape is cropped from its centre, never stretched. A PNG of the delivery size keeps its bytes,
+    except damaged chunks that no pixel needs: see `salvage`.
 
     Raises:
         NotAPictureError: empty, not an image, cut off, damaged, too large, of too many parts, or of one flat colour.
@@ -74,12 +74,12 @@ def to_png(data: bytes, delivery: Size) -> Png:
         if decoded.kind == "PNG" and received == delivery:
             return Png(decoded.data, delivery, received, look_of(small), _thumbnail(small))
         texts, fitted = _texts(decoded), fit(decoded.picture, delivery)
-        del decoded, data  # of the largest pictures there is no room for more than two at once
+        del decoded, data  # memory for two of the largest pictures, not for three
         small = _small(fitted)
         return Png(_encoded(fitted, texts), delivery, received, look_of(small), _thumbnail(small))
     except NotAPictureError:
         raise
-    except Exception as error:  # what outside bytes can do to a decoder has no end
+    except Exception as error:  # untrusted bytes can raise anything in a decoder
         raise NotAPictureError(f"the picture is damaged: {error}") from error
 
 
@@ -93,7 +93,7 @@ def thumbnail_of(png: bytes) -> bytes:
 
 
 def stored_look(png: bytes) -> Look:
-    """The look of a stored picture.
+    """The fingerprint of a stored picture.
 
     Raises:
         NotAPictureError: it is damaged.
@@ -123,7 +123,7 @@ def _encoded(picture: Image.Image, texts: Mapping[str, str]) -> bytes:
 
 
 def _texts(decoded: Decoded) -> dict[str, str]:
-    """What a file says about itself: all texts of a PNG, the XMP packet of any other."""
+    """The texts in a file: all of a PNG, the XMP packet of any other format."""
     if decoded.kind == "PNG":
         return dict(read_texts(decoded.data))
     xmp = decoded.picture.info.get("xmp")
@@ -133,7 +133,7 @@ def _texts(decoded: Decoded) -> dict[str, str]:
 
 
 def _small(picture: Image.Image) -> Image.Image:
-    """About twice the size of a thumbnail, in plain colours: what is looked at instead of millions of pixels."""
+    """About twice the size of a thumbnail, in plain colours: checks use it instead of millions of pixels."""
     plain = in_plain_colours(picture)
     return plain.reduce(max(1, max(picture.size) // (2 * THUMBNAIL_SIDES[0])))
 
@@ -151,7 +151,7 @@ def _thumbnail(small: Image.Image) -> bytes:
 
 
 def _check_not_flat(picture: Image.Image, small: Image.Image) -> None:
-    if _is_flat(small) and _is_flat(picture):  # the small one is looked at in no time, and mostly says no
+    if _is_flat(small) and _is_flat(picture):  # the small one is checked first: it is fast, and mostly not flat
         raise NotAPictureError("the picture is of one flat colour")
 
 

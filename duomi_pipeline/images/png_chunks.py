@@ -1,6 +1,6 @@
-"""PNG files as a row of chunks (PNG specification, section 5): walk them, check them, read and insert texts.
+"""PNG files as a sequence of chunks (PNG specification, section 5): walk them, check them, read and insert texts.
 
-What the chunks say belongs to `metadata`; mending files from outside to `salvage`; pixels to `png`.
+What the texts mean is in `metadata`, repair of received files in `salvage`, pixels in `png`.
 """
 
 import struct
@@ -30,7 +30,7 @@ class Chunk(NamedTuple):
 
 
 def scan(png: bytes) -> Iterator[Chunk]:
-    """The chunks that are there in full, up to IEND or to where the file is cut off; sound ones and others.
+    """The complete chunks up to IEND or to where the file is cut off, with right and wrong checksums.
 
     Raises:
         BrokenPngError: no signature, or no header.
@@ -110,7 +110,7 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def png_size(png: bytes) -> Size:
-    """Width and height that the header of a whole PNG says."""
+    """Width and height in the header of a whole PNG."""
     return Size(*struct.unpack_from(">II", png, len(SIGNATURE) + 8))
 
 

@@ -1,6 +1,6 @@
-"""The folder of pictures: named as the guide says, written whole or not at all, never overwritten.
+"""The folder of pictures: files named as in the guide, written whole or not at all, never overwritten.
 
-What a picture is and whose belongs to the ledger.
+Which prompt and purchase a file belongs to is in the ledger; the result of listing the folder is in `listing`.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _IDENTITY = ".duomi-folder.json"
 _PICTURE = ".png"
 _PROBE_BYTES = 4096
 _ROOM = 4_000_000  # bytes that a picture in flight may need
-_FORGOTTEN = 86_400.0  # seconds after which a temporary file is nobody's, whoever made it
+_FORGOTTEN = 86_400.0  # seconds; an older temporary file was left by a dead run
 _ADVICE = {
     errno.ENOSPC: "the disk is full; make room, then start again",
     errno.EDQUOT: "the quota is used up; make room, then start again",
@@ -40,11 +40,11 @@ _ADVICE = {
 
 
 class StoreError(Exception):
-    """A picture could not be written or read; nothing half-written is left."""
+    """A picture could not be written or read; no partial file is left."""
 
 
 class PictureLostError(StoreError):
-    """A stored picture is gone or damaged; that is of no matter to the others."""
+    """One stored picture is gone or damaged; others are not affected."""
 
 
 class ImageStore:
@@ -122,7 +122,7 @@ class ImageStore:
         return None
 
     def room(self, requests: int) -> str | None:
-        """Why so many pictures more could not be saved for want of space; `None` if they can, or nobody can tell."""
+        """Why there is no space for so many more pictures; `None` if there is, or if it is unknown."""
         if not self._is_local:
             return None
         with contextlib.suppress(OSError):
@@ -132,10 +132,10 @@ class ImageStore:
         return None
 
     def sweep(self, is_gone: Callable[[str], bool] = lambda _: False) -> None:
-        """Remove what killed runs left half-written.
+        """Remove partial files of killed runs.
 
         Args:
-            is_gone: whether the run of this id is known to be dead; what others left goes after a day.
+            is_gone: whether the run of this id is known to be dead; files of other runs are removed after a day.
         """
         if self._is_local:
             _sweep_local(Path(self.base.path), is_gone)
@@ -144,14 +144,14 @@ class ImageStore:
         return f"{_TEMPORARY}{self._run_id}-{secrets.token_hex(8)}.tmp"
 
     def listing(self) -> Listing:
-        """One look at all pictures. Never fails: what cannot be looked at is unknown."""
+        """List all pictures. Never fails: what cannot be read is unknown."""
         try:
             return _local_listing(self.base.path) if self._is_local else self._remote_listing()
         except (FileNotFoundError, NotADirectoryError):
             return Listing()
         except Exception as error:  # noqa: BLE001 - each fsspec store has errors of its own
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            return Listing(problem=f"{self.base} cannot be looked at: {one_line(words, 200)}")
+            return Listing(problem=f"{self.base} cannot be read: {one_line(words, 200)}")
 
     def _remote_listing(self) -> Listing:
         self.base.fs.invalidate_cache()  # other processes write there, too
@@ -160,20 +160,20 @@ class ImageStore:
         return _listing({name: size for name, size in files.items() if name.endswith(_PICTURE)})
 
     def identity(self) -> str | None:
-        """The mark by which the ledger knows this folder again; `None` where it has none.
+        """The id of this folder, by which the ledger recognises it; `None` if it has none.
 
         Raises:
-            StoreError: it cannot be looked at.
+            StoreError: it cannot be read.
         """
         try:
             return str(json.loads((self.base / _IDENTITY).read_bytes())["id"])
         except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError):
             return None
         except Exception as error:
-            raise StoreError(f"{self.base} cannot be looked at: {one_line(str(error), 200)}") from error
+            raise StoreError(f"{self.base} cannot be read: {one_line(str(error), 200)}") from error
 
     def set_identity(self, identity: str) -> None:
-        """Write the mark.
+        """Write the id of this folder.
 
         Raises:
             StoreError: it cannot be written.
@@ -186,7 +186,7 @@ class ImageStore:
             raise StoreError(f"{_IDENTITY} could not be written in {self.base}: {error.strerror or error}") from error
 
     def location(self, name: str) -> str:
-        """Where a picture lies, for people."""
+        """The path or URL of a picture, as text."""
         return str(self.base / name)
 
 
@@ -250,7 +250,7 @@ def _local_listing(folder: str) -> Listing:
             try:
                 status = entry.stat()
             except OSError as error:  # moved at this moment, a link into a folder that is not mounted, a loop, …
-                unknown[entry.name] = f"it cannot be looked at: {error.strerror or error}"
+                unknown[entry.name] = f"it cannot be read: {error.strerror or error}"
                 continue
             if stat.S_ISREG(status.st_mode):
                 sizes[entry.name] = status.st_size
@@ -258,6 +258,6 @@ def _local_listing(folder: str) -> Listing:
 
 
 def _listing(sizes: Mapping[str, int], unknown: Mapping[str, str] | None = None) -> Listing:
-    """An empty file is no picture that anybody wrote: cloud drives leave such placeholders."""
+    """The listing of these files; empty ones are unknown: cloud drives leave such placeholders."""
     empty = {name: "it is empty: a placeholder of a cloud drive?" for name, size in sizes.items() if not size}
     return Listing({name: size for name, size in sizes.items() if size}, {**(unknown or {}), **empty})

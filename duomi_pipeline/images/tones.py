@@ -28,7 +28,7 @@ def in_plain_colours(picture: Image.Image) -> Image.Image:
 
 
 def in_srgb(picture: Image.Image) -> Image.Image:
-    """The same, but the colours of an embedded profile become sRGB. Of a profile that is none nothing is known."""
+    """The same, with colours of an embedded profile converted to sRGB. An invalid profile is ignored."""
     plain = picture if picture.mode == "CMYK" else in_plain_colours(picture)
     if has_profile(picture):
         with contextlib.suppress(ImageCms.PyCMSError, OSError):
@@ -39,13 +39,13 @@ def in_srgb(picture: Image.Image) -> Image.Image:
 
 
 def has_profile(picture: Image.Image) -> bool:
-    """Whether a picture says, in bytes that may be believed, in which profile its colours are."""
+    """Whether a picture has a colour profile of plausible size."""
     return 0 < len(picture.info.get("icc_profile") or b"") <= _MAX_PROFILE
 
 
 def turn_upright(picture: Image.Image) -> None:
-    """Turn a picture, in place, as its Exif says; one whose Exif cannot be read stays as it is."""
-    with contextlib.suppress(Exception):  # what outside bytes can do to a parser has no end
+    """Rotate a picture in place as its Exif says; if that cannot be read, it stays as it is."""
+    with contextlib.suppress(Exception):  # untrusted bytes can raise anything in a parser
         if picture.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
             ImageOps.exif_transpose(picture, in_place=True)
 

@@ -1,10 +1,10 @@
 """What a picture discloses of how it was made, as an XMP packet that photo tools, platforms and agencies read.
 
 IPTC: Digital Source Type, and the AI properties of Photo Metadata 2025.1. China: the label of GB 45438-2025, annex E,
-under TC260's namespace. Only what is known is said:
+under TC260's namespace. Only what is known is stated:
 
 - A picture of the sandbox is drawn by a program: `algorithmicMedia`, and no AI property and no Chinese label, which
-  would be false. It is known by the host kind, or by the text that its card brings along from a stand-alone sandbox.
+  would be false. It is known by the host kind, or by the text in the card of a stand-alone sandbox.
 - All others come from a trained model: `trainedAlgorithmicMedia`, label 1 ("is generated"). The producer is this
   pipeline and the model, with a number of its own: a registered provider's code is not known here. The fields of the
   platform that spreads the picture stay empty for it to fill.
@@ -33,7 +33,7 @@ _NAMESPACES = {
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
     "TC260": "http://www.tc260.org.cn/ns/AIGC/1.0/",
 }
-# Our properties stand in a description of their own, told from a service's by exactly this beginning.
+# Our properties are in a description of their own, recognised by exactly this beginning.
 _OPENING = '<rdf:Description rdf:about=""' + "".join(f' xmlns:{p}="{uri}"' for p, uri in _NAMESPACES.items()) + ">"
 _CLOSING = "</rdf:Description>\n"
 _OURS = re.compile(re.escape(_OPENING) + ".*?" + re.escape(_CLOSING), re.DOTALL)
@@ -66,7 +66,7 @@ class Making:
 
 @dataclass(frozen=True)
 class Disclosure:
-    """What a file says of how it was made, whoever wrote that.
+    """What a file discloses about how it was made, whoever wrote it.
 
     Attributes:
         source_type: the term of IPTC's Digital Source Type.
@@ -82,24 +82,26 @@ def packet(making: Making, texts: Mapping[str, str]) -> str:
 
     Args:
         making: how it was made.
-        texts: what the file carries by now; its packet is kept and completed.
+        texts: those in the file; its packet is kept and completed.
     """
     base = _OURS.sub("", texts.get(XMP_KEY, ""))
-    said = set(_properties(base))
-    ends = [found.start() for found in _RDF_END.finditer(base)] if said else []
+    present = set(_properties(base))
+    ends = [found.start() for found in _RDF_END.finditer(base)] if present else []
     if not ends:
         base, ends = _EMPTY_PACKET, [_EMPTY_PACKET.index("</rdf:RDF>")]
     if AIGC_KEY in texts:
-        said.add(_full("TC260:AIGC"))
-    block = "".join(f"<{name}>{xml}</{name}>\n" for name, xml in _statements(making).items() if _full(name) not in said)
+        present.add(_full("TC260:AIGC"))
+    block = "".join(
+        f"<{name}>{xml}</{name}>\n" for name, xml in _statements(making).items() if _full(name) not in present
+    )
     return f"{base[: ends[-1]]}{_OPENING}\n{block}{_CLOSING}{base[ends[-1] :]}"
 
 
 def read_disclosure(texts: Mapping[str, str]) -> Disclosure:
     """What a file's texts disclose; broken texts disclose nothing."""
-    said = _properties(texts.get(XMP_KEY, ""))
-    source_type = said.get(_full("Iptc4xmpExt:DigitalSourceType"))
-    label = _read_label(said.get(_full("TC260:AIGC"))) or _read_label(texts.get(AIGC_KEY))
+    present = _properties(texts.get(XMP_KEY, ""))
+    source_type = present.get(_full("Iptc4xmpExt:DigitalSourceType"))
+    label = _read_label(present.get(_full("TC260:AIGC"))) or _read_label(texts.get(AIGC_KEY))
     return Disclosure(source_type and source_type.removeprefix(SOURCE_TYPES), label)
 
 

@@ -1,1 +1,1 @@
-"""What a model will misread in a prompt, and the text without it. Imports nothing of ours."""
+"""Prompt lint: what a model misreads in a prompt, and the text without it. Imports no other package of ours."""

@@ -1,7 +1,7 @@
-"""Takes out of a prompt what is not part of the picture. Each rule is a step: a text in, a text and what it took out.
+"""Removes text from a prompt that does not describe the picture. Each rule is a step: text in, text and removals out.
 
-Steps only take out, or move a negative prompt into its field; none shortens, rewrites or translates. Why a model
-misreads what is taken out is said in `care`; whether prompts are sent cleaned is `engine.care`'s.
+Steps only remove, or move a negative prompt into its field; none shortens, rewrites or translates. The explanation of
+each removal is in `findings`; whether prompts are sent cleaned is decided in `engine.prompt_request`.
 """
 
 import json
@@ -16,17 +16,17 @@ from duomi_pipeline.prompt_lint import patterns
 Kind = Literal[
     "json", "parameters", "markdown", "preamble", "several_prompts", "commentary", "quotes", "embedded_negative"
 ]
-MAX_TEXT = 20_000  # characters: what is longer is no prompt, and is left as it is
-_MAX_NEGATIVE = 2_000  # characters: what is longer is no negative prompt, whatever stands before it
-_VERSION_WORDS = 15  # less than this before a label is a title or a style, not a first version
+MAX_TEXT = 20_000  # characters; a longer text is not cleaned
+_MAX_NEGATIVE = 2_000  # characters; a longer text is not a negative prompt, whatever label it has
+_VERSION_WORDS = 15  # words; fewer before a label are a title or a style, not a first version
 
 
 @dataclass(frozen=True)
 class Removal:
-    """One thing that cleaning takes out.
+    """One part that cleaning removes.
 
     Attributes:
-        words: as they stand in the text.
+        words: the removed text.
         unwanted: what they name as not wanted.
     """
 
@@ -40,10 +40,10 @@ class Cleaned:
     """A prompt as it would be sent.
 
     Attributes:
-        text: without what was taken out; the text itself where nothing else would be left.
-        negative_prompt: what stood in the text as a negative prompt; empty where none did.
-        removals: what was taken out, or would be where nothing else would be left.
-        emptied: nothing would be left, so that the text is as it was.
+        text: without the removed parts; unchanged if nothing would be left.
+        negative_prompt: the negative prompt found in the text, empty if there is none.
+        removals: the parts removed, or that would be removed if something were left.
+        emptied: nothing would be left, so the text is unchanged.
     """
 
     text: str
@@ -53,7 +53,7 @@ class Cleaned:
 
 
 def clean(text: str, negative_field: bool = True) -> Cleaned:
-    """Take out of a prompt what is not part of the picture; cleaning the result again changes nothing.
+    """Remove text that does not describe the picture; cleaning the result again changes nothing.
 
     Args:
         negative_field: whether the model takes a negative prompt in a field of its own; else it stays in the text.
@@ -165,9 +165,9 @@ def _take_negative(text: str) -> tuple[str, list[Removal]]:
         return text, []
     items = [item.strip(' \t.。"“”') for item in re.split(r"[,;\n，、；]+", match["words"])]
     items = [item for item in items if re.search(r"\w", item)]
-    # What follows "Avoid:" is told in words: "no text". A negative prompt's "no text" means a picture without text.
-    wanted = [item for item in items if match["told"] and patterns.WISH.match(item)]
-    unwanted = [patterns.NOT.sub("", item) if match["told"] else item for item in items if item not in wanted]
+    # After an instruction ("Avoid:") "no text" means "text"; wishes such as "keep it simple" are kept.
+    wanted = [item for item in items if match["instruction"] and patterns.WISH.match(item)]
+    unwanted = [patterns.NOT.sub("", item) if match["instruction"] else item for item in items if item not in wanted]
     if not unwanted:
         return text, []
     parts = [text[: match.start()].rstrip(" \t\n,;，；"), ", ".join(wanted), text[match.end() :].lstrip()]

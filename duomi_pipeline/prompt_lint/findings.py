@@ -1,6 +1,6 @@
-"""What a model will ignore or misread in a prompt, said in sentences. Pure: a text and what is known of the model.
+"""What a model ignores or misreads in a prompt, as sentences. Pure functions of a text and the model's limits.
 
-Taking it out is `cleaning`'s. Which model a prompt goes to, and whether it is sent cleaned, is decided in
+Removing such text is in `cleaning`. Which model a prompt goes to, and whether it is sent cleaned, is decided in
 `engine.prompt_request`.
 """
 
@@ -33,10 +33,10 @@ _SENTENCES: Mapping[Kind, str] = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What is known of a model's reading.
+    """What a model reads.
 
     Attributes:
-        tokens: how many it reads; 0 where nobody knows.
+        tokens: how many it reads; 0 if unknown.
         english_only: it was trained on English captions.
         negative_field: it takes a negative prompt in a field of its own.
     """
@@ -51,8 +51,8 @@ class Finding:
     """One thing that a model will ignore or misread.
 
     Attributes:
-        kind: a word: one of `cleaning.Kind`, `too_long`, `language` or `empty_after_cleaning`.
-        text: a sentence for people, with the words concerned. They are the author's: escape them.
+        kind: one of `cleaning.Kind`, `too_long`, `language` or `empty_after_cleaning`.
+        text: a sentence with the words concerned; they are untrusted text, escape them.
     """
 
     kind: str

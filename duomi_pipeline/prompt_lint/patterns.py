@@ -1,4 +1,4 @@
-"""What the rules of `cleaning` look for. Tuned on real prompts: rather miss something than cut into a picture."""
+"""The regular expressions of `cleaning`. Tuned on real prompts: they rather miss something than remove too much."""
 
 import re
 
@@ -89,15 +89,15 @@ QUOTES = (('"', '"'), ("“", "”"), ("'", "'"), ("‘", "’"), ("「", "」")
 
 # One of these is in every text that holds one; a search for them is much faster.
 NEGATIVE_NEEDLES = ("negativ", "avoid", "exclu", "include", "--no", "负", "反", "避免", "不要")
-# From the label to the end of its paragraph, or to a line that begins with another label. A label that tells what to
-# do (`told`) stands before words such as "no text", the others before a list of things.
+# From the label to the end of its paragraph, or to a line that begins with another label. A label that is an
+# instruction stands before phrases such as "no text", the others before a list of things.
 NEGATIVE = re.compile(
     r"""(?:
         (?:^|(?<=[\s.;,。，；]))
         (?:negative\ (?:prompts?|keywords?|terms?|words?)|(?:负面|负向|反向)(?:提示词|关键词|描述词|词))
         (?:[ ]?[(（][^()（）\n]{0,120}[)）])?[ \t]*[:：]
       | ^negatives?[ \t]*[:：]
-      | ^(?P<told>avoid|exclude|exclusions|do\ not\ include|don['’]t\ include|不要出现|避免(?:出现)?)[ \t]*[:：]
+      | ^(?P<instruction>avoid|exclude|exclusions|do\ not\ include|don['’]t\ include|不要出现|避免(?:出现)?)[ \t]*[:：]
       | (?<!\S)--no[ \t]
     )\s*(?P<words>[^\n]+(?:\n(?![ \t]*(?:\n|[A-Z][\w /&'-]{0,40}:))[^\n]+)*)""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,

@@ -1,1 +1,1 @@
-"""A local service that speaks the Duomi contract, for trying and testing without a key."""
+"""A local service that implements the Duomi API, for use and tests without a key. The cards are drawn in `cards`."""

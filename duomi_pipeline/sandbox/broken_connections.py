@@ -1,4 +1,4 @@
-"""Connections that end before their time or say more than one answer, which an ASGI application cannot do by itself.
+"""Connections that break early or carry more than one answer, which an ASGI application cannot do by itself.
 
 Holds the protocol class through which a request can reach its connection, the interim answers that are
 written straight to it, and the answers that break it off.

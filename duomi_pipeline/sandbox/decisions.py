@@ -1,6 +1,6 @@
-"""A submission as it comes to the desk, and what is decided on it.
+"""A submission as it arrives, and the decision on it.
 
-Holds the two records between `service`, which knows HTTP, and `desk`, which knows the books.
+Holds the two records between `service`, which knows HTTP, and `submissions`, which knows the journal.
 """
 
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ class Decision:
 
     @property
     def answered(self) -> str:
-        """The answer in one word, for the books."""
+        """The answer in one word, for the journal."""
         if self.play:
             return f"{self.play.status}/played"
         if self.fault:

@@ -1,6 +1,6 @@
-"""Why a picture that was bought is not handed out now: its host says no, is busy, or its URL has ended.
+"""Why a bought picture cannot be downloaded now: its host denies it or is busy, or its URL has expired.
 
-Knows no HTTP. The bytes of a picture that is handed out are in `pictures`.
+Knows no HTTP. The bytes of a picture are in `pictures`.
 """
 
 from duomi_pipeline.sandbox.faults import Faults, has_word

@@ -1,7 +1,7 @@
-"""What the sandbox service is told to do wrong, and how often.
+"""The faults that the sandbox service simulates, and how often.
 
-Holds the settings and the dice that are thrown for them. What a fault does to an answer is decided
-where the answer is made: `desk` for submissions, `tasks` for polls, `downloads` and `pictures` for pictures.
+Holds their settings and the random draws. What a fault does to an answer is decided where the
+answer is made: `submissions` for submissions, `tasks` for polls, `downloads` and `pictures` for pictures.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ class Faults(BaseModel):
     done_word: str | None = Field(default=None, description="State of a finished task; drawn per task if not set.")
     failed_word: str | None = Field(default=None, description="State of a failed task; drawn per task if not set.")
     url_lifetime: Seconds | None = Field(default=None, description="Seconds until a picture's URL answers 403.")
-    poll_renews_url: bool = Field(default=False, description="Each poll of a finished task starts url_lifetime anew.")
+    poll_renews_url: bool = Field(default=False, description="Each poll of a finished task starts url_lifetime again.")
 
     picture: Literal["card", "flat", "photo"] = Field(
         default="card",
@@ -68,8 +68,8 @@ class Faults(BaseModel):
     )
 
     api_key: str | None = Field(default=None, description="The only key accepted; without it any or none will do.")
-    price: float = Field(default=0.1, ge=0, description="Amount written in the books for a picture.")
-    credits: int | None = Field(default=None, ge=0, description="Pictures that can be billed since the books began.")
+    price: float = Field(default=0.1, ge=0, description="Amount recorded for a picture.")
+    credits: int | None = Field(default=None, ge=0, description="Pictures that can be billed in all.")
     known_models: tuple[str, ...] = Field(default=(), description="If given, other models do not exist.")
     disabled_models: tuple[str, ...] = Field(default=(), description="Models that are refused with code 30003.")
     refuse: tuple[str, ...] = Field(default=(), description="Prompts with one of these words are refused, not billed.")
@@ -77,7 +77,7 @@ class Faults(BaseModel):
     task_empty: tuple[str, ...] = Field(
         default=(), description="Tasks of prompts with such a word are done without a picture for ever, billed."
     )
-    task_reason: str = Field(default="", description="What tasks that fail or are done without a picture say of it.")
+    task_reason: str = Field(default="", description="Reason given by tasks that fail or are done without a picture.")
     task_endless: tuple[str, ...] = Field(default=(), description="Tasks of prompts with such a word never end.")
     deny_polls: tuple[str, ...] = Field(
         default=(), description="Polls for prompts with such a word answer deny_status for ever."
@@ -128,12 +128,12 @@ class Faults(BaseModel):
     hostile_download: HostileDownload | None = Field(
         default=None, description="All downloads are endless, bombs, or redirected in circles or to a file."
     )
-    told_url: str | None = Field(default=None, description="Told instead of each picture's URL.")
-    told_file_name: str | None = Field(default=None, description="Told instead of each picture's file name.")
+    told_url: str | None = Field(default=None, description="Sent instead of each picture's URL.")
+    told_file_name: str | None = Field(default=None, description="Sent instead of each picture's file name.")
 
     rate_download_busy: Rate = Field(default=0, description="A download answers 503.")
     download_busy_seconds: Seconds = Field(
-        default=0, description="Seconds for which downloads answer 503 after the URL was told."
+        default=0, description="Seconds for which downloads answer 503 after the URL was sent."
     )
     rate_truncated_download: Rate = Field(default=0, description="The connection ends in the middle of a picture.")
     rate_truncated_image: Rate = Field(default=0, description="Half a picture, sent as if it were whole.")

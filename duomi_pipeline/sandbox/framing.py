@@ -1,6 +1,6 @@
-"""What relays send around an answer's JSON: signs of life before it, an event stream about it.
+"""What relays send around an answer's JSON: keep-alive lines before it, or an event stream around it.
 
-Holds the framings of answers that are whole. Answers that break off are in `connection`.
+Holds the framings of answers that are whole. Answers that break off are in `broken_connections`.
 """
 
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
-"""The sandbox's own books: what was asked of it, what it billed, which tasks it knows.
+"""The sandbox's journal ("books" in its API): what was requested, what it billed, which tasks it knows.
 
-They are the other side of every test about money, so nothing here is told by the client: a row is written
-before the answer leaves. Kept in SQLite, in a file if the service is to remember its tasks after a restart.
+Tests about money compare the client with it, so nothing in it comes from the client's records: a row is written
+before the answer is sent. Kept in SQLite, in a file if the service is to remember its tasks after a restart.
 What a request is worth and how it is answered is not decided here.
 """
 
@@ -102,7 +102,7 @@ class Billing:
 
 @dataclass(frozen=True)
 class Totals:
-    """Everything that happened since the books began."""
+    """All events since the journal began."""
 
     posts: int
     billed: int
@@ -112,7 +112,7 @@ class Totals:
 
 
 class Books:
-    """The books in a file, or in memory without a path. Safe to use from several threads and processes."""
+    """The journal in a file, or in memory without a path. Safe to use from several threads and processes."""
 
     def __init__(self, path: Path | None = None) -> None:
         if path is not None:
@@ -122,7 +122,7 @@ class Books:
             path or ":memory:", timeout=30, isolation_level=None, check_same_thread=False
         )
         write_ahead(self._connection)
-        # The books must survive the end of the process, not that of the machine.
+        # The journal must survive the end of the process, not of the machine.
         self._connection.execute("PRAGMA synchronous=OFF")
         self._connection.executescript(SCHEMA)
 
@@ -199,7 +199,7 @@ class Books:
         return self.purchase(token)
 
     def hand_out(self, token: str, at: float, *, renew: bool = False) -> None:
-        """Write down that the pictures' URLs were told, which starts their lifetime (anew, if asked)."""
+        """Record that the pictures' URLs were sent, which starts their lifetime (again, with `renew`)."""
         query = """UPDATE purchases SET done_polls = done_polls + 1,
             url_since = CASE WHEN ? THEN ? ELSE COALESCE(url_since, ?) END WHERE token = ?"""
         self._execute(query, renew, at, at, token)
@@ -213,7 +213,7 @@ class Books:
         return int(self._value(query, token, picture) or 0)
 
     def totals(self) -> Totals:
-        """What happened since the books began."""
+        """Events since the journal began."""
         query = """SELECT (SELECT COUNT(*) FROM posts), COUNT(*), TOTAL(amount),
             (SELECT COALESCE(SUM(polls), 0) FROM purchases),
             (SELECT COALESCE(SUM(attempts), 0) FROM downloads) FROM billings"""
@@ -233,7 +233,7 @@ class Books:
         return [Billing(*row[1:]) for row in rows]
 
     def reset(self) -> None:
-        """Begin the books anew. Tasks and pictures of the old ones are unknown from then on."""
+        """Empty the journal. Its tasks and pictures are unknown from then on."""
         with self.transaction():
             for statement in CLEARING:
                 self._connection.execute(statement)

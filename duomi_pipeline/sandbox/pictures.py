@@ -1,6 +1,6 @@
-"""The bytes behind a picture's URL: drawn when they are asked for, and spoilt when a fault says so.
+"""The bytes behind a picture's URL: drawn when they are requested, and damaged if a fault says so.
 
-What a card looks like belongs to `card`.
+The cards themselves are drawn in `cards`.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Picture:
 
     Args:
         content: The bytes.
-        media_type: What they are said to be.
+        media_type: Their declared type.
         cut: Only half of them arrive.
     """
 

@@ -1,7 +1,7 @@
-"""Answers to submissions that are written out word for word, for what no other fault says.
+"""Scripted answers to submissions, for faults that have no setting of their own.
 
-Holds the script of one such answer and whom it concerns. Which of several is given, and when in the course
-of a sale, is decided in `faults` and `desk`.
+Holds the script of one answer and the submissions it applies to. Which of several is given, and when in the course
+of a sale, is decided in `faults` and `submissions`.
 """
 
 from typing import Annotated
@@ -24,7 +24,7 @@ class Play(BaseModel):
 
     status: int = Field(default=400, ge=200, le=599, description="HTTP status.")
     body: str = Field(default="", description="The answer's body, sent as it stands.")
-    media_type: str = Field(default="application/json", description="What the body is said to be.")
+    media_type: str = Field(default="application/json", description="Declared type of the body.")
     headers: dict[str, str] = Field(default_factory=dict, description="Further headers, such as Retry-After.")
 
     def concerns(self, prompt: str, model: str, came_before: int) -> bool:

@@ -1,6 +1,6 @@
 """The shapes of the service's answers, in each protocol.
 
-What is answered is decided elsewhere; here it gets its keys and words.
+What is answered is decided in `submissions` and `tasks`; here it gets its keys and words.
 """
 
 import base64

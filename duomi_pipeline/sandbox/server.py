@@ -33,14 +33,14 @@ class SandboxServer:
 
     Args:
         faults: In force from the start.
-        books_path: File for the books, so that tasks outlive the service; in memory if not given.
+        books_path: File of the journal, so that tasks outlive the service; in memory if not given.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         clock: Seconds since 1970.
 
     Raises:
         OSError: The address is taken or not this machine's.
-        sqlite3.Error: The books cannot be opened.
+        sqlite3.Error: The journal cannot be opened.
     """
 
     def __init__(

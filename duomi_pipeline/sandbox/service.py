@@ -1,7 +1,7 @@
-"""The sandbox service as a Starlette application: the Duomi contract over HTTP, on its own books.
+"""The sandbox service as a Starlette application: the Duomi API over HTTP, with its own journal.
 
-Holds the endpoints. Decisions about submissions are in `desk`, about polls in `tasks`, about downloads in
-`downloads`; shapes of answers are in `answers`, pictures in `pictures`; running the service is in `server`.
+Holds the endpoints. Decisions about submissions are in `submissions`, about polls in `tasks`, about downloads in
+`downloads`; forms of answers are in `responses`, pictures in `pictures`; running the service is in `server`.
 Nothing of a prompt gets into a path or a file name.
 """
 
@@ -30,7 +30,7 @@ from duomi_pipeline.sandbox.hostile import hostile_answer
 from duomi_pipeline.sandbox.journal import Books, Purchase
 from duomi_pipeline.sandbox.pictures import HTML_PAGE, Picture, Pictures
 from duomi_pipeline.sandbox.protocols import Protocol, ServiceError, parse_fields, sync_protocol
-from duomi_pipeline.sandbox.submissions import Desk, check_key
+from duomi_pipeline.sandbox.submissions import Submissions, check_key
 from duomi_pipeline.sandbox.tasks import task_state
 
 INLINE_STYLES = ("b64", "b64_data_uri", "b64_urlsafe", "both")
@@ -41,7 +41,7 @@ class SandboxService:
     """The service's endpoints and the state they share; everything runs in one event loop.
 
     Args:
-        books: Where everything is written down.
+        books: The journal.
         faults: In force from the start; may be replaced at any time.
         clock: Seconds since 1970.
     """
@@ -50,7 +50,7 @@ class SandboxService:
         self.faults = faults
         self._books = books
         self._clock = clock
-        self._desk = Desk(books, clock)
+        self._submissions = Submissions(books, clock)
         self._pictures = Pictures()
         self._in_flight = 0
 
@@ -88,7 +88,7 @@ class SandboxService:
         name = request.headers.get(faults.idempotency_header) if faults.idempotency_header else None
         self._in_flight += 1
         try:
-            decision = self._desk.take(Submission(protocol, body, keys, name, self._in_flight), faults)
+            decision = self._submissions.take(Submission(protocol, body, keys, name, self._in_flight), faults)
             if decision.interim:
                 await asyncio.sleep(faults.interim_seconds)
                 send_interim(request.scope, faults.interim)
@@ -170,7 +170,7 @@ class SandboxService:
 
     async def _show_books(self, request: Request) -> Response:
         shown: dict[str, Any] = asdict(self._books.totals())
-        shown["credits"] = self._desk.credits_left(self.faults)
+        shown["credits"] = self._submissions.credits_left(self.faults)
         if request.query_params.get("detail"):
             shown["requests"] = [asdict(post) for post in self._books.posts()]
             shown["billings"] = [asdict(billing) for billing in self._books.billings()]

@@ -1,7 +1,7 @@
-"""Decides on each submission: turned away, refused, sold, answered by a script, lost on the way back.
+"""Decides on each submission: rejected, refused, sold, answered by a script, or its answer lost.
 
-Knows the faults and the books, and no HTTP: `service` turns a `Decision` into an answer. All is decided and
-written down in one transaction before the answer is begun: an answer that gets lost was billed.
+Knows the faults and the journal, and no HTTP: `service` turns a `Decision` into an answer. All is decided and
+recorded in one transaction before the answer is sent: an answer that gets lost was billed.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ AFTER_THE_SALE = ("rate_reset_after", "rate_truncated_answer", "rate_hang")
 
 
 class LostError(Exception):
-    """A fault hit the submission before it was looked at; the argument is the fault's name."""
+    """A fault hit the submission before it was read; the argument is the fault's name."""
 
 
 def check_key(authorization: Sequence[str], faults: Faults) -> None:
@@ -37,11 +37,11 @@ def check_key(authorization: Sequence[str], faults: Faults) -> None:
         raise ServiceError(401, 401, "Invalid token")
 
 
-class Desk:
-    """Takes submissions.
+class Submissions:
+    """Accepts and decides submissions.
 
     Args:
-        books: Where everything is written down.
+        books: The journal.
         clock: Seconds since 1970.
     """
 
@@ -50,7 +50,7 @@ class Desk:
         self._clock = clock
 
     def take(self, submission: Submission, faults: Faults) -> Decision:
-        """Decide on a submission and write it into the books.
+        """Decide on a submission and record it in the journal.
 
         Args:
             submission: What came.

@@ -1,6 +1,6 @@
-"""What a poll is told about a task: not there, waiting, failed, done, done without a picture.
+"""What a poll shows of a task: not found, waiting, failed, done, done without a picture.
 
-Knows the faults and the books, and no HTTP. The shapes of the answers are in `answers`.
+Knows the faults and the journal, and no HTTP. The forms of the answers are in `responses`.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ def task_state(task: Purchase, books: Books, now: float, faults: Faults, base_ur
 
     Args:
         task: The one polled.
-        books: Where it is written down that the pictures' URLs were told.
+        books: The journal, which records that the pictures' URLs were sent.
         now: Seconds since 1970.
         faults: In force now.
         base_url: Start of the pictures' URLs.

@@ -1,4 +1,4 @@
-"""Ledger and folder disagree, or cannot be looked at: what is there is never paid again, what is unknown never bought."""
+"""Ledger and folder disagree, or cannot be read: what is there is never paid again, what is unknown never bought."""
 
 import os
 import shutil
@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_listed_stops_with_its_words_and_buys_nothing(ma
     run = made.run()
 
     assert run.stop is not None
-    assert "cannot be looked at" in run.stop.message
+    assert "cannot be read" in run.stop.message
     assert made.posts == 15
     assert made.plan().counts[State.UNKNOWN] == 15
 

@@ -127,7 +127,7 @@ def test_scans_that_have_to_be_kept_are_counted_as_memory() -> None:
 
 def test_a_size_that_is_too_large_to_be_changed_is_refused_with_both_sizes() -> None:
     data = plain_png((8192, 8192), colour_type=6, extra=chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(200))))
-    with pytest.raises(NotAPictureError, match="too large to be brought from 8192x8192 to 8000x8192"):
+    with pytest.raises(NotAPictureError, match="too large to be resized from 8192x8192 to 8000x8192"):
         to_png(data, Size(8000, 8192))
 
 
