@@ -1,4 +1,4 @@
-"""The page to look at the results: a folder that opens from disk, without network or build step. No Dagster."""
+"""The gallery: a static page of all pictures that opens from disk, without network or build step. No Dagster."""
 
 from duomi_pipeline.gallery.write import GalleryError, GalleryReport, write_gallery
 

@@ -1,4 +1,4 @@
-"""Plan and ledger as the gallery shows them: one card per prompt, with every picture ever made for it."""
+"""Plan and ledger as the gallery shows them: one card per prompt, with all pictures made for it. Cards: `cards`."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def read_cards(
     """The cards of a plan in its order, then those of retired prompts that still have pictures.
 
     Args:
-        session: whose ledger tells of purchases and files.
+        session: its ledger has purchases and files.
         plan: of all prompts.
         sizes: of the picture files on disk, by name.
         flags: by prompt id.

@@ -1,4 +1,4 @@
-"""The gallery's folder: page, data and thumbnails, from one look at ledger and pictures."""
+"""Writes the gallery's folder: page, data (`shards`) and thumbnails (`thumbnails`), from one plan."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def write_gallery(
         session: whose ledger and pictures are shown.
         plan: of all prompts.
         folder: where `index.html` goes.
-        progress: told how many of how many thumbnails are done.
+        progress: called with the number of thumbnails done and the total.
 
     Raises:
         GalleryError: the pictures lie where a page on this machine cannot point to.

@@ -1,1 +1,1 @@
-"""Looking after what is there: folder and ledger compared, pictures checked, rerolled, models probed."""
+"""Maintenance: compare folder and ledger, check pictures, reroll, probe models, find old files."""

@@ -22,7 +22,7 @@ _STAMP = "%Y%m%d_%H%M%S"
 
 
 class Kind(StrEnum):
-    """A kind of what can be removed."""
+    """A kind of removable data."""
 
     RUNS = "runs"
     RESULTS = "results"

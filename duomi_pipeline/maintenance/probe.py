@@ -1,4 +1,4 @@
-"""Asking the service which models answer: one small picture of each, bought as any other is, and once.
+"""Asks the service which models answer: one small picture of each, bought like any other, and once.
 
 The pictures belong to prompts `probe_…` that stand in no source: no run asks for them again, the gallery shows them
 as retired.
@@ -32,7 +32,7 @@ _DISABLED = "30003"  # a model that is there, and not served at the moment
 
 @dataclass(frozen=True)
 class Probe:
-    """What became of one model.
+    """The result of one model.
 
     Attributes:
         message: the service's words, or ours; empty where it answers.
@@ -77,14 +77,14 @@ def probe_prompt(settings: Settings, model: str) -> Prompt:
 
 
 def ask(
-    session: Session, entries: Sequence[PlannedPrompt], told: Callable[[Probe], None], *, force: bool = False
+    session: Session, entries: Sequence[PlannedPrompt], report: Callable[[Probe], None], *, force: bool = False
 ) -> list[Probe]:
-    """Ask one model after the other, each in a batch of its own: what one refuses says nothing of the next.
+    """Ask one model after the other, each in a batch of its own: a refusal of one does not concern the next.
 
     Args:
         entries: plans of `probe_prompt`s, under settings with `ONE_TRY`.
-        told: hears each as it is known.
-        force: ask models, too, whose picture is there.
+        report: called with each result as soon as it is known.
+        force: also ask models whose picture exists.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; what was in flight has been finished and recorded.
@@ -94,21 +94,21 @@ def ask(
     log, over = RunLog(session, to_ask), None
     with log.written():
         for entry in entries:
-            heard = len(log.outcomes)
+            before = len(log.outcomes)
             if entry in to_ask and over is None:
                 stop = run_batch(session, [entry], ParameterOverrides(), log, force=force)
                 over = stop if stop is not None and stop.by != "service" else None
-                found.append(_probe(session, entry, log.outcomes[heard:], stop))
+                found.append(_probe(session, entry, log.outcomes[before:], stop))
             elif entry in to_ask:
                 found.append(Probe(entry.request.model, "not asked", over.message if over else ""))
             else:
                 found.append(_answered_before(session, entry.request.model, entry.selection))
-            told(found[-1])
+            report(found[-1])
     return found
 
 
 def to_be_asked(entries: Iterable[PlannedPrompt], *, force: bool) -> list[PlannedPrompt]:
-    """Those whose picture is not there, or all."""
+    """The entries without a picture, or all with `force`."""
     return [entry for entry in entries if force or entry.state is not State.CURRENT or entry.resumes]
 
 

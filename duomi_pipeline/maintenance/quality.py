@@ -1,7 +1,6 @@
-"""What a person should look at: pictures and prompts that are suspicious, though nothing failed.
+"""Flags: reasons for a person to look at a picture or prompt, though nothing failed.
 
-A broken picture never gets this far: it fails before it is saved. Showing flags is the gallery's, the manifest's and
-the asset checks'.
+A broken picture fails before it is saved, so it has no flag. Flags are shown by gallery, manifest and asset checks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from duomi_pipeline.ledger import PictureFile
 
 BLANK_CONTRAST = 0.02  # of 0.5: about 5 of 255 shades, which nobody takes for a picture
 TWIN_BITS = 3  # of 256: re-encoding flips a few, another picture dozens
-_BAND_DIGITS = 16  # four bands: of 3 flipped bits at least one band knows nothing
+_BAND_DIGITS = 16  # four bands: 3 flipped bits leave at least one band unchanged
 _COMPARED = 50  # pictures of a band at most, so that a band that thousands share costs no square of it
 
 
@@ -75,7 +74,7 @@ def find_twins(entries: Iterable[PlannedPrompt]) -> dict[str, str]:
 
 
 def look_at_unseen(session: Session, plan: Plan, limit: int) -> int:
-    """Find out what pictures look like that were saved without that, at most `limit`; returns how many are left."""
+    """Compute missing fingerprints of pictures, at most `limit`. Returns how many are left."""
     files = [file for e in plan.entries if _has_pictures(e) and e.selection for file in e.selection.files]
     unseen = [file for file in files if file.perceptual_hash is None]
     looks = {file: look for file in unseen[:limit] if (look := _look(session, file))}

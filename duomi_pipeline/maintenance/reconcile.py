@@ -1,4 +1,4 @@
-"""Ledger and folder compared: files without records, records without files, and how both are repaired."""
+"""Compares ledger and folder: files without records, records without files. The writes are in `ledger.repair`."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from duomi_pipeline.ledger import PictureFile
 
 @dataclass(frozen=True)
 class Survey:
-    """What does not fit together.
+    """The differences between ledger and folder.
 
     Attributes:
-        unknown: what the files turned out to be that the ledger does not know as they are.
-        gone: recorded files that are not there, or of another size; those of which nobody can tell are not among them.
-        sizes: of the files that were looked at, by name.
+        unknown: the content of files that the ledger does not know, or knows with another size.
+        gone: recorded files that do not exist or have another size; files that cannot be read are not in it.
+        sizes: of all listed files in bytes, by name.
     """
 
     unknown: Unknown
@@ -52,9 +52,9 @@ class Repaired:
     """What a repair did.
 
     Attributes:
-        recorded: pictures that the ledger knows now and did not know.
-        forgotten: records of files that are gone.
-        lost: why nothing was forgotten, empty where it was: the folder itself looks lost.
+        recorded: number of pictures recorded.
+        forgotten: number of records dropped, of files that are gone.
+        lost: why no record was dropped: the folder itself looks lost; empty if it does not.
     """
 
     recorded: int
@@ -63,12 +63,13 @@ class Repaired:
 
 
 def repair(session: Session, found: Survey) -> Repaired:
-    """Record what is unrecorded and forget what is gone; safe while runs work. No file is touched, no cost forgotten.
+    """Record unknown pictures and drop records of files that are gone; safe while runs are active.
 
-    Where the folder itself looks lost, nothing is forgotten: without their records the pictures would be bought again.
+    No file is changed, and recorded costs stay. If the folder itself looks lost, no record is dropped: without records
+    the pictures would be bought again.
 
     Raises:
-        StoreError: the folder cannot be looked at.
+        StoreError: the folder cannot be read.
     """
     recorded = session.ledger.adopt(findings_of(found.unknown, found.sizes))
     if lost := lost_pictures(session.ledger, session.store, session.store.listing()):

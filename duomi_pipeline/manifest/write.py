@@ -1,4 +1,4 @@
-"""The manifest's files, each whole or not at all. CSV and SQLite have modules of their own."""
+"""The manifest's files, each whole or not at all. CSV and SQLite are in `csv_file` and `sqlite`."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -93,6 +93,6 @@ def _write_json(rows: Rows, path: Path) -> None:
 
 
 def _write_left_out(problems: Sequence[Problem], path: Path) -> None:
-    """What gives no row, with its place and the reason: a JSON array, one a line."""
+    """Rows and files without a usable prompt, with reasons: a JSON array, one per line."""
     lines = ",".join(f"\n{json.dumps(asdict(problem), ensure_ascii=False)}" for problem in problems)
     path.write_text(f"[{lines}\n]\n", encoding="utf-8", newline="\n")
