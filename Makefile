@@ -28,7 +28,7 @@ demo: install ## the sample prompts to pictures, on the built-in sandbox: free, 
 	@echo
 	@echo "Next: make dev            look at it in Dagster's UI, http://127.0.0.1:3000"
 	@echo "      make demo           again: nothing is generated twice"
-	@echo "      $(BIN)/duomi why db_1   the story of one picture"
+	@echo "      $(BIN)/duomi why db_1   the history of one picture"
 	@echo "      cp .env.example .env    then set DUOMI_API_KEY for real pictures"
 
 dev: install ## Dagster's UI with all assets, on http://127.0.0.1:3000
@@ -38,11 +38,11 @@ dev: install ## Dagster's UI with all assets, on http://127.0.0.1:3000
 test: install ## the tests, and which took longest
 	$(BIN)/python -m pytest --durations=10 --durations-min=1
 
-chaos: install ## the proof: 200 prompts, 30 SIGKILLs, every fault on; then the books are compared
+chaos: install ## the proof: 200 prompts, 30 SIGKILLs, every fault on; then journal, ledger and folder are compared
 	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol async $(CHAOS)
 	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol sync $(CHAOS)
 
-proof: install ## every interleaving of two runs with a death, random stories, and defects that both must find
+proof: install ## every interleaving of two runs with a death, random stories, and seeded defects that both must find
 	$(BIN)/python -m duomi_pipeline_tests.proof.schedules --prompts 1
 	$(BIN)/python -m duomi_pipeline_tests.proof.schedules --prompts 2 --reduced
 	$(BIN)/python -m duomi_pipeline_tests.proof.machine $(STORIES)
@@ -63,11 +63,11 @@ docs: ## the handbook and the API reference as a static site, site/index.html
 		ln -sfn "$(CURDIR)/$$page" "build/handbook/$$page"; done
 	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict --quiet
 
-audit: install ## known holes of the pinned packages (asks PyPI), and whether they fit together
+audit: install ## known vulnerabilities of the pinned packages (asks PyPI), and whether they fit together
 	$(BIN)/pip check
 	$(BIN)/pip-audit --strict --progress-spinner off --no-deps --disable-pip --requirement requirements.lock
 
-lint: install ## ruff, and its formatter's opinion
+lint: install ## ruff: lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 

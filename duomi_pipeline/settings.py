@@ -166,7 +166,7 @@ class Settings(BaseSettings, ImageParameters):
         Path("out/overrides.json"), description="Parameters by prompt id, such as seeds of rerolled pictures."
     )
     clean_prompts: bool = Field(
-        False, description="Send prompts without what is not part of the picture: [prompt care](prompt_care.md)."
+        False, description="Send prompts without what is not part of the picture: [prompt lint](prompt_care.md)."
     )
     image_dir: str = Field("out/generated_images", description="Where pictures are saved: a path or an fsspec URL.")
     manifest_dir: Path = Field(Path("out/manifest"), description="Folder of the [manifest](manifest.md).")
