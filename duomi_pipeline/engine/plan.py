@@ -85,11 +85,13 @@ class Plan:
 
     Attributes:
         stop: why nothing may be bought under this plan.
+        is_blind: whether the folder of pictures could not be read; then nobody can say that its pictures are lost.
         adopted: pictures in the folder that were added to the ledger.
     """
 
     entries: tuple[PlannedPrompt, ...]
     stop: Stop | None = None
+    is_blind: bool = False
     adopted: int = 0
 
     @cached_property

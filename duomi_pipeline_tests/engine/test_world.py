@@ -164,6 +164,10 @@ def test_a_folder_that_cannot_be_listed_stops_with_its_words_and_buys_nothing(ma
 
     assert run.stop is not None
     assert "cannot be looked at" in run.stop.message
+    with made.session() as session:
+        plan = session.plan(read_sources(session.settings).prompts)
+        with session.generating(plan.wanted(frozenset(State)), force=True, regenerate_lost=True) as batch:
+            assert list(batch) == [], "nobody can say that they are lost"
     assert made.posts == 15
     assert made.plan().counts[State.UNKNOWN] == 15
 
