@@ -13,7 +13,7 @@ from duomi_pipeline.settings import SettingsError
 
 EXIT_USAGE = 2
 _COMMANDS = {
-    "generate": "Bring prompts to pictures: missing and changed ones, unless told otherwise.",
+    "generate": "Generate pictures for missing and changed prompts; flags widen that.",
     "plan": "What a generate would do and cost; nothing is sent.",
     "status": "How many prompts are in which state, what was spent, the last run.",
     "why": "What a prompt's picture was made from, and why it is in its state.",

@@ -33,7 +33,7 @@ def run_in_process(
     wanted: list[PlannedPrompt],
     options: Options,
 ) -> Report:
-    """Bring the wanted prompts to pictures. All ranges share one ledger run, and so its caps."""
+    """Generate the wanted prompts. All ranges share one ledger run, and so its caps."""
     config = ImagesConfig(
         **options.parameters.explicit(),
         force=options.force,

@@ -30,7 +30,7 @@ class Report:
 
     Attributes:
         plan: all selected prompts, as they were before.
-        wanted: ids that were to be brought to pictures.
+        wanted: ids of the prompts that were to be generated.
         outcomes: by prompt id, of all prompts that were reached.
         states: theirs, now.
         receipt: of the run, `None` where nothing was to be done.
@@ -66,7 +66,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """See `interface.md`: who stopped the run, else whether a prompt failed."""
+        """By what stopped the run, else by whether a prompt failed; the README lists the codes."""
         if self.receipt is not None and self.receipt.stopped_by is not None:
             return EXIT_CODES[self.receipt.stopped_by]
         if self.receipt is None and self.plan.stop is not None:

@@ -1,4 +1,4 @@
-"""What the gallery shows, as frozen records. Reading them from plan and ledger is `records`'s."""
+"""What the gallery shows, as frozen records. They are read from plan and ledger in `records`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -39,7 +39,7 @@ def read_cards(
     """The cards of a plan in its order, then those of retired prompts that still have pictures.
 
     Args:
-        session: whose ledger tells of purchases and files.
+        session: whose ledger has the purchases and files.
         plan: of all prompts.
         sizes: of the picture files on disk, by name.
         flags: by prompt id.

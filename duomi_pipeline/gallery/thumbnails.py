@@ -29,7 +29,7 @@ def make_thumbnails(
         pictures: the folder of pictures.
         folder: the folder of thumbnails.
         files: names of the pictures that are shown.
-        progress: told how many of how many are done.
+        progress: called with how many of how many are done.
 
     Returns:
         How many were made. A damaged picture gets none; the page shows a placeholder.

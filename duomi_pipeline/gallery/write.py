@@ -46,7 +46,7 @@ def write_gallery(
         session: whose ledger and pictures are shown.
         plan: of all prompts.
         folder: where `index.html` goes.
-        progress: told how many of how many thumbnails are done.
+        progress: called with how many of how many thumbnails are done.
 
     Raises:
         GalleryError: the pictures lie where a page on this machine cannot point to.

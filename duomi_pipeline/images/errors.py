@@ -1,4 +1,4 @@
-"""The one error of pictures from outside; what is wrong with a file of our own store belongs to `store`."""
+"""The one error of pictures from outside; errors of our own store are in `store`."""
 
 
 class NotAPictureError(ValueError):

@@ -1,6 +1,6 @@
 """How a picture looks, in two small values: enough to tell blank pictures and the same picture twice.
 
-Taken from the one decoding that checks a picture; what follows from them belongs to `engine.quality`.
+Taken from the one decoding that checks a picture; what follows from them is in `maintenance.quality`.
 """
 
 from dataclasses import dataclass

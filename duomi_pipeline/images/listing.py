@@ -1,4 +1,4 @@
-"""What one look at the folder of pictures tells: which files are there, and of which nobody can tell.
+"""One listing of the folder of pictures: which files are there, and which are unknown.
 
 "Cannot look" is not "not there": an error of the store, an entry that vanishes while it is looked at, an empty
 placeholder of a cloud drive are *unknown*, and nothing is bought for them.

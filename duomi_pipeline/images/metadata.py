@@ -1,7 +1,7 @@
 """What a picture says about itself: our own JSON, the `parameters` that image tools read, and the XMP packet.
 
 Inserted as text chunks, so pixels keep their bytes. Never in here: the API key, signed addresses. How a picture
-discloses that it was generated belongs to `disclosure`.
+discloses that it was generated is in `xmp`.
 
 Chunks that the service sent stay as they are, a C2PA manifest and ComfyUI's `prompt` and `workflow` among them. Only
 its `parameters` give way to ours: readers take one of two, and ours hold the request and the file's real size.

@@ -1,6 +1,6 @@
 """PNG files as a row of chunks (PNG specification, section 5): walk them, check them, read and insert texts.
 
-What the chunks say belongs to `metadata`; mending files from outside to `salvage`; pixels to `png`.
+The texts in the chunks are in `metadata`, repairing files from outside is in `salvage`, pixels are in `png`.
 """
 
 import struct

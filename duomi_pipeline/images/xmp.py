@@ -33,7 +33,7 @@ _NAMESPACES = {
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
     "TC260": "http://www.tc260.org.cn/ns/AIGC/1.0/",
 }
-# Our properties stand in a description of their own, told from a service's by exactly this beginning.
+# Our properties stand in a description of their own, recognised by exactly this beginning.
 _OPENING = '<rdf:Description rdf:about=""' + "".join(f' xmlns:{p}="{uri}"' for p, uri in _NAMESPACES.items()) + ">"
 _CLOSING = "</rdf:Description>\n"
 _OURS = re.compile(re.escape(_OPENING) + ".*?" + re.escape(_CLOSING), re.DOTALL)

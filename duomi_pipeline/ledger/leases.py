@@ -1,7 +1,8 @@
 """Which runs are alive. A purchase belongs to its run only as long as that run lives.
 
 Each run holds a lock that goes with its process, however that dies: `file_locks` beside an SQLite ledger,
-`session_locks` on PostgreSQL. Where no lock tells, a run has its lease: so long may it give no sign of life.
+`session_locks` on PostgreSQL. Where there is no lock, a run has a lease: after so long without a sign of life it
+counts as dead.
 """
 
 import os

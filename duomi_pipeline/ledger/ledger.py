@@ -210,7 +210,7 @@ class Ledger(LedgerReader):
             _settle(connection, post_id, Billing.AMBIGUOUS)
 
     def lost_answers(self, request_key: str) -> int:
-        """POSTs of a request, by all runs, that were or may have been billed and brought no picture."""
+        """POSTs of a request, by all runs, that were or may have been billed and gave no picture."""
         with self.database.read() as connection:
             return lost_answers(connection, request_key)
 
@@ -279,14 +279,14 @@ class Ledger(LedgerReader):
         image_urls: Sequence[str] = (),
         seed: int | None = None,
     ) -> Purchase:
-        """A paid answer that was kept elsewhere is known to the ledger from now on: it was billed, and what it told.
+        """A paid answer that was kept elsewhere is entered in the ledger: that it was billed, and what it contained.
 
         A ledger that does not know its POST books one. Returns the purchase as it is then.
 
         Args:
             purchase: of the same request, claimed.
             paid: the answer.
-            task_id, image_urls, seed: what it told; all empty where its pictures are in hand.
+            task_id, image_urls, seed: what it contained; all empty where its pictures are in hand.
         """
         with self.database.write() as connection:
             if not self._is_told(connection, purchase, paid):
@@ -294,9 +294,9 @@ class Ledger(LedgerReader):
             is_task = task_id is not None and not image_urls
             unanswered = {PurchaseState.PLANNED, PurchaseState.SUBMITTING, PurchaseState.AMBIGUOUS}
             if purchase.state in (unanswered if is_task else unanswered | {PurchaseState.SUBMITTED}):
-                told = {"task_id": task_id, "answer": json.dumps(list(image_urls)), "answered_at": paid.kept_at}
+                contained = {"task_id": task_id, "answer": json.dumps(list(image_urls)), "answered_at": paid.kept_at}
                 state = PurchaseState.SUBMITTED if is_task else PurchaseState.READY
-                self._change(connection, purchase, state=state, service=paid.service, seed=seed, **told)
+                self._change(connection, purchase, state=state, service=paid.service, seed=seed, **contained)
             return reading.purchase(connection, purchase.id)
 
     def billed(self, purchase: Purchase, paid: PaidAnswer) -> None:
@@ -315,7 +315,7 @@ class Ledger(LedgerReader):
             row = {"purchase_id": purchase.id, "run_id": purchase.run_id, "sent_at": paid.sent_at, **price}
             connection.execute(statements.ADD_POST, {**row, "answered_at": paid.kept_at, "billing": Billing.BILLED})
             return True
-        if post.billing == Billing.BILLED:  # a purchase may know that, and not yet all that the answer told
+        if post.billing == Billing.BILLED:  # the bill may be known, and not yet all that the answer contained
             return bool(post.purchase_id == purchase.id)
         values = {"purchase_id": purchase.id, "billing": Billing.BILLED, "answered_at": paid.kept_at}
         connection.execute(statements.SETTLE, {"of_post": post.id, **values})

@@ -77,7 +77,7 @@ def _spend(condition: Any) -> Select[Any]:
     return _total(posts.c.price, condition).add_columns(func.max(case((is_other, posts.c.currency))))
 
 
-# A purchase that brought pictures, or that the user asked for anew, ends what was lost before it.
+# A purchase with pictures, or one that the user asked for knowingly, ends what was lost before it.
 _NEW_START = select(func.coalesce(func.max(purchases.c.id), 0)).where(
     purchases.c.request_key == bindparam("request_key"),
     or_(purchases.c.state == PurchaseState.SAVED, purchases.c.asked_anew),
@@ -140,7 +140,7 @@ def check_repeats(connection: Connection, request_key: str, limits: Limits) -> N
 
 
 def lost_answers(connection: Connection, request_key: str) -> int:
-    """POSTs of a request, by all runs, that were or may have been billed and brought no picture."""
+    """POSTs of a request, by all runs, that were or may have been billed and gave no picture."""
     return int(connection.execute(_LOST, {"request_key": request_key}).scalar_one())
 
 

@@ -1,4 +1,4 @@
-"""Bring a ledger's tables to this program's version, with alembic."""
+"""Upgrade a ledger's tables to this program's version, with alembic."""
 
 from sqlalchemy import Connection, inspect, text
 

@@ -1,4 +1,4 @@
-"""What the ledger tells: bulk looks for plans and status, single ones for the step at hand. Never writes."""
+"""Read queries: bulk ones for plans and status, single rows for the current step. Nothing is written here."""
 
 import json
 from collections.abc import Collection, Iterator, Sequence

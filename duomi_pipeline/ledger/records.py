@@ -1,4 +1,4 @@
-"""What the ledger tells, as frozen records. Writing them is `Ledger`'s."""
+"""Frozen records of the ledger's rows. `ledger` writes them, `queries` reads them."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Purchase:
         run_id: the run that works on it, if any.
         task_id: of an asynchronous task that the service accepted.
         image_urls: addresses of pictures that are paid and not yet saved.
-        answered_at: when these addresses were told; they die within the hour.
+        answered_at: when these addresses came; they expire within the hour.
         retry_at: when a failure may be tried again.
         service: that sold it, and the key it was asked with; `None` where that was never noted.
     """
@@ -76,7 +76,7 @@ class Purchase:
 
     @property
     def seed_used(self) -> int | None:
-        """The seed that the service told, else the one that was sent; `None` where there was none."""
+        """The seed that the service reported, else the one that was sent; `None` where there was none."""
         return self.seed if self.seed is not None else self.content["body"].get("seed")
 
     @property

@@ -2,7 +2,7 @@
 
 `purchases` has the last step of each request; `posts` is the journal of every POST that may cost money;
 `pictures` are the files; `selections` says which purchase is each prompt's current one; `runs` says who is alive:
-`host` is the kernel on which a lock file tells it, or a machine's name.
+`host` is the kernel on which its lock file counts, or a machine's name.
 """
 
 import sys

@@ -77,13 +77,13 @@ def probe_prompt(settings: Settings, model: str) -> Prompt:
 
 
 def ask(
-    session: Session, entries: Sequence[PlannedPrompt], told: Callable[[Probe], None], *, force: bool = False
+    session: Session, entries: Sequence[PlannedPrompt], on_probe: Callable[[Probe], None], *, force: bool = False
 ) -> list[Probe]:
     """Ask one model after the other, each in a batch of its own: what one refuses says nothing of the next.
 
     Args:
         entries: plans of `probe_prompt`s, under settings with `ONE_TRY`.
-        told: hears each as it is known.
+        on_probe: called with each result as it is known.
         force: ask models, too, whose picture is there.
 
     Raises:
@@ -94,16 +94,16 @@ def ask(
     log, over = RunLog(session, to_ask), None
     with log.written():
         for entry in entries:
-            heard = len(log.outcomes)
+            recorded = len(log.outcomes)
             if entry in to_ask and over is None:
                 stop = run_batch(session, [entry], ParameterOverrides(), log, force=force)
                 over = stop if stop is not None and stop.by != "service" else None
-                found.append(_probe(session, entry, log.outcomes[heard:], stop))
+                found.append(_probe(session, entry, log.outcomes[recorded:], stop))
             elif entry in to_ask:
                 found.append(Probe(entry.request.model, "not asked", over.message if over else ""))
             else:
                 found.append(_answered_before(session, entry.request.model, entry.selection))
-            told(found[-1])
+            on_probe(found[-1])
     return found
 
 

@@ -1,6 +1,6 @@
 """Rejected pictures to new seeds: what `duomi generate --reroll` does with the file that the gallery exports.
 
-Recording the seeds is `prompts.overrides`'s.
+The seeds are recorded in `prompts.overrides`.
 """
 
 import json

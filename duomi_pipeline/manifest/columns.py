@@ -1,4 +1,4 @@
-"""The manifest's columns: name, type and meaning of each, in one place. Filling them is `rows`'s."""
+"""The manifest's columns: name, type and meaning of each, in one place. They are filled in `rows`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

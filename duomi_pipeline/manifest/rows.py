@@ -1,4 +1,4 @@
-"""Plan and ledger as a table: one row per prompt. What the columns mean is `columns`', writing files is `write`'s."""
+"""Plan and ledger as a table: one row per prompt. The columns are in `columns`, writing files is in `write`."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _ROW_ID = re.compile(r"db_(0|-?[1-9]\d{0,17})")  # as an integer key of a table 
 
 @dataclass(frozen=True)
 class _Records:
-    """What the ledger tells of all pictures of a plan: looked up once, not once per prompt."""
+    """What the ledger knows of all pictures of a plan, looked up once, not once per prompt."""
 
     session: Session
     purchases: Mapping[int, Purchase]
@@ -46,7 +46,7 @@ def check_readable(sources: Sources, session: Session) -> None:
 
 
 def manifest(session: Session, plan: Plan) -> pd.DataFrame:
-    """One row per prompt of a plan; where a prompt has pictures, the row tells of those, also if they are outdated."""
+    """One row per prompt of a plan; where a prompt has pictures, the row has those, also if they are outdated."""
     shown = _shown(session, plan)
     bought = session.ledger.purchases({selection.purchase_id for selection in shown.values()})
     records = _Records(session, bought, session.ledger.costs())

@@ -1,7 +1,7 @@
 """Takes out of a prompt what is not part of the picture. Each rule is a step: a text in, a text and what it took out.
 
 Steps only take out, or move a negative prompt into its field; none shortens, rewrites or translates. Why a model
-misreads what is taken out is said in `care`; whether prompts are sent cleaned is `engine.care`'s.
+misreads what is taken out is in `findings`; whether it is sent cleaned, in `engine.prompt_request`.
 """
 
 import json

@@ -1,6 +1,6 @@
 """What a model will ignore or misread in a prompt, said in sentences. Pure: a text and what is known of the model.
 
-Taking it out is `cleaning`'s. Which model a prompt goes to, and whether it is sent cleaned, is decided in
+It is taken out in `cleaning`. Which model a prompt goes to, and whether it is sent cleaned, is decided in
 `engine.prompt_request`.
 """
 

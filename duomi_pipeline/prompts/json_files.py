@@ -127,7 +127,7 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _overrides(content: dict[str, Any]) -> ParameterOverrides:
-    """ParameterOverrides for this prompt alone: `"generation"`, and `"negative_prompt"` beside it."""
+    """The parameters of this prompt alone: `"generation"`, and `"negative_prompt"` beside it."""
     generation, negative = content.get("generation"), content.get("negative_prompt")
     if not isinstance(generation, dict | None):
         raise _BadFileError('"generation" is not an object')

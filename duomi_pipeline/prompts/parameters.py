@@ -1,4 +1,4 @@
-"""ParameterOverrides as somebody wrote them into JSON: checked, or told in a line what is wrong with them."""
+"""Check parameters that a person wrote into JSON, and say in one line what is wrong with them."""
 
 import reprlib
 
@@ -8,7 +8,7 @@ from duomi_pipeline.common.text import one_line
 from duomi_pipeline.settings import ParameterOverrides
 
 _MAX_NAME = 40  # characters
-_brief = reprlib.Repr()  # a value as it is told: never long, never deep
+_brief = reprlib.Repr()  # a value as messages show it: never long, never deep
 _brief.maxlevel, _brief.maxstring, _brief.maxlong, _brief.maxdict, _brief.maxlist = 2, 60, 40, 3, 3
 
 

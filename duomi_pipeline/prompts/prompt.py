@@ -1,4 +1,4 @@
-"""The prompt, and what one look at a source gives. Reading a source belongs to `table` and `files`."""
+"""The prompt, and what one look at a source gives. Sources are read in `table` and `json_files`."""
 
 import hashlib
 import json

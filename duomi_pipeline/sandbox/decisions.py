@@ -1,6 +1,6 @@
 """A submission as it comes to the desk, and what is decided on it.
 
-Holds the two records between `service`, which knows HTTP, and `desk`, which knows the books.
+Holds the two records between `service`, which knows HTTP, and `submissions`, which knows the journal.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What the sandbox service is told to do wrong, and how often.
 
 Holds the settings and the dice that are thrown for them. What a fault does to an answer is decided
-where the answer is made: `desk` for submissions, `tasks` for polls, `downloads` and `pictures` for pictures.
+where the answer is made: `submissions` for submissions, `tasks` for polls, `downloads` and `pictures` for pictures.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The bytes behind a picture's URL: drawn when they are asked for, and spoilt when a fault says so.
 
-What a card looks like belongs to `card`.
+What a card looks like is in `cards/card`.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Answers to submissions that are written out word for word, for what no other fault says.
 
 Holds the script of one such answer and whom it concerns. Which of several is given, and when in the course
-of a sale, is decided in `faults` and `desk`.
+of a sale, is decided in `faults` and `submissions`.
 """
 
 from typing import Annotated

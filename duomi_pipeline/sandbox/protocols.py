@@ -1,7 +1,7 @@
 """The four protocols of the Duomi contract, seen from the service: fields taken in, refusals.
 
 A request body becomes an `Order` here, or a `ServiceError`. Whether the order is then served is decided in
-`desk`, and the answers are shaped in `answers`.
+`submissions`, and the answers are shaped in `responses`.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The sandbox service as a Starlette application: the Duomi contract over HTTP, on its own books.
 
-Holds the endpoints. Decisions about submissions are in `desk`, about polls in `tasks`, about downloads in
-`downloads`; shapes of answers are in `answers`, pictures in `pictures`; running the service is in `server`.
+Holds the endpoints. Decisions about submissions are in `submissions`, about polls in `tasks`, about downloads in
+`downloads`; shapes of answers are in `responses`, pictures in `pictures`; running the service is in `server`.
 Nothing of a prompt gets into a path or a file name.
 """
 

@@ -1,6 +1,6 @@
 """What a poll is told about a task: not there, waiting, failed, done, done without a picture.
 
-Knows the faults and the books, and no HTTP. The shapes of the answers are in `answers`.
+Knows the faults and the journal, and no HTTP. The shapes of the answers are in `responses`.
 """
 
 from typing import Any
