@@ -12,6 +12,7 @@ from upath import UPath
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
 from duomi_pipeline.images import ImageStore, read_info
+from duomi_pipeline.maintenance.quality import damaged
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline_tests.engine.home import BETWEEN_FILE_AND_RECORD, MARK, Home
@@ -343,6 +344,24 @@ def test_pictures_that_changed_their_names_with_each_other_stay_their_prompts_ow
             info = read_info(session.store.read(selection.files[0].file))
             assert info is not None
             assert info.prompt_id == prompt_id
+
+
+def test_pictures_of_the_very_same_size_that_changed_their_names_are_found_by_the_check(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    home.write("b", "a harbour with many boats")
+    home.run()
+    sizes = [file.stat().st_size for file in home.files()]
+    for file in home.files():  # behind the end of a PNG nothing is read
+        file.write_bytes(file.read_bytes() + bytes(max(sizes) - file.stat().st_size))
+    home.run()
+    first, second = home.files()
+    between = first.rename(home.path / "between.png")
+    second.rename(first)
+    between.rename(second)
+    with home.session() as session:
+        files = [file for selection in session.ledger.selections().values() for file in selection.files]
+        assert len(damaged(session, files)) == 2
+    assert home.posts == 2
 
 
 def test_a_picture_over_which_another_ones_was_copied_is_made_again_and_no_other(made: Home) -> None:
