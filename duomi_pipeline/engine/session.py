@@ -20,7 +20,7 @@ from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.evidence import InARow
 from duomi_pipeline.engine.fallback import Fallbacks, with_interrupted
 from duomi_pipeline.engine.flow_control import FlowControl
-from duomi_pipeline.engine.folder import mark_folder, why_lost
+from duomi_pipeline.engine.folder import mark_folder, recognise_folder, why_lost
 from duomi_pipeline.engine.job import Endings, Job
 from duomi_pipeline.engine.keeping import Keeper
 from duomi_pipeline.engine.kept_answers import KeptAnswers
@@ -90,6 +90,8 @@ class Session:
         plan = make_plan(prompts, self.settings, run_parameters, self.ledger, listing, kept_keys)
         self._stop = why_lost(self.ledger, self.store, listing, plan.entries, self.settings.currency)
         plan = replace(plan, stop=self._stop, adopted=adopted)
+        if adopted:
+            recognise_folder(self.ledger, self.store)
         if adopted:  # a file tells all that an answer told which the ledger had not taken
             current = {entry.request.key for entry in plan.entries if entry.state is State.CURRENT}
             self.kept.drop([one for one in kept if one.kind == "unrecorded" and one.request_key in current])
