@@ -14,7 +14,7 @@ from upath import UPath
 from duomi_pipeline.duomi.request import check_parameters
 from duomi_pipeline.engine.adoption import adopt
 from duomi_pipeline.engine.fallback import with_interrupted
-from duomi_pipeline.engine.folder import mark_folder, why_lost
+from duomi_pipeline.engine.folder import mark_folder, recognise_folder, why_lost
 from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.engine.outcome import Stop, StoppedBy
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
@@ -80,6 +80,8 @@ class Session:
         self._stop = why_lost(self.ledger, self.store, listing, plan.entries, self.settings.currency)
         self._is_blind = bool(listing.problem)
         plan = replace(plan, stop=self._stop, is_blind=self._is_blind, adopted=adopted)
+        if adopted:
+            recognise_folder(self.ledger, self.store)
         if adopted:  # a file tells all that an answer told which the ledger had not taken
             current = {entry.request.key for entry in plan.entries if entry.state is State.CURRENT}
             self.kept.drop([one for one in kept if one.kind == "unrecorded" and one.request_key in current])
