@@ -104,7 +104,7 @@ def _generate(settings: Settings, options: Options) -> None:
             reroll = _reroll(plan, options.reroll)
             options = replace(options, failed=True, force=options.force or bool(reroll.seedless))
             plan = session.plan(reroll.applied_to(selected), options.parameters)
-    if options.regenerate_lost:
+    if options.regenerate_lost and not plan.is_blind:
         plan = replace(plan, stop=None)
     print_findings(plan, settings.image_dir)
     wanted = plan.wanted(options.states)

@@ -50,7 +50,10 @@ def adopt(ledger: Ledger, store: ImageStore, listing: Listing) -> tuple[Listing,
     Returns the listing, with unreadable files marked as unknown, and the number of adopted pictures.
     """
     recorded, foreign = ledger.recorded_files(), ledger.foreign_files()
-    names = [n for n, size in listing.sizes.items() if recorded.get(n) != size and foreign.get(n) != size]
+    # A copy of a picture is remembered as foreign; it is the picture itself once the original is gone.
+    gone = {size for name, size in recorded.items() if listing.sizes.get(name) != size}
+    new = ((n, size) for n, size in listing.sizes.items() if recorded.get(n) != size)
+    names = [name for name, size in new if foreign.get(name) != size or size in gone]
     if not names:
         return listing, 0
     found = look_into(ledger, store, listing, names)

@@ -4,6 +4,7 @@ An unmounted folder, another folder, or many missing pictures stop a run before 
 paid twice. A few files that were deleted by hand are generated again.
 """
 
+import contextlib
 import uuid
 from collections.abc import Sequence
 
@@ -34,10 +35,13 @@ def why_lost(
             f"{listing.problem}. Nothing was bought: nobody can tell which pictures are there.",
             advice=_MAKE_READABLE,
         )
-    gone = [entry for entry in entries if entry.state is not State.CURRENT and _is_gone(entry, listing)]
-    if not gone:
+    absent = [entry for entry in entries if entry.state is not State.CURRENT]
+    gone = [entry for entry in absent if _is_gone(entry, listing)]
+    if not absent:
         return None
     try:
+        if not gone and not _is_other_folder(ledger, store, listing):
+            return None
         lost = lost_pictures(ledger, store, listing)
     except StoreError as error:
         return Stop(StoppedBy.LOST, f"{error}. Nothing was bought.", advice=_MAKE_READABLE)
@@ -45,9 +49,10 @@ def why_lost(
         return None
     cost = total_cost(entry.request for entry in gone)
     price = "an unknown amount" if cost is None else f"{cost:.2f} {currency}"
+    again = f"; to make {counted(len(gone), 'picture')} again would cost {price}" if gone else ""
     return Stop(
         StoppedBy.LOST,
-        f"{lost} Nothing was bought; to make {counted(len(gone), 'picture')} again would cost {price}.",
+        f"{lost} Nothing was bought{again}.",
         advice=f"Mount or restore the folder (DUOMI_IMAGE_DIR), then start again; {_MEANT}.",
     )
 
@@ -81,6 +86,16 @@ def mark_folder(ledger: Ledger, store: ImageStore) -> None:
         store.set_identity(mark)
     if ledger.fact(_MARK) != mark:
         ledger.set_fact(_MARK, mark)
+
+
+def recognise_folder(ledger: Ledger, store: ImageStore) -> None:
+    """Note in a ledger that knows no folder, such as a rebuilt one, the mark of the one its pictures were found in.
+
+    A folder that tells no mark, or cannot, gets one before the next purchase.
+    """
+    with contextlib.suppress(StoreError):
+        if ledger.fact(_MARK) is None and (mark := store.identity()) is not None:
+            ledger.set_fact(_MARK, mark)
 
 
 def _is_gone(entry: PlannedPrompt, listing: Listing) -> bool:

@@ -3,6 +3,7 @@
 The rule for states is in `states`; executing a plan is in `batch`.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -85,11 +86,13 @@ class Plan:
 
     Attributes:
         stop: why nothing may be bought under this plan.
+        is_blind: whether the folder of pictures could not be read; then nobody can say that its pictures are lost.
         adopted: pictures in the folder that were added to the ledger.
     """
 
     entries: tuple[PlannedPrompt, ...]
     stop: Stop | None = None
+    is_blind: bool = False
     adopted: int = 0
 
     @cached_property
@@ -169,8 +172,18 @@ def _decided(
     reusable = whole_set(files, listing, entry.prompt.id)
     state = decide(entry.prompt, key, entry.selection, purchase, listing)
     doubt = "" if reusable else next(filter(None, (listing.why_unknown(file.file) for file in files)), "")
+    if entry.selection is None and not reusable:
+        doubt = doubt or _why_unread(entry.prompt, listing)
     state = State.UNKNOWN if doubt and state is not State.FAILED_FOR_GOOD else state  # it may be paid already
     return replace(entry, state=state, purchase=purchase, reusable=reusable, doubt=doubt)
+
+
+def _why_unread(prompt: Prompt, listing: Listing) -> str:
+    """Why nobody can tell what a file is that has the name of this prompt's pictures; a ledger may be lost, too."""
+    if not listing.unknown:
+        return ""
+    name_of_picture = re.compile(re.escape(prompt.file_prefix) + r"_\d{8}_\d{6}_\d{3}(_\d)?\.png")
+    return next((f"{name}: {why}" for name, why in listing.unknown.items() if name_of_picture.fullmatch(name)), "")
 
 
 def whole_set(files: Sequence[PictureFile], listing: Listing, prompt_id: str) -> tuple[PictureFile, ...]:

@@ -14,7 +14,7 @@ from upath import UPath
 from duomi_pipeline.duomi.request import check_parameters
 from duomi_pipeline.engine.adoption import adopt
 from duomi_pipeline.engine.fallback import with_interrupted
-from duomi_pipeline.engine.folder import mark_folder, why_lost
+from duomi_pipeline.engine.folder import mark_folder, recognise_folder, why_lost
 from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.engine.outcome import Stop, StoppedBy
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
@@ -54,6 +54,7 @@ class Session:
         self.store = open_store(settings, self.run_id)
         self.kept = KeptAnswers(settings.home)
         self._stop: Stop | None = None
+        self._is_blind = False
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +78,10 @@ class Session:
         kept_keys = {answer.request_key for answer in kept}
         plan = make_plan(prompts, self.settings, run_parameters, self.ledger, listing, kept_keys)
         self._stop = why_lost(self.ledger, self.store, listing, plan.entries, self.settings.currency)
-        plan = replace(plan, stop=self._stop, adopted=adopted)
+        self._is_blind = bool(listing.problem)
+        plan = replace(plan, stop=self._stop, is_blind=self._is_blind, adopted=adopted)
+        if adopted:
+            recognise_folder(self.ledger, self.store)
         if adopted:  # a file tells all that an answer told which the ledger had not taken
             current = {entry.request.key for entry in plan.entries if entry.state is State.CURRENT}
             self.kept.drop([one for one in kept if one.kind == "unrecorded" and one.request_key in current])
@@ -121,7 +125,7 @@ class Session:
         with self._alive(), open_client(self.settings) as client:
             self.store.sweep(self.ledger.is_gone)
             batch = build_batch(self, client, entries, below, force=force, max_images=max_images)
-            if self._stop is not None and not regenerate_lost:
+            if self._stop is not None and (self._is_blind or not regenerate_lost):
                 batch.stop(self._stop)
             elif batch.requests and (problem := self._not_ready()):
                 batch.stop(Stop(StoppedBy.STORE, problem))

@@ -74,7 +74,7 @@ class PictureInfo(BaseModel):
     size: _Size
     seed: _Seed | None = None
     origin: _Word = "generated"
-    price: Annotated[float, Field(ge=0)] | None = None
+    price: Annotated[float, Field(ge=0, le=1e9)] | None = None
     currency: _Word = ""
     perceptual_hash: _Word | None = None
     contrast: float | None = None

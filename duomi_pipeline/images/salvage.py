@@ -9,7 +9,7 @@ What goes is what a picture can do without, and what strict readers, Pillow amon
 - What stands behind the end. A missing end is added where the picture was cut off behind its pixels.
 
 A checksum of header, palette or pixels that does not fit, and a cut through them, stay errors. Whether the pixels are
-all there is not known here: that belongs to `decoding`.
+all there is not known here: that is in `decoding`.
 """
 
 import zlib

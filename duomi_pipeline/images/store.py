@@ -61,6 +61,7 @@ class ImageStore:
         self._is_local = isinstance(base, _LOCAL)
         self._naming = threading.Lock()
         self._given: set[str] = set()
+        self._is_marked = False
 
     def names(self, prefix: str, now: datetime, count: int) -> list[str]:
         """Free names for the pictures of one request: `{prefix}_{timestamp}.png`, with `_1`, `_2` for several.
@@ -84,6 +85,8 @@ class ImageStore:
             StoreError: the name is taken, the disk is full, the folder is read-only, …
         """
         try:
+            if self._is_marked and not (self.base / _IDENTITY).exists():
+                raise StoreError(f"{name} could not be saved in {self.base}: the folder was moved or unmounted")
             self.base.mkdir(parents=True, exist_ok=True)
             if self._is_local:
                 _write_local(self.base.path, self._temporary(), name, data)
@@ -166,11 +169,13 @@ class ImageStore:
             StoreError: it cannot be read.
         """
         try:
-            return str(json.loads((self.base / _IDENTITY).read_bytes())["id"])
+            identity = str(json.loads((self.base / _IDENTITY).read_bytes())["id"])
         except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError):
             return None
         except Exception as error:
             raise StoreError(f"{self.base} cannot be read: {one_line(str(error), 200)}") from error
+        self._is_marked = True
+        return identity
 
     def set_identity(self, identity: str) -> None:
         """Write the id of this folder.
@@ -182,6 +187,7 @@ class ImageStore:
         try:
             self.base.mkdir(parents=True, exist_ok=True)
             (self.base / _IDENTITY).write_bytes(json.dumps({"id": identity, "about": about}).encode())
+            self._is_marked = True
         except OSError as error:
             raise StoreError(f"{_IDENTITY} could not be written in {self.base}: {error.strerror or error}") from error
 
@@ -245,7 +251,7 @@ def _local_listing(folder: str) -> Listing:
     unknown: dict[str, str] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.name.endswith(_PICTURE):
+            if not entry.name.endswith(_PICTURE) or not _is_text(entry.name):
                 continue
             try:
                 status = entry.stat()
@@ -255,6 +261,15 @@ def _local_listing(folder: str) -> Listing:
             if stat.S_ISREG(status.st_mode):
                 sizes[entry.name] = status.st_size
     return _listing(sizes, unknown)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written into the ledger; no picture of ours has one that is not UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _listing(sizes: Mapping[str, int], unknown: Mapping[str, str] | None = None) -> Listing:

@@ -1,6 +1,6 @@
 """Flags: reasons for a person to look at a picture or prompt, though nothing failed.
 
-A broken picture fails before it is saved, so it has no flag. Flags are shown by gallery, manifest and asset checks.
+A picture that arrives broken fails before it is saved. Flags are shown by gallery, manifest and asset checks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from duomi_pipeline.engine.plan import Plan, PlannedPrompt
 from duomi_pipeline.engine.prompt_request import findings_for
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import State
-from duomi_pipeline.images import Look, NotAPictureError, PictureLostError, check_whole, stored_look
+from duomi_pipeline.images import Look, NotAPictureError, PictureLostError, check_whole, read_info, stored_look
 from duomi_pipeline.images.fingerprint import bits_apart
 from duomi_pipeline.ledger import PictureFile
 
@@ -83,13 +83,20 @@ def look_at_unseen(session: Session, plan: Plan, limit: int) -> int:
 
 
 def damaged(session: Session, files: Sequence[PictureFile]) -> list[tuple[PictureFile, str]]:
-    """Those of some files whose checksums do not fit, and why; reads every byte of them."""
+    """Those of some files that are damaged, or the picture of another prompt, and why; reads every byte of them."""
     found = []
     for file in files:
         try:
-            check_whole(session.store.read(file.file))
+            data = session.store.read(file.file)
+            check_whole(data)
         except (NotAPictureError, PictureLostError) as error:
             found.append((file, str(error)))
+            continue
+        info = read_info(data)  # `None`: an optimiser took the texts out
+        if info is not None and info.prompt_id != file.prompt_id:
+            found.append(
+                (file, f"{file.file} is the picture of {info.prompt_id}: was it renamed? Give it its name back")
+            )
     return found
 
 

@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from glob import glob
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,6 +16,8 @@ from duomi_pipeline.settings import Settings, SettingsError
 
 _SHIPPED = "dagster.yaml"  # beside this file, also where the package is installed and there is no clone
 _LOCK = ".opening.lock"
+_OPENING = ".opening"  # there while the databases are opened, and after a process that died meanwhile
+_DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -65,5 +68,25 @@ def open_instance(
     home = prepare_dagster_home(settings)
     with ExitStack() as stack:
         with FileLock(home / _LOCK):
+            opening = home / _OPENING
+            if opening.exists():
+                _remove_half_made(home)
+            opening.touch()
             instance = stack.enter_context(opener(home))
+            opening.unlink()
         yield instance
+
+
+def _remove_half_made(home: Path) -> None:
+    """Remove databases in which nothing stands, and which have no version: their maker was killed."""
+    for name in _DATABASES:
+        file = home / name
+        if file.is_file() and _is_half_made(file):
+            for part in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
+                part.unlink(missing_ok=True)
+
+
+def _is_half_made(file: Path) -> bool:
+    with closing(sqlite3.connect(file)) as database:
+        names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return not any(database.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone() for name in names)  # noqa: S608

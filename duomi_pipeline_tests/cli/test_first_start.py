@@ -1,6 +1,8 @@
 """Two first starts at once in an empty home."""
 
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -40,4 +42,18 @@ def test_the_ui_and_a_terminal_in_an_empty_home_both_work(tmp_path: Path, sandbo
 
     assert made.returncode == 0, made.stderr
     assert serves
+    assert len(pictures(tmp_path)) == 1
+
+
+def test_a_start_that_was_killed_while_dagster_made_its_databases_is_no_end(tmp_path: Path) -> None:
+    write_prompts(tmp_path, {"boat": "a boat"})
+    history = tmp_path / ".dagster_home" / "history" / "runs"
+    history.mkdir(parents=True)
+    with closing(sqlite3.connect(history / "index.db")) as half_made:
+        half_made.execute("CREATE TABLE event_logs (id INTEGER)")
+    (tmp_path / ".dagster_home" / ".opening").touch()
+
+    run = duomi(tmp_path, "generate", **SETTINGS)
+
+    assert run.returncode == 0, run.stderr
     assert len(pictures(tmp_path)) == 1

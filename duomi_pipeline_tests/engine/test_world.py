@@ -12,6 +12,7 @@ from upath import UPath
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
 from duomi_pipeline.images import ImageStore, read_info
+from duomi_pipeline.maintenance.quality import damaged
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline_tests.engine.home import BETWEEN_FILE_AND_RECORD, MARK, Home
@@ -151,7 +152,7 @@ def test_a_repair_does_not_forget_what_only_is_not_mounted(made: Home) -> None:
     assert (made.plan().counts[State.CURRENT], made.posts) == (15, 15)
 
 
-# --- what cannot be looked at --------------------------------------------------------------------------
+# --- what cannot be read --------------------------------------------------------------------------
 
 
 def test_a_folder_that_cannot_be_listed_stops_with_its_words_and_buys_nothing(made: Home) -> None:
@@ -164,6 +165,10 @@ def test_a_folder_that_cannot_be_listed_stops_with_its_words_and_buys_nothing(ma
 
     assert run.stop is not None
     assert "cannot be read" in run.stop.message
+    with made.session() as session:
+        plan = session.plan(read_sources(session.settings).prompts)
+        with session.generating(plan.wanted(frozenset(State)), force=True, regenerate_lost=True) as batch:
+            assert list(batch) == [], "nobody can say that they are lost"
     assert made.posts == 15
     assert made.plan().counts[State.UNKNOWN] == 15
 
@@ -341,6 +346,24 @@ def test_pictures_that_changed_their_names_with_each_other_stay_their_prompts_ow
             assert info.prompt_id == prompt_id
 
 
+def test_pictures_of_the_very_same_size_that_changed_their_names_are_found_by_the_check(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    home.write("b", "a harbour with many boats")
+    home.run()
+    sizes = [file.stat().st_size for file in home.files()]
+    for file in home.files():  # behind the end of a PNG nothing is read
+        file.write_bytes(file.read_bytes() + bytes(max(sizes) - file.stat().st_size))
+    home.run()
+    first, second = home.files()
+    between = first.rename(home.path / "between.png")
+    second.rename(first)
+    between.rename(second)
+    with home.session() as session:
+        files = [file for selection in session.ledger.selections().values() for file in selection.files]
+        assert len(damaged(session, files)) == 2
+    assert home.posts == 2
+
+
 def test_a_picture_over_which_another_ones_was_copied_is_made_again_and_no_other(made: Home) -> None:
     first, second = made.files()[:2]
     shutil.copy(first, second)
@@ -365,3 +388,92 @@ def test_a_truncated_picture_is_made_again_and_named_as_nobody_elses(made: Home)
     assert made.plan().counts[State.MISSING] == 1
     made.run()
     assert (made.posts, made.plan().counts[State.CURRENT]) == (16, 15)
+
+
+# --- found by an attack --------------------------------------------------------------------------------
+
+
+def run_of(home: Home, *names: str) -> str:
+    """A run that concerns these prompts alone, as a partition's is. Returns who stopped it."""
+    with home.session() as session:
+        mine = [p for p in read_sources(session.settings).prompts if p.id in {f"json_{name}" for name in names}]
+        with session.generating(session.plan(mine).wanted(NOT_CURRENT)) as batch:
+            list(batch)
+        return batch.stop_reason.by if batch.stop_reason else ""
+
+
+def test_a_new_prompt_alone_does_not_make_an_unmounted_folder_the_known_one(home: Home) -> None:
+    home.write_many(5)
+    home.run()
+    unmount(home)
+    home.write("new", "a new lighthouse")
+    assert run_of(home, "new") == "lost"
+    home.run()
+    assert home.posts == 5
+
+
+def test_a_run_of_one_prompt_sees_that_the_others_are_gone_too(made: Home) -> None:
+    for file in made.files():
+        file.unlink()
+    assert run_of(made, "p00") == "lost"
+    assert made.posts == 15
+
+
+def test_a_copy_whose_original_goes_later_is_the_picture(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    home.run()
+    (file,) = home.files()
+    shutil.copy(file, file.with_name("a copy.png"))
+    assert home.state("a") is State.CURRENT
+    file.unlink()
+    home.run()
+    assert (home.posts, home.state("a")) == (1, State.CURRENT)
+
+
+def test_a_healed_ledger_knows_its_folder(home: Home) -> None:
+    home.write_many(3)
+    home.run()
+    lose_ledger(home)
+    home.plan()
+    away = unmount(home)
+    (home.images / MARK).write_text('{"id": "of another home"}')
+    (home.images / "other.png").write_bytes((away / MARK).read_bytes())
+    run = home.run()
+    assert run.stop is not None
+    assert (run.stop.by, home.posts) == ("lost", 3)
+
+
+def test_a_name_that_is_no_text_concerns_nobody(made: Home) -> None:
+    try:
+        Path(os.fsdecode(os.fsencode(made.images) + b"/\xff.png")).write_bytes(b"not ours")
+    except OSError:
+        pytest.skip("this file system takes only text as a name")
+    assert made.plan().counts[State.CURRENT] == 15
+
+
+def test_a_folder_that_is_unmounted_during_a_run_is_not_filled_in_its_place(home: Home) -> None:
+    home.write_many(5)
+    home.run()
+    home.write("new", "a new lighthouse")
+    with home.session() as session:
+        plan = session.plan(read_sources(session.settings).prompts)
+        with session.generating(plan.wanted(NOT_CURRENT)) as batch:
+            away = unmount(home)
+            list(batch)
+    assert batch.stop_reason is not None
+    assert not list(home.images.glob("*.png"))
+    home.images.rmdir()
+    away.rename(home.images)
+    home.run()
+    assert (home.posts, home.plan().counts[State.CURRENT]) == (6, 6)
+
+
+def test_placeholders_are_not_bought_again_where_the_ledger_is_lost_too(home: Home) -> None:
+    home.write_many(3)
+    home.run()
+    lose_ledger(home)
+    for file in home.files():
+        file.write_bytes(b"")
+    home.write("new", "a new lighthouse")
+    home.run()
+    assert (home.posts, home.plan().counts[State.UNKNOWN]) == (4, 3)

@@ -14,9 +14,10 @@ from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin
 from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 
 from duomi_pipeline import definitions
+from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.resources import ImageStoreResource
-from duomi_pipeline.settings import SettingsError
+from duomi_pipeline.settings import ImageParameters, ParameterOverrides, SettingsError
 from duomi_pipeline_tests.orchestration.harness import LOCATION, Project
 
 ROOT = Path(__file__).parents[2]
@@ -227,3 +228,8 @@ def environment(**more: str) -> dict[str, str]:
     """The environment of a new process: no setting of the machine's, no key."""
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("DUOMI_", "DAGSTER_"))}
     return {**keep, **more}
+
+
+def test_every_image_parameter_is_a_field_of_the_launchpad_and_of_a_prompts_own_json() -> None:
+    assert set(ImageParameters.model_fields) <= set(ImagesConfig.model_fields)
+    assert set(ImageParameters.model_fields) == set(ParameterOverrides.model_fields)
