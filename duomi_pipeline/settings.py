@@ -189,6 +189,9 @@ class Settings(BaseSettings, ImageParameters):
     delay: float = Field(0.0, ge=0, description="Seconds between two starts of requests.")
     requests_per_minute: int | None = Field(None, ge=1, description="Over all runs on a ledger.")
     requests_per_day: int | None = Field(None, ge=1, description="Over all runs on a ledger; a day is a day of UTC.")
+    requests_in_flight: int | None = Field(
+        None, ge=1, description="Requests without an answer yet, over all runs on a ledger."
+    )
     timeout: float = Field(
         60.0, gt=0, description="Seconds of silence in one HTTP call; its whole answer may take ten times that."
     )

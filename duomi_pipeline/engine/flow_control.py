@@ -30,7 +30,8 @@ class FlowControl:
     def __init__(self, settings: Settings, requests: int, waits: Waits, *, trusted: bool) -> None:
         self.stopped, self.hurried = threading.Event(), threading.Event()
         self.waits = waits
-        self.width = Throttle(settings.max_concurrency, requests, self.stopped, trusted=trusted)
+        most = min(settings.max_concurrency, settings.requests_in_flight or settings.max_concurrency)
+        self.width = Throttle(most, requests, self.stopped, trusted=trusted)
         self.pace = Pace(settings.delay, self.stopped)
 
     @contextmanager

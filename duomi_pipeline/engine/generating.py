@@ -123,6 +123,7 @@ def _limits(settings: Settings, max_images: int | None) -> Limits:
         spend_per_day=settings.max_spend_per_day,
         requests_per_minute=settings.requests_per_minute,
         requests_per_day=settings.requests_per_day,
+        requests_in_flight=settings.requests_in_flight,
         price=settings.price,
         currency=settings.currency,
         lost_answers=1 + settings.ambiguous_retries,

@@ -1,22 +1,44 @@
-"""The ledger's database and its transactions: SQLite (WAL, every commit on disk) or PostgreSQL. Tables: `schema`."""
+"""The ledger's database and its transactions: SQLite (WAL, every commit on disk) or PostgreSQL. Tables: `schema`.
+
+What a transaction reads before it writes must hold until its commit. On SQLite one writer goes at a time. On PostgreSQL
+(READ COMMITTED) a transaction names what it reads and writes, and holds the locks of these names until it ends:
+
+| name | protects |
+|---|---|
+| a request key | the purchases of this request and their POSTs: claims, steps, takeovers, lost answers |
+| `limits of RUN` | the sums of one run, if it has caps |
+| `limits` | the sums over all runs, if there are caps of a day, rates or a number in flight |
+| `run RUN` | its row in `runs` |
+| `repair`, `fact NAME` | records of files that were found or are gone; a fact |
+
+Locks are taken in this order, request keys among themselves by number, and before any row is written: nobody who holds
+a row waits for a name. The unique index `purchases_one_open_per_key` guards the first line once more.
+"""
 
 import os
 import shlex
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from duomi_pipeline.common.sqlite import write_ahead
-from duomi_pipeline.ledger.migrate import NewerLedgerError, migrate
+from duomi_pipeline.ledger import postgresql
+from duomi_pipeline.ledger.migrate import VERSION, NewerLedgerError, migrate
+from duomi_pipeline.ledger.turns import Turns
 
 LOCK_WAIT = 30  # seconds
-_PG_LOCK = 0x64756F6D69  # one advisory lock serialises our writers on PostgreSQL, as BEGIN IMMEDIATE does on SQLite
+_TABLES = postgresql.lock_id("tables")  # shared by writers, exclusive for a migration
+_VERSION = "SELECT version_num FROM alembic_version"
+# A wrong version ends the transaction with an error, so that its answer need not be waited for.
+_RIGHT_VERSION = f"SELECT 1 / (version_num = '{VERSION}')::integer FROM alembic_version"  # noqa: S608
+_WRONG_VERSION = "22012"  # SQLSTATE of a division by zero: no other statement of ours divides
+_NEWER = "The ledger was upgraded by a newer version of this program: nothing more is written. Upgrade the program."
+_TOO_MANY = ("too many clients", "too many connections", "remaining connection slots")
 
 
 class LedgerError(Exception):
@@ -41,51 +63,55 @@ class Database:
     """
 
     def __init__(self, url: str, home: Path) -> None:
-        self._writing = threading.Lock()
         self.file: Path | None = None
         self._opened: _Identity | None = None
         try:
             parsed = make_url(url)
-            if parsed.get_backend_name() == "sqlite" and parsed.database and parsed.database != ":memory:":
+            if _is_sqlite(parsed) and parsed.database and parsed.database != ":memory:":
                 self.file = home / parsed.database
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 parsed = parsed.set(database=str(self.file))
-            self.engine = _engine(parsed)
-            with self.write() as connection:
-                migrate(connection)
+            self.engine = _sqlite_engine(parsed) if _is_sqlite(parsed) else postgresql.open_engine(parsed)
+            self._turns = Turns(1 if _is_sqlite(parsed) else postgresql.CONNECTIONS)
+            with self._transaction("written") as connection:
+                migrate(connection, lock=self._lock_tables)
             self._opened = _identity(self.file)
             # A new connection would create a new, empty file; open ones still see what this run wrote.
             event.listen(self.engine, "do_connect", lambda *_: self.check())
         except (SQLAlchemyError, LedgerUnavailableError) as error:
+            if _is_too_many(error.__cause__):
+                raise
             words, file = _words(error.__cause__ or error), f" {self.file}" if self.file else ""
             raise LedgerError(f"The ledger{file} cannot be opened: {words}. Check DUOMI_LEDGER_URL.") from error
         except ValueError:  # an invalid port; the error's own text would show it, and it may be part of a password
             raise LedgerError("The ledger cannot be opened: its URL is invalid. Check DUOMI_LEDGER_URL.") from None
-        except (OSError, ImportError) as error:
+        except ImportError as error:
+            raise LedgerError(
+                f"The ledger cannot be opened: {error}. For PostgreSQL install the extra: "
+                'pip install "duomi-pipeline[postgres]".'
+            ) from error
+        except OSError as error:
             raise LedgerError(f"The ledger cannot be opened: {error}. Check DUOMI_LEDGER_URL.") from error
         except NewerLedgerError as error:
             raise LedgerError(f"The ledger cannot be opened: {error}.") from error
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *names: str, urgent: bool = False) -> Iterator[Connection]:
         """An isolated write transaction; it is on disk when the block ends.
+
+        Args:
+            names: what it reads and writes, in the order of this module's table.
+            urgent: it records what has arrived: it goes before those of this process that begin something.
 
         Raises:
             LedgerUnavailableError: the database cannot be written now; nothing of the transaction was written.
             LedgerLostError: its file is no longer the one that was opened.
-            LedgerError: its file is damaged.
+            LedgerError: its file is damaged, or a newer program has changed its tables.
         """
         self.check()
-        try:
-            with self._writing, self.engine.begin() as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PG_LOCK})
-                yield connection
-        except DatabaseError as error:
-            self.check()
-            if (explained := self._explained(error, "written")) is None:
-                raise
-            raise explained from error
+        with self._transaction("written", urgent=urgent) as connection:
+            self._claim(connection, names)
+            yield connection
         self.check()
 
     @contextmanager
@@ -96,13 +122,47 @@ class Database:
             LedgerUnavailableError: the database cannot be read now.
             LedgerError: its file is damaged.
         """
+        with self._transaction("read") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, how: str, *, urgent: bool = False) -> Iterator[Connection]:
+        is_read = how == "read"
         try:
-            with self.engine.connect().execution_options(read_only=True) as connection:
+            with (
+                nullcontext() if is_read and self._is_sqlite else self._turns.turn(urgent=urgent),
+                self.engine.connect().execution_options(read_only=is_read) as connection,
+            ):
                 yield connection
+                if not is_read:
+                    connection.commit()
         except DatabaseError as error:
-            if (explained := self._explained(error, "read")) is None:
+            if not is_read:
+                self.check()
+            if (explained := self._explained(error, how)) is None:
                 raise
             raise explained from error
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    def _claim(self, connection: Connection, names: Sequence[str]) -> None:
+        """Lock the names, and check that the tables are those of this program."""
+        if self._is_sqlite:
+            if connection.exec_driver_sql(_VERSION).scalar() != VERSION:
+                raise LedgerError(_NEWER)
+            return
+        connection.begin()
+        locks = [f"pg_advisory_xact_lock_shared({_TABLES})"]
+        locks += [f"pg_advisory_xact_lock({postgresql.lock_id(name)})" for name in names]
+        postgresql.send_later(connection, f"SELECT {', '.join(locks)}")
+        postgresql.send_later(connection, _RIGHT_VERSION)
+
+    def _lock_tables(self, connection: Connection) -> None:
+        """Let no other program write or upgrade until the transaction ends; SQLite does so by itself."""
+        if not self._is_sqlite:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TABLES})")
 
     def check(self) -> None:
         """Check that the files are still those that were opened.
@@ -118,9 +178,10 @@ class Database:
 
     def _explained(self, error: DatabaseError, how: str) -> LedgerError | None:
         """The database's error as one of ours; `None` if it is a defect of this program."""
+        if getattr(error.orig, "pgcode", None) == _WRONG_VERSION:
+            return LedgerError(_NEWER)
         if isinstance(error, OperationalError):
-            advice = "Free disk space or close the program that uses it, then start again."
-            return LedgerUnavailableError(f"The ledger cannot be {how}: {_words(error)}. {advice}")
+            return LedgerUnavailableError(f"The ledger cannot be {how}: {_words(error)}. {self._advice(error)}")
         if type(error) is not DatabaseError or self.file is None:
             return None
         file, folder = shlex.quote(str(self.file)), shlex.quote(str(self.file.parent / "damaged"))
@@ -129,6 +190,14 @@ class Database:
             f"The ledger {self.file} is damaged: {_words(error)}. Check DUOMI_LEDGER_URL; put a backup in its place; "
             f"or move it away and restore it from the pictures: {move} && duomi ledger rebuild"
         )
+
+    def _advice(self, error: OperationalError) -> str:
+        if self._is_sqlite:
+            return "Free disk space or close the program that uses it, then start again."
+        if _is_too_many(error):
+            most = postgresql.CONNECTIONS + 1
+            return f"Run fewer workers (each takes at most {most} connections), or raise the server's max_connections."
+        return "See that the server can be reached, then start again."
 
     def close(self) -> None:
         """Close all connections; the last one removes the write-ahead log. A later query opens a new one."""
@@ -155,9 +224,11 @@ def _inode(file: Path | str) -> tuple[int, int] | None:
     return stat.st_dev, stat.st_ino
 
 
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"timeout": LOCK_WAIT, "check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
@@ -173,6 +244,11 @@ def _engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _is_too_many(error: BaseException | None) -> bool:
+    """Whether the server has no connection left."""
+    return isinstance(error, OperationalError) and any(words in str(error.orig) for words in _TOO_MANY)
 
 
 def _words(error: BaseException) -> str:

@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from duomi_pipeline.ledger import queries, repair, statements
 from duomi_pipeline.ledger.database import Database, LedgerError
 from duomi_pipeline.ledger.file_locks import FileLocks
 from duomi_pipeline.ledger.leases import Lives
-from duomi_pipeline.ledger.limits import Limits, check_caps, check_rate, check_repeats, lost_answers
+from duomi_pipeline.ledger.limits import (
+    Limits,
+    check_caps,
+    check_in_flight,
+    check_rate,
+    check_repeats,
+    lost_answers,
+)
+from duomi_pipeline.ledger.postgresql import LATER
 from duomi_pipeline.ledger.queries import LedgerReader
 from duomi_pipeline.ledger.records import (
     Billing,
@@ -32,6 +41,9 @@ from duomi_pipeline.ledger.records import (
 from duomi_pipeline.ledger.repair import Findings, record_findings
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
 from duomi_pipeline.ledger.session_locks import SessionLocks
+
+_ONE_OPEN = "purchases_one_open_per_key"
+_TAKEN_OVER = "Another run has taken over this request, because this run counted as dead."
 
 
 class Held(Exception):  # noqa: N818 - a signal, not a failure
@@ -72,17 +84,17 @@ class Ledger(LedgerReader):
         Raises:
             LedgerError: it is active in another process.
         """
-        with self.database.write() as connection:
+        with self.database.write(f"run {run_id}") as connection:
             self._lives.begin(connection, run_id, trigger)
 
     def renew_run(self, run_id: str) -> None:
         """Write a heartbeat; to be called at least every `leases.HEARTBEAT` seconds."""
-        with self.database.write() as connection:
+        with self.database.write(f"run {run_id}") as connection:
             self._lives.renew(connection, run_id)
 
     def end_run(self, run_id: str, stopped_by: str | None, message: str | None, counts: dict[str, int]) -> None:
         """Record how a run ended; its open purchases are free for other runs."""
-        with self.database.write() as connection:
+        with self.database.write(f"run {run_id}") as connection:
             row = connection.execute(select(runs.c.counts).where(runs.c.id == run_id)).scalar()
             total = {**json.loads(row or "{}")}
             for name, count in counts.items():
@@ -123,20 +135,33 @@ class Ledger(LedgerReader):
             Held: another active run works on it.
         """
         now = time.time()
-        with self.database.write() as connection:
-            latest = queries.latest_purchase(connection, request_key)
-            if latest and latest.state in OPEN_STATES:
-                if latest.run_id not in (None, run_id) and self._lives.is_alive(connection, latest.run_id):
-                    raise Held(request_key)
-                return self._take_over(connection, latest, run_id, now, explicit=explicit)
-            if latest and latest.state in (PurchaseState.SAVED, PurchaseState.FAILED) and latest.id != replaces:
-                return latest
-            values = {"request_key": request_key, "request": request, "state": PurchaseState.PLANNED, "run_id": run_id}
-            more = {"asked_anew": explicit, "created_at": now, "updated_at": now}
-            inserted = connection.execute(statements.ADD_PURCHASE, {**values, **more})
-            return Purchase(
-                _id(inserted.inserted_primary_key), request_key, request, PurchaseState.PLANNED, now, now, run_id
-            )
+        try:
+            with self.database.write(request_key) as connection:
+                values: dict[str, Any] = {
+                    "request_key": request_key,
+                    "request": request,
+                    "state": PurchaseState.PLANNED,
+                    "run_id": run_id,
+                }
+                values |= {"asked_anew": explicit, "created_at": now, "updated_at": now}
+                first = connection.execute(statements.ADD_IF_FIRST, {**values, "replaces": replaces or 0}).scalar()
+                if first is not None:
+                    return Purchase(first, request_key, request, PurchaseState.PLANNED, now, now, run_id)
+                latest = queries.latest_purchase(connection, request_key)
+                if latest and latest.state in OPEN_STATES:
+                    if latest.run_id not in (None, run_id) and self._lives.is_alive(connection, latest.run_id):
+                        raise Held(request_key)
+                    return self._take_over(connection, latest, run_id, now, explicit=explicit)
+                if latest and latest.state in (PurchaseState.SAVED, PurchaseState.FAILED) and latest.id != replaces:
+                    return latest
+                inserted = connection.execute(statements.ADD_PURCHASE, values)
+                return Purchase(
+                    _id(inserted.inserted_primary_key), request_key, request, PurchaseState.PLANNED, now, now, run_id
+                )
+        except IntegrityError as error:
+            if _ONE_OPEN in str(error.orig):  # by a program that does not lock as this one does
+                raise Held(request_key) from error
+            raise
 
     def _take_over(
         self, connection: Connection, purchase: Purchase, run_id: str, now: float, *, explicit: bool
@@ -161,28 +186,35 @@ class Ledger(LedgerReader):
         Raises:
             RepeatsUsedUp: the request was billed without a picture too often.
             LimitReached: a cap would be exceeded.
-            NotYet: the requests of this minute are used up.
+            NotYet: the requests of this minute, or in flight, are used up.
+            LedgerError: another run has taken the purchase over.
         """
-        now = time.time()
         price = None if limits.price is None else limits.price * pictures_asked
-        with self.database.write() as connection:
-            check_repeats(connection, purchase.request_key, limits)
+        row = {"run_id": run_id, "pictures": pictures_asked, "price": price, "currency": limits.currency}
+        allowed = {"request_key": purchase.request_key, "lost_answers": limits.lost_answers}
+        with self.database.write(purchase.request_key, *limits.locks(run_id)) as connection:
+            now = time.time()
             check_caps(connection, run_id, pictures_asked, price or 0.0, limits, now)
             check_rate(connection, limits, now)
-            self._change(connection, purchase, state=PurchaseState.SUBMITTING, service=service)
-            row = {"purchase_id": purchase.id, "run_id": run_id, "sent_at": now, "pictures": pictures_asked}
-            bill = {"price": price, "currency": limits.currency, "billing": Billing.SENT}
-            return _id(connection.execute(statements.ADD_POST, {**row, **bill}).inserted_primary_key)
+            check_in_flight(connection, limits, now, self._lives.is_alive)
+            row |= {"sent_at": now, "billing": Billing.SENT, **_mine(purchase)}
+            post = connection.execute(statements.ADD_POST_IF_ALLOWED, {**row, **allowed}).scalar()
+            if post is None:
+                check_repeats(connection, purchase.request_key, limits)
+                raise LedgerError(_TAKEN_OVER)
+            step = {"state": PurchaseState.SUBMITTING, "service": service, "updated_at": now}
+            connection.execute(statements.STEP, {**_mine(purchase), **step}, execution_options=LATER)
+            return int(post)
 
     def accepted(self, purchase: Purchase, post_id: int, task_id: str) -> None:
         """The service accepted a task: it is billed, and never submitted again."""
-        with self.database.write() as connection:
+        with self.database.write(purchase.request_key, urgent=True) as connection:
             self._change(connection, purchase, state=PurchaseState.SUBMITTED, task_id=task_id)
             _settle(connection, post_id, Billing.BILLED)
 
     def answered(self, purchase: Purchase, post_id: int | None, image_urls: Sequence[str], seed: int | None) -> None:
         """The pictures are ready: at these URLs or, without any, in the answer that is being saved now."""
-        with self.database.write() as connection:
+        with self.database.write(purchase.request_key, urgent=True) as connection:
             answer = {"answer": json.dumps(list(image_urls)), "answered_at": time.time()}
             self._change(connection, purchase, state=PurchaseState.READY, seed=seed, **answer)
             if post_id is not None:
@@ -190,19 +222,19 @@ class Ledger(LedgerReader):
 
     def not_taken(self, purchase: Purchase, post_id: int) -> None:
         """The service did not accept the request: nothing was billed, the reservation is released."""
-        with self.database.write() as connection:
+        with self.database.write(purchase.request_key, urgent=True) as connection:
             self._change(connection, purchase, state=PurchaseState.PLANNED)
             _settle(connection, post_id, Billing.FREE)
 
     def not_sent(self, purchase: Purchase, post_id: int) -> None:
         """Nothing was sent from this machine: the POST is deleted."""
-        with self.database.write() as connection:
+        with self.database.write(purchase.request_key, urgent=True) as connection:
             self._change(connection, purchase, state=PurchaseState.PLANNED)
             connection.execute(delete(posts).where(posts.c.id == post_id))
 
     def answer_lost(self, purchase: Purchase, post_id: int, error_class: str, message: str) -> None:
         """The request was sent, and its answer was lost or not understood: it may have been billed."""
-        with self.database.write() as connection:
+        with self.database.write(purchase.request_key, urgent=True) as connection:
             self._change(
                 connection, purchase, state=PurchaseState.AMBIGUOUS, error_class=error_class, error_message=message
             )
@@ -231,7 +263,7 @@ class Ledger(LedgerReader):
         retry_at: float | None = None,
     ) -> None:
         """The purchase ends with an error; or (submitted, ready) it stays open for the next run, error recorded."""
-        with self.database.write() as connection:
+        with self.database.write(purchase.request_key, urgent=True) as connection:
             self._change(
                 connection,
                 purchase,
@@ -248,14 +280,14 @@ class Ledger(LedgerReader):
         """Record an error of a request that is still to be sent; does nothing if it is no longer `planned`."""
         still = (purchases.c.id == purchase.id) & (purchases.c.run_id == purchase.run_id)
         values = {"error_class": error_class, "error_code": code, "error_message": message, "updated_at": time.time()}
-        with self.database.write() as connection:
+        with self.database.write(purchase.request_key) as connection:
             connection.execute(
                 update(purchases).where(still, purchases.c.state == PurchaseState.PLANNED).values(**values)
             )
 
     def saved(self, purchase: Purchase, selection: Selection) -> None:
         """Its files are on disk: record them, and make them their prompt's current pictures, in one step."""
-        with self.database.write() as connection:
+        with self.database.write(purchase.request_key, urgent=True) as connection:
             if purchase.state != PurchaseState.SAVED:  # copies of saved files do not change the purchase
                 self._change(
                     connection, purchase, state=PurchaseState.SAVED, seed=purchase.seed, error_class=None, retry_at=None
@@ -287,7 +319,7 @@ class Ledger(LedgerReader):
             paid: the answer.
             task_id, image_urls, seed: its content; all empty if the pictures themselves were in it.
         """
-        with self.database.write() as connection:
+        with self.database.write(purchase.request_key, urgent=True) as connection:
             if not self._book_billed(connection, purchase, paid):
                 return purchase
             is_task = task_id is not None and not image_urls
@@ -300,7 +332,7 @@ class Ledger(LedgerReader):
 
     def billed(self, purchase: Purchase, paid: PaidAnswer) -> None:
         """An answer that was not understood gave a picture later: it was billed."""
-        with self.database.write() as connection:
+        with self.database.write(purchase.request_key, urgent=True) as connection:
             self._book_billed(connection, purchase, paid)
 
     def _book_billed(self, connection: Connection, purchase: Purchase, paid: PaidAnswer) -> bool:
@@ -326,7 +358,7 @@ class Ledger(LedgerReader):
 
     def set_fact(self, name: str, value: str) -> None:
         """Store a named value about this home."""
-        with self.database.write() as connection:
+        with self.database.write(f"fact {name}") as connection:
             connection.execute(delete(facts).where(facts.c.name == name))
             connection.execute(insert(facts).values(name=name, value=value))
 
@@ -337,20 +369,24 @@ class Ledger(LedgerReader):
 
     def forget(self, files: Iterable[PictureFile]) -> None:
         """Drop the records of files that are gone: their prompts become *missing*. Their cost stays recorded."""
-        with self.database.write() as connection:
+        with self.database.write("repair") as connection:
             repair.forget(connection, files)
 
     def remember_looks(self, looks: Mapping[PictureFile, tuple[str, float]]) -> None:
         """Record perceptual hash and contrast of pictures that were saved without them."""
-        with self.database.write() as connection:
+        with self.database.write("repair") as connection:
             repair.remember_looks(connection, looks)
 
     def _change(self, connection: Connection, purchase: Purchase, **values: Any) -> None:
         """Record a step of a purchase, if this run still owns it: a run that counts as dead can write no step."""
-        mine = {"of_purchase": purchase.id, "of_run": purchase.run_id}
-        result = connection.execute(statements.STEP, {**mine, "updated_at": time.time(), **values})
+        result = connection.execute(statements.STEP, {**_mine(purchase), "updated_at": time.time(), **values})
         if not result.rowcount:
-            raise LedgerError("Another run has taken over this request, because this run counted as dead.")
+            raise LedgerError(_TAKEN_OVER)
+
+
+def _mine(purchase: Purchase) -> dict[str, Any]:
+    """The condition that a purchase still belongs to the run that claimed it."""
+    return {"of_purchase": purchase.id, "of_run": purchase.run_id}
 
 
 def _answer_found(connection: Connection, purchase_id: int) -> None:
@@ -362,8 +398,7 @@ def _answer_found(connection: Connection, purchase_id: int) -> None:
 
 def _select(connection: Connection, selection: Selection) -> None:
     values = {name: value for name, value in record_values(selection).items() if name != "files"}
-    if not connection.execute(statements.SELECT_INSTEAD, {"of_prompt": selection.prompt_id, **values}).rowcount:
-        connection.execute(statements.SELECT, values)
+    connection.execute(statements.SELECT, values)
 
 
 def _settle(connection: Connection, post_id: int, billing: Billing) -> None:

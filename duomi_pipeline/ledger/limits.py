@@ -1,8 +1,10 @@
 """Caps on money and pictures, and rate limits: all are sums over the recorded POSTs.
 
-Checked by `Ledger.send` in the transaction that records the POST, so that parallel runs together never exceed them.
+Checked by `Ledger.send` in the transaction that records the POST. It holds the locks of the sums that it compares
+(`locks`) until the POST is in them, so that parallel runs together never exceed a limit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +13,7 @@ from sqlalchemy import Connection, Select, bindparam, case, func, or_, select
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.ledger.records import Billing, PurchaseState
-from duomi_pipeline.ledger.schema import posts, purchases
+from duomi_pipeline.ledger.schema import OPEN_STATES, posts, purchases
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Limits:
         images_per_run, spend_per_run, spend_per_day: the user's caps; a day is a day of UTC.
         images_per_run_by: name of the setting or flag that set the first.
         requests_per_minute, requests_per_day: rate limits, over all runs on this ledger.
+        requests_in_flight: POSTs without an answer, over all runs on this ledger.
         price: of one picture, `None` if unknown.
         lost_answers: most POSTs of one request that may be billed without a picture; more only if the user says so.
     """
@@ -32,9 +35,17 @@ class Limits:
     spend_per_day: float | None = None
     requests_per_minute: int | None = None
     requests_per_day: int | None = None
+    requests_in_flight: int | None = None
     price: float | None = None
     currency: str = "CNY"
     lost_answers: int = 2
+
+    def locks(self, run_id: str) -> list[str]:
+        """The names of the sums that count for a POST of a run: see `database`."""
+        of_run = (self.images_per_run, self.spend_per_run)
+        of_all = (self.spend_per_day, self.requests_per_minute, self.requests_per_day, self.requests_in_flight)
+        names = [f"limits of {run_id}"] if any(limit is not None for limit in of_run) else []
+        return [*names, "limits"] if any(limit is not None for limit in of_all) else names
 
 
 class LimitReached(Exception):  # noqa: N818
@@ -83,7 +94,7 @@ _NEW_START = select(func.coalesce(func.max(purchases.c.id), 0)).where(
     purchases.c.request_key == bindparam("request_key"),
     or_(purchases.c.state == PurchaseState.SAVED, purchases.c.asked_anew),
 )
-_LOST = (
+LOST = (
     select(func.count())
     .select_from(posts.join(purchases, purchases.c.id == posts.c.purchase_id))
     .where(
@@ -94,6 +105,7 @@ _LOST = (
     )
 )
 _UNTIL_ANSWERED = 0.3  # seconds
+_ON_THE_WIRE = 60.0  # seconds for which the service may still work on the POST of a run that died
 _OPEN_OF_RUN = select(
     func.coalesce(func.sum(posts.c.pictures), 0).label("pictures"),
     func.coalesce(func.sum(posts.c.price), 0).label("price"),
@@ -142,7 +154,33 @@ def check_repeats(connection: Connection, request_key: str, limits: Limits) -> N
 
 def lost_answers(connection: Connection, request_key: str) -> int:
     """Number of POSTs of a request, by all runs, that were or may have been billed and gave no picture."""
-    return int(connection.execute(_LOST, {"request_key": request_key}).scalar_one())
+    return int(connection.execute(LOST, {"request_key": request_key}).scalar_one())
+
+
+_IN_FLIGHT = (
+    select(posts.c.run_id, posts.c.sent_at)
+    .join(purchases, purchases.c.id == posts.c.purchase_id)
+    # The literal words of the index of open purchases, which are few.
+    .where(purchases.c.state.in_(bindparam("open", list(OPEN_STATES), expanding=True, literal_execute=True)))
+    .where(purchases.c.state == PurchaseState.SUBMITTING, posts.c.billing == Billing.SENT)
+)
+
+
+def check_in_flight(
+    connection: Connection, limits: Limits, now: float, is_alive: Callable[[Connection, str], bool]
+) -> None:
+    """Raise `NotYet` if as many POSTs as allowed wait for their answers.
+
+    Those of a dead run count for a minute after they were sent: the service does not know of its death.
+    """
+    if limits.requests_in_flight is None:
+        return
+    sent = connection.execute(_IN_FLIGHT).all()
+    if len(sent) < limits.requests_in_flight:  # no need to ask who lives
+        return
+    living = {run_id for run_id in {row.run_id for row in sent} if is_alive(connection, run_id)}
+    if sum(row.run_id in living or row.sent_at > now - _ON_THE_WIRE for row in sent) >= limits.requests_in_flight:
+        raise NotYet(_UNTIL_ANSWERED)
 
 
 def check_rate(connection: Connection, limits: Limits, now: float) -> None:

@@ -1,5 +1,7 @@
 """Upgrades a ledger's tables to this program's version, with alembic. The steps are in `migrations/versions`."""
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection, inspect, text
 
 # The newest file in `migrations/versions`; repeated here so that alembic is imported only for an upgrade.
@@ -10,14 +12,19 @@ class NewerLedgerError(Exception):
     """The ledger was written by a newer version of this program."""
 
 
-def migrate(connection: Connection) -> None:
+def migrate(connection: Connection, lock: Callable[[Connection], None]) -> None:
     """Create or upgrade the tables; does nothing if they have this version.
+
+    Args:
+        connection: in a write transaction.
+        lock: keeps other programs away until it ends; what they did before it is seen after it.
 
     Raises:
         NewerLedgerError: their version is unknown to this program.
     """
     if _version(connection) == VERSION:
         return
+    lock(connection)
     from alembic import command  # noqa: PLC0415 - see VERSION
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util.exc import CommandError  # noqa: PLC0415

@@ -5,16 +5,20 @@ These files and their metadata are found by `engine.adoption` and `maintenance.r
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from duomi_pipeline.ledger import statements
 from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.leases import Lives, write_ended_run
+from duomi_pipeline.ledger.postgresql import LATER, lock_id
 from duomi_pipeline.ledger.records import Billing, PictureFile, PurchaseState, record_values
 from duomi_pipeline.ledger.schema import OPEN_STATES, foreign_files, pictures, posts, purchases, selections
+
+_AT_ONCE = 100  # purchases per transaction: each is a lock, and the server has a few thousand
 
 
 @dataclass(frozen=True)
@@ -68,28 +72,40 @@ class Findings:
 def record_findings(database: Database, found: Findings, lives: Lives) -> int:
     """Record what was found, with its cost; the latest picture of a prompt becomes its current one.
 
-    Safe while runs are active: what another run has recorded meanwhile, or is buying, is skipped. Returns the number
-    of pictures recorded.
+    Safe while runs are active: what another run has recorded meanwhile, or is buying, is skipped. Many are recorded in
+    several transactions, so that those runs do not wait long. Returns the number of pictures recorded.
     """
     run_id = f"rebuild-{uuid.uuid4().hex}"
-    with database.write() as connection:
+    in_order = sorted(found.purchases, key=lambda purchase: purchase.saved_at)
+    some, *others = (in_order[start : start + _AT_ONCE] for start in range(0, max(len(in_order), 1), _AT_ONCE))
+    with database.write(*_locks(some)) as connection:
         adopted = sum(_rename(connection, renamed) for renamed in found.renamed)
         for file, size in found.foreign.items():
             connection.execute(delete(foreign_files).where(foreign_files.c.file == file))
             connection.execute(insert(foreign_files).values(file=file, bytes=size))
-        if not found.purchases:
-            return adopted
-        write_ended_run(connection, run_id, "rebuild")
-        chosen = dict(connection.execute(select(selections.c.prompt_id, selections.c.selected_at)).tuples().all())
-        for purchase in sorted(found.purchases, key=lambda purchase: purchase.saved_at):
-            begun = _begun(connection, purchase.request_key)
-            if _is_recorded(connection, purchase) or (begun and not _is_nothing(connection, begun, lives)):
-                continue
-            purchase_id = _insert(connection, purchase, run_id, instead_of=begun)
-            adopted += len(purchase.files)
-            if purchase.saved_at >= chosen.get(purchase.prompt_id, 0.0):
-                chosen[purchase.prompt_id] = purchase.saved_at
-                _choose(connection, purchase, purchase_id)
+        if some:
+            write_ended_run(connection, run_id, "rebuild")
+        adopted += _record(connection, some, run_id, lives)
+    for more in others:
+        with database.write(*_locks(more)) as connection:
+            adopted += _record(connection, more, run_id, lives)
+    return adopted
+
+
+def _locks(found: Sequence[FoundPurchase]) -> list[str]:
+    return [*sorted({purchase.request_key for purchase in found}, key=lock_id), "repair"]
+
+
+def _record(connection: Connection, found: Sequence[FoundPurchase], run_id: str, lives: Lives) -> int:
+    """Record the pictures of some purchases, oldest first. Returns the number of pictures."""
+    adopted = 0
+    for purchase in found:
+        begun = _begun(connection, purchase.request_key)
+        if _is_recorded(connection, purchase) or (begun and not _is_nothing(connection, begun, lives)):
+            continue
+        purchase_id = _insert(connection, purchase, run_id, instead_of=begun)
+        adopted += len(purchase.files)
+        _choose(connection, purchase, purchase_id)
     return adopted
 
 
@@ -120,16 +136,18 @@ def forget(connection: Connection, files: Iterable[PictureFile]) -> None:
     """Drop the records of files that are gone: their prompts become *missing*. Their cost stays recorded."""
     for file in files:
         same = (pictures.c.purchase_id == file.purchase_id) & (pictures.c.prompt_id == file.prompt_id)
-        connection.execute(delete(pictures).where(same, pictures.c.position == file.position))
+        gone = delete(pictures).where(same, pictures.c.position == file.position)
+        connection.execute(gone, execution_options=LATER)
         chosen = (selections.c.prompt_id == file.prompt_id) & (selections.c.purchase_id == file.purchase_id)
-        connection.execute(delete(selections).where(chosen))
+        connection.execute(delete(selections).where(chosen), execution_options=LATER)
 
 
 def remember_looks(connection: Connection, looks: Mapping[PictureFile, tuple[str, float]]) -> None:
     """Record perceptual hash and contrast of pictures that were saved without them."""
     for file, (perceptual_hash, contrast) in looks.items():
         same = (pictures.c.purchase_id == file.purchase_id) & (pictures.c.file == file.file)
-        connection.execute(update(pictures).where(same).values(perceptual_hash=perceptual_hash, contrast=contrast))
+        look = update(pictures).where(same).values(perceptual_hash=perceptual_hash, contrast=contrast)
+        connection.execute(look, execution_options=LATER)
 
 
 def _insert(connection: Connection, purchase: FoundPurchase, run_id: str, instead_of: Row[Any] | None) -> int:
@@ -162,14 +180,12 @@ def _insert(connection: Connection, purchase: FoundPurchase, run_id: str, instea
 
 
 def _choose(connection: Connection, purchase: FoundPurchase, purchase_id: int) -> None:
-    connection.execute(delete(selections).where(selections.c.prompt_id == purchase.prompt_id))
-    connection.execute(
-        insert(selections).values(
-            prompt_id=purchase.prompt_id,
-            purchase_id=purchase_id,
-            request_key=purchase.request_key,
-            prompt_version=purchase.prompt_version,
-            settings_fingerprint=purchase.settings_fingerprint,
-            selected_at=purchase.saved_at,
-        )
-    )
+    values = {
+        "prompt_id": purchase.prompt_id,
+        "purchase_id": purchase_id,
+        "request_key": purchase.request_key,
+        "prompt_version": purchase.prompt_version,
+        "settings_fingerprint": purchase.settings_fingerprint,
+        "selected_at": purchase.saved_at,
+    }
+    connection.execute(statements.SELECT_IF_LATER, values)

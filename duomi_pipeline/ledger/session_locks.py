@@ -5,24 +5,31 @@ is alive until its lease expires, by the server's clock, and takes the lock agai
 """
 
 import contextlib
-import hashlib
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, func, literal, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from duomi_pipeline.ledger.leases import LEASE, Lives
+from duomi_pipeline.ledger.postgresql import lock_id, open_sessions
 
 # After a power failure no connection is closed: the server probes it after 30 seconds of silence, three times.
 _ASK_FOR_LIFE = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 _NOW = func.extract("epoch", func.clock_timestamp())
+# Looks at the lock without taking it: two observers at once would each take the other for the run.
+_IS_DEAD = text(
+    """SELECT (:has_ended OR :alive_until < extract(epoch FROM clock_timestamp())) AND NOT EXISTS (
+        SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+        WHERE datname = current_database() AND locktype = 'advisory' AND objsubid = 1 AND granted
+        AND (classid::bigint << 32 | objid::bigint) = :lock)"""
+)
 
 
 class SessionLocks(Lives):
     """Liveness by locks of database sessions."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = open_sessions(engine.url)
         self._held: dict[str, Connection] = {}
 
     def renew(self, connection: Connection, run_id: str) -> None:
@@ -44,9 +51,8 @@ class SessionLocks(Lives):
     def _hold(self, run_id: str) -> str | None:
         if run_id not in self._held:
             session = self._engine.connect()
-            session.detach()  # when closed, it does not return to the pool
             session.execute(text(_ASK_FOR_LIFE))
-            session.execute(select(func.pg_advisory_lock_shared(_key(run_id))))  # shared by all sessions of the run
+            session.execute(select(func.pg_advisory_lock_shared(lock_id(run_id))))  # shared by all sessions of the run
             self._held[run_id] = session
         return None
 
@@ -54,12 +60,5 @@ class SessionLocks(Lives):
         return _NOW + LEASE
 
     def _is_dead(self, connection: Connection, run: RowMapping) -> bool:
-        if not connection.execute(select(func.pg_try_advisory_xact_lock(_key(run["id"])))).scalar_one():
-            return False
-        if run["ended_at"] is not None:
-            return True
-        return bool(connection.execute(select(literal(run["alive_until"]) < _NOW)).scalar_one())
-
-
-def _key(run_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8], signed=True)
+        ended = {"has_ended": run["ended_at"] is not None, "alive_until": run["alive_until"]}
+        return bool(connection.execute(_IS_DEAD, {**ended, "lock": lock_id(run["id"])}).scalar_one())
