@@ -1,10 +1,15 @@
 """Fixtures of all tests. What only one layer needs stands in that layer's tests."""
 
 import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from duomi_pipeline.ledger import Ledger
 from duomi_pipeline_tests.migrations import read_once
+from duomi_pipeline_tests.postgres import empty, postgres_database
 from duomi_pipeline_tests.processes import hear_ignored_signals
 
 hear_ignored_signals()
@@ -18,6 +23,30 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith("DUOMI_") or name.upper() in _PROXIES:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def _postgres_ledger() -> Iterator[str]:
+    with postgres_database() as url:
+        with closing(Ledger(url, Path())):
+            pass
+        yield url
+
+
+@pytest.fixture
+def ledger_url(request: pytest.FixtureRequest) -> str:
+    """The ledger of a home: SQLite, or an empty one on PostgreSQL where `on_both_databases` says so."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return "sqlite:///out/ledger.db"
+    url = str(request.getfixturevalue("_postgres_ledger"))
+    empty(url)
+    return url
+
+
+def on_both_databases(metafunc: pytest.Metafunc) -> None:
+    """Run a test that has a ledger on SQLite and on PostgreSQL, but once where it is about the files of SQLite."""
+    if "ledger_url" in metafunc.fixturenames and metafunc.definition.get_closest_marker("sqlite_files") is None:
+        metafunc.parametrize("ledger_url", ["sqlite", "postgresql"], indirect=True)
 
 
 # Files whose few tests take long: begun last, one of them would keep all other processes waiting at the end.

@@ -8,7 +8,10 @@ import pytest
 
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.conftest import on_both_databases as pytest_generate_tests
 from duomi_pipeline_tests.engine.home import Home
+
+__all__ = ["pytest_generate_tests"]
 
 
 @pytest.fixture
@@ -19,8 +22,8 @@ def sandbox(tmp_path: Path) -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, sandbox: SandboxServer) -> Iterator[Home]:
+def home(tmp_path: Path, sandbox: SandboxServer, ledger_url: str) -> Iterator[Home]:
     path = tmp_path / "home"
     path.mkdir()
-    with closing(Home(path, sandbox)) as opened:
+    with closing(Home(path, sandbox, ledger_url=ledger_url)) as opened:
         yield opened

@@ -5,16 +5,15 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from PIL import Image
 
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, Plan, Session, State, Stop
@@ -27,6 +26,7 @@ from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import ParameterOverrides, Settings
 from duomi_pipeline_tests.engine.worker import main as run_worker
 from duomi_pipeline_tests.forks import Fork
+from duomi_pipeline_tests.postgres import empty
 from duomi_pipeline_tests.prompts.harness import written_texts
 
 SIZE = "72x128"
@@ -74,10 +74,12 @@ class Worker:
     Args:
         prefix: a command that starts it, where the state in which a program starts matters.
         output: a new file for what it prints.
+        ended: called after it was killed.
     """
 
-    def __init__(self, spec: dict[str, Any], prefix: Sequence[str], output: Path) -> None:
+    def __init__(self, spec: dict[str, Any], prefix: Sequence[str], output: Path, ended: Callable[[], object]) -> None:
         self._output = output
+        self._ended = ended
         if prefix:
             command = [*prefix, sys.executable, "-m", "duomi_pipeline_tests.engine.worker", json.dumps(spec)]
             with output.open("wb") as file:
@@ -95,6 +97,7 @@ class Worker:
         """End it as a power cut would."""
         self.process.kill()
         self.process.wait()
+        self._ended()
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""
@@ -118,6 +121,7 @@ class Home:
         self.sandbox = sandbox
         self.images = path / "out" / "generated_images"
         self.defaults = {**QUICK, "base_url": sandbox.url, **settings}
+        self.ledger_url = str(settings.get("ledger_url", "sqlite:///out/ledger.db"))
         self._workers: list[Worker] = []
 
     def settings(self, **changes: Any) -> Settings:
@@ -137,6 +141,7 @@ class Home:
             self.write(f"p{number:02}", f"{number}. {text}")
 
     def session(self, **changes: Any) -> Session:
+        self.let_leases_run_out()
         return Session(self.settings(**changes), waits=SHORT_WAITS)
 
     def plan(self, parameters: ParameterOverrides | None = None, **changes: Any) -> Plan:
@@ -165,9 +170,10 @@ class Home:
 
     def worker(self, prefix: Sequence[str] = (), spec: dict[str, Any] | None = None, **changes: Any) -> Worker:
         """The same in another process."""
+        self.let_leases_run_out()
         whole = {"home": str(self.path), "settings": {**self.defaults, **changes}, **(spec or {})}
         output = self.path.with_name(f"worker{len(self._workers)}.log")
-        self._workers.append(Worker(whole, prefix, output))
+        self._workers.append(Worker(whole, prefix, output, self.let_leases_run_out))
         return self._workers[-1]
 
     def close(self) -> None:
@@ -181,19 +187,38 @@ class Home:
 
     def purchase_states(self) -> list[str]:
         """The states of all chains in the ledger."""
-        with closing(sqlite3.connect(self.path / "out" / "ledger.db")) as db:
-            return [row[0] for row in db.execute("SELECT state FROM purchases ORDER BY id")]
+        return [row[0] for row in self.sql("SELECT state FROM purchases ORDER BY id")]
 
     def age_ledger(self, seconds: float) -> None:
         """Let time pass: everything that the ledger says happened so much earlier."""
-        with closing(sqlite3.connect(self.path / "out" / "ledger.db")) as db:
-            db.execute(
-                "UPDATE purchases SET created_at = created_at - ?, updated_at = updated_at - ?, answered_at = answered_at - ?",
-                [seconds] * 3,
-            )
-            db.execute("UPDATE posts SET sent_at = sent_at - ?", [seconds])
-            db.execute("UPDATE runs SET alive_until = alive_until - ?", [seconds])
-            db.commit()
+        for table, names in (("purchases", ("created_at", "updated_at", "answered_at")), ("posts", ("sent_at",))):
+            self.sql(f"UPDATE {table} SET {', '.join(f'{name} = {name} - :past' for name in names)}", past=seconds)
+        self.sql("UPDATE runs SET alive_until = alive_until - :past", past=seconds)
+
+    def let_leases_run_out(self) -> None:
+        """On PostgreSQL a run whose process is gone has the rest of its lease; one that lives has its lock, too."""
+        if self.on_postgresql:
+            self.sql("UPDATE runs SET alive_until = 0")
+
+    def lose_ledger(self) -> None:
+        """It is empty from now on."""
+        if self.on_postgresql:
+            empty(self.ledger_url)
+        for file in (self.path / "out").glob("ledger.db*"):
+            file.unlink()
+
+    @property
+    def on_postgresql(self) -> bool:
+        return self.ledger_url.startswith("postgresql")
+
+    def sql(self, statement: str, **values: object) -> Sequence[Any]:
+        """Read the ledger, or write into it, beside the program."""
+        engine = sa.create_engine(self.ledger_url.replace("sqlite:///", f"sqlite:///{self.path}/"))
+        with engine.begin() as connection:
+            found = connection.execute(sa.text(statement), values)
+            rows = found.all() if found.returns_rows else []
+        engine.dispose()
+        return rows
 
     @property
     def posts(self) -> int:

@@ -48,10 +48,10 @@ def fill(folder: Path) -> None:
 
 
 def test_bytes_that_came_inside_answers_survive_a_full_disk(
-    tmp_path: Path, sandbox: SandboxServer, small_disk: Path, spare: Path
+    tmp_path: Path, sandbox: SandboxServer, small_disk: Path, spare: Path, ledger_url: str
 ) -> None:
     sandbox.change_faults(answer="b64", latency=1.0)
-    with closing(Home(tmp_path / "home", sandbox, timeout=10, image_size="720x1280")) as home:
+    with closing(Home(tmp_path / "home", sandbox, timeout=10, image_size="720x1280", ledger_url=ledger_url)) as home:
         home.write("first", "a lighthouse")
         home.run(GENERATED_BY_ITSELF)  # a picture just sold: the next ones need no canary, and come all at once
         home.write_many(PROMPTS)

@@ -33,11 +33,13 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_answer_is_the_named_failure_of_its_prompt(tmp_path: Path, sandbox: SandboxServer, name: str) -> None:
+def test_a_hostile_answer_is_the_named_failure_of_its_prompt(
+    tmp_path: Path, sandbox: SandboxServer, ledger_url: str, name: str
+) -> None:
     protocol, answer, error_class = HOSTILE[name]
     with ScriptedService(answer, GOOD) as service:
         settings = {"base_url": service.url, "protocol": protocol, "max_attempts": 1, "ambiguous_retries": 0}
-        with closing(Home(tmp_path, sandbox, max_concurrency=1, **settings)) as home:
+        with closing(Home(tmp_path, sandbox, max_concurrency=1, ledger_url=ledger_url, **settings)) as home:
             home.write("a", "a boat")
             home.write("b", "a fox")
             run = home.run()

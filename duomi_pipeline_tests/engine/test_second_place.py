@@ -23,6 +23,8 @@ ANSWERS: dict[str, tuple[Answers, Answers]] = {
     "async": ({"task_seconds": 0.2}, ASYNCHRONOUS),
 }
 
+pytestmark = pytest.mark.sqlite_files
+
 
 @pytest.fixture(params=ANSWERS)
 def protocol(request: pytest.FixtureRequest, sandbox: SandboxServer) -> Answers:

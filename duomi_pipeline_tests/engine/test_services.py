@@ -47,10 +47,9 @@ def test_a_relative_address_is_never_asked_for_at_another_service(home: Home, se
     home.write("a", "a lighthouse")
     assert home.worker(spec={"die_at": BEFORE_THE_DOWNLOAD}, **settings).result()["exit"] == -9
     if settings:  # its tasks tell whole addresses: let this one tell what services with relative ones tell
-        with closing(sqlite3.connect(home.path / "out" / "ledger.db")) as db, db:
-            (told,) = db.execute("SELECT answer FROM purchases").fetchone()
-            relative = json.dumps([url.removeprefix(home.sandbox.url) for url in json.loads(told)])
-            db.execute("UPDATE purchases SET answer = ?", [relative])
+        ((told,),) = home.sql("SELECT answer FROM purchases")
+        relative = json.dumps([url.removeprefix(home.sandbox.url) for url in json.loads(told)])
+        home.sql("UPDATE purchases SET answer = :relative", relative=relative)
     with ScriptedService(Answer("")) as stranger:
         fails_as_elsewhere(home, stranger.url, **settings)
         assert stranger.asked == []
@@ -96,6 +95,7 @@ def test_a_lost_answer_stays_with_the_service_that_may_have_billed_it(home: Home
     assert (home.billed, other.books.billed()) == (1, 1)
 
 
+@pytest.mark.sqlite_files
 def test_a_kept_task_is_not_asked_for_at_another_service(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("duomi_pipeline.engine.ledger_retry.PATIENCE", 0.2)
     monkeypatch.setattr("duomi_pipeline.ledger.database.LOCK_WAIT", 0.1)
@@ -120,7 +120,7 @@ def test_status_tells_what_waits_where(home: Home) -> None:
     home.sandbox.change_faults(task_seconds=3600)
     home.write_many(2)
     home.run(GENERATED_BY_ITSELF, task_timeout=0.1, api_key="abc", **ASYNCHRONOUS)
-    environment = {"DUOMI_BASE_URL": home.sandbox.url, "DUOMI_API_KEY": "abc"}
+    environment = {"DUOMI_BASE_URL": home.sandbox.url, "DUOMI_API_KEY": "abc", "DUOMI_LEDGER_URL": home.ledger_url}
     (waiting,) = json.loads(duomi(home.path, "status", "--json", **environment).stdout)["waiting"]
     assert waiting == {"service": home.sandbox.url, "key": waiting["key"], "purchases": 2, "is_here": True}
     here = f"2 purchases wait at {home.sandbox.url} (key {waiting['key']})"
@@ -169,15 +169,17 @@ def test_amounts_of_two_currencies_are_told_one_by_one_and_never_as_a_sum(home: 
     home.run(GENERATED_BY_ITSELF, currency="USD")
     assert home.money().spent == pytest.approx(0.2)
     assert home.money().currency == "USD"
-    status = duomi(home.path, "status", DUOMI_BASE_URL=home.sandbox.url).stdout
+    status = duomi(home.path, "status", DUOMI_BASE_URL=home.sandbox.url, DUOMI_LEDGER_URL=home.ledger_url).stdout
     assert "2 pictures billed, 0.20 USD" in status
     home.write_many(5)
     home.run(GENERATED_BY_ITSELF)
     money = home.money()
     assert (money.billed, money.spent, money.currency) == (5, None, None)
     assert money.amounts == {"USD": pytest.approx(0.2), "CNY": pytest.approx(0.3)}
-    status = duomi(home.path, "status", DUOMI_BASE_URL=home.sandbox.url).stdout
+    status = duomi(home.path, "status", DUOMI_BASE_URL=home.sandbox.url, DUOMI_LEDGER_URL=home.ledger_url).stdout
     assert "5 pictures billed, 0.30 CNY and 0.20 USD" in status
-    spend = json.loads(duomi(home.path, "status", "--json", DUOMI_BASE_URL=home.sandbox.url).stdout)["spend"]
+    spend = json.loads(
+        duomi(home.path, "status", "--json", DUOMI_BASE_URL=home.sandbox.url, DUOMI_LEDGER_URL=home.ledger_url).stdout
+    )["spend"]
     assert spend["total"]["spent"] is None
     assert spend["total"]["amounts"] == {"CNY": pytest.approx(0.3), "USD": pytest.approx(0.2)}

@@ -101,8 +101,7 @@ def test_a_ledger_rebuilt_from_fewer_pictures_than_asked_takes_them_for_current(
     home.write("a", "a lighthouse")
     with ScriptedService(told(PICTURE, PICTURE)) as service:
         home.run(base_url=service.url, **THREE)
-        for file in (home.path / "out").glob("ledger.db*"):
-            file.unlink()
+        home.lose_ledger()
         with home.session() as session:
             repair(session, survey(session))
         assert home.state("a", base_url=service.url, **THREE) is State.CURRENT

@@ -22,8 +22,7 @@ LEDGER = "out/ledger.db"
 
 
 def lose_ledger(home: Home) -> None:
-    for file in (home.path / "out").glob("ledger.db*"):
-        file.unlink()
+    home.lose_ledger()
 
 
 def copy_ledger(home: Home, to: Path) -> None:
@@ -243,6 +242,7 @@ def test_an_object_store_that_fails_is_unknown_not_empty(monkeypatch: pytest.Mon
 # --- the ledger ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite_files
 def test_yesterdays_ledger_costs_nothing(home: Home) -> None:
     home.write_many(10)
     home.run()
@@ -269,6 +269,7 @@ def test_a_lost_ledger_heals_at_the_next_start_with_what_everything_cost(made: H
     assert made.money().spent == pytest.approx(1.5)
 
 
+@pytest.mark.sqlite_files
 def test_a_ledger_copied_in_the_midst_of_a_run_buys_nothing_that_is_there(home: Home) -> None:
     home.write("a", "a lighthouse")
     with home.session() as session:

@@ -7,19 +7,16 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.ledger import Ledger
-from duomi_pipeline_tests.postgres import postgres_database
+from duomi_pipeline_tests.conftest import on_both_databases as pytest_generate_tests
 
+__all__ = ["pytest_generate_tests"]
 Opener = Callable[[], Ledger]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database of its own for each test."""
-    if request.param == "sqlite":
-        yield "sqlite:///ledger.db"
-        return
-    with postgres_database() as url:
-        yield url
+@pytest.fixture
+def url(ledger_url: str) -> str:
+    """An empty database for each test."""
+    return ledger_url.replace("out/", "")
 
 
 @pytest.fixture
