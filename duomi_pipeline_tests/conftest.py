@@ -38,9 +38,14 @@ def ledger_url(request: pytest.FixtureRequest) -> str:
     """The ledger of a home: SQLite, or an empty one on PostgreSQL where `on_both_databases` says so."""
     if getattr(request, "param", "sqlite") == "sqlite":
         return "sqlite:///out/ledger.db"
-    url = str(request.getfixturevalue("_postgres_ledger"))
-    empty(url)
-    return url
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def postgres_url(_postgres_ledger: str) -> str:
+    """An empty ledger on PostgreSQL."""
+    empty(_postgres_ledger)
+    return _postgres_ledger
 
 
 def on_both_databases(metafunc: pytest.Metafunc) -> None:

@@ -60,6 +60,7 @@ class Database:
 
     Attributes:
         file: of an SQLite ledger; `None` for one in memory or on PostgreSQL.
+        turns: which threads of this process use it: one writes at a time, on PostgreSQL several read or write.
     """
 
     def __init__(self, url: str, home: Path) -> None:
@@ -72,7 +73,7 @@ class Database:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 parsed = parsed.set(database=str(self.file))
             self.engine = _sqlite_engine(parsed) if _is_sqlite(parsed) else postgresql.open_engine(parsed)
-            self._turns = Turns(1 if _is_sqlite(parsed) else postgresql.CONNECTIONS)
+            self.turns = Turns(1 if _is_sqlite(parsed) else postgresql.CONNECTIONS)
             with self._transaction("written") as connection:
                 migrate(connection, lock=self._lock_tables)
             self._opened = _identity(self.file)
@@ -130,7 +131,7 @@ class Database:
         is_read = how == "read"
         try:
             with (
-                nullcontext() if is_read and self._is_sqlite else self._turns.turn(urgent=urgent),
+                nullcontext() if is_read and self._is_sqlite else self.turns.turn(urgent=urgent),
                 self.engine.connect().execution_options(read_only=is_read) as connection,
             ):
                 yield connection
@@ -252,5 +253,5 @@ def _is_too_many(error: BaseException | None) -> bool:
 
 
 def _words(error: BaseException) -> str:
-    """The database's message without the URL, which may hold a password."""
-    return str(getattr(error, "orig", None) or type(error).__name__)
+    """The database's message on one line, without the URL, which may hold a password."""
+    return " ".join(str(getattr(error, "orig", None) or type(error).__name__).split())
