@@ -28,6 +28,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from duomi_pipeline.common.sqlite import write_ahead
 from duomi_pipeline.ledger import postgresql
+from duomi_pipeline.ledger.group_commit import GroupCommit
 from duomi_pipeline.ledger.migrate import VERSION, NewerLedgerError, migrate
 from duomi_pipeline.ledger.turns import Turns
 
@@ -73,7 +74,8 @@ class Database:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 parsed = parsed.set(database=str(self.file))
             self.engine = _sqlite_engine(parsed) if _is_sqlite(parsed) else postgresql.open_engine(parsed)
-            self.turns = Turns(1 if _is_sqlite(parsed) else postgresql.CONNECTIONS)
+            self._group_commit = GroupCommit(self.engine)
+            self.turns = self._group_commit.turns if _is_sqlite(parsed) else Turns(postgresql.CONNECTIONS)
             with self._transaction("written") as connection:
                 migrate(connection, lock=self._lock_tables)
             self._opened = _identity(self.file)
@@ -130,8 +132,12 @@ class Database:
     def _transaction(self, how: str, *, urgent: bool = False) -> Iterator[Connection]:
         is_read = how == "read"
         try:
+            if self._is_sqlite and not is_read:
+                with self._group_commit.write(urgent=urgent) as connection:
+                    yield connection
+                return
             with (
-                nullcontext() if is_read and self._is_sqlite else self.turns.turn(urgent=urgent),
+                nullcontext() if self._is_sqlite else self.turns.turn(urgent=urgent),
                 self.engine.connect().execution_options(read_only=is_read) as connection,
             ):
                 yield connection

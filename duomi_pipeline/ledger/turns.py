@@ -3,7 +3,7 @@
 import heapq
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -12,10 +12,19 @@ class Turns:
 
     Args:
         width: how many at a time.
+        finish: called at the end of each turn, unless the next one continues it.
+        can_continue: whether an urgent next turn may continue what this one has begun.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        finish: Callable[[], None] = lambda: None,
+        can_continue: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._free = width
+        self._finish = finish
+        self._can_continue = can_continue
         self._lock = threading.Lock()
         self._order = itertools.count()
         self._queue: list[tuple[bool, int, threading.Event]] = []
@@ -55,7 +64,15 @@ class Turns:
 
     def _leave(self) -> None:
         with self._lock:
-            if self._queue:
+            is_next_urgent = bool(self._queue) and not self._queue[0][0]
+            if is_next_urgent and self._can_continue():
                 heapq.heappop(self._queue)[2].set()
-            else:
-                self._free += 1
+                return
+        try:
+            self._finish()
+        finally:
+            with self._lock:
+                if self._queue:
+                    heapq.heappop(self._queue)[2].set()
+                else:
+                    self._free += 1

@@ -1,13 +1,14 @@
 """Several threads and programs on one ledger: who waits for whom, and that no limit is passed."""
 
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from duomi_pipeline.ledger import (
     Held,
     Ledger,
     LedgerError,
+    LedgerUnavailableError,
     Limits,
     NotYet,
     Origin,
@@ -69,13 +71,85 @@ def test_what_has_arrived_is_recorded_before_anything_new_is_begun(ledger: Ledge
     with ExitStack() as others, ExitStack() as one:
         for number in range(width):
             (others if number else one).enter_context(ledger.database.write(f"busy {number}"))
-        event.listen(ledger.database.engine, "begin", lambda _: order.append(threading.current_thread().name))
+        event.listen(ledger.database.engine, "before_cursor_execute", lambda *_: order.append(name_of_thread()))
         threads = [begin(f"claim {n}", lambda n=n: claim(ledger, f"new{n}")) for n in range(3)]  # type: ignore[misc]
         threads += [begin(f"answer {n}", answer(*pair)) for n, pair in enumerate(zip(waiting, posts, strict=True))]
         one.close()
         for thread in threads:
             thread.join()
-    assert order == ["answer 0", "answer 1", "answer 2", "claim 0", "claim 1", "claim 2"]
+    assert [name for name in dict.fromkeys(order) if name != "MainThread"] == [
+        "answer 0",
+        "answer 1",
+        "answer 2",
+        "claim 0",
+        "claim 1",
+        "claim 2",
+    ]
+
+
+def name_of_thread() -> str:
+    return threading.current_thread().name
+
+
+class Together:
+    """Answers that arrive on SQLite while a transaction is at work."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.purchases = [claim(ledger, f"k{number}") for number in range(6)]
+        self.posts = [ledger.send(purchase, "r", 1, FREE) for purchase in self.purchases]
+        self.commits = 0
+        event.listen(ledger.database.engine, "commit", self._count)
+
+    def _count(self, _: object) -> None:
+        self.commits += 1
+
+    def record(self, urls: Sequence[Sequence[str]], before: str = "SELECT 1") -> list[BaseException | None]:
+        """What became of each; `before`: a statement of the transaction that they wait for."""
+        with ThreadPoolExecutor(len(urls)) as pool:
+            with suppress(LedgerUnavailableError), self.ledger.database.write() as connection:
+                connection.exec_driver_sql(before)
+                work = [
+                    pool.submit(self.ledger.answered, purchase, post, mine, None)
+                    for purchase, post, mine in zip(self.purchases, self.posts, urls, strict=False)
+                ]
+                wait_until(lambda: self.ledger.database.turns.waiting == len(urls), "all to wait")
+            return [one.exception() for one in work]
+
+    def recorded(self) -> list[bool]:
+        with closing(sqlite3.connect(self.ledger.database.file or "")) as db:
+            return [state == "ready" for (state,) in db.execute("SELECT state FROM purchases ORDER BY id")]
+
+
+@pytest.fixture
+def together(tmp_path: Path) -> Iterator[Together]:
+    with closing(Ledger("sqlite:///ledger.db", tmp_path)) as ledger:
+        ledger.start_run("r", "cli")
+        yield Together(ledger)
+
+
+def test_answers_that_arrive_together_share_a_commit(together: Together) -> None:
+    assert together.record([URLS] * 6) == [None] * 6
+    assert (together.commits, together.recorded()) == (1, [True] * 6)
+
+
+def test_one_of_them_that_fails_is_undone_by_itself(together: Together) -> None:
+    taken = together.purchases[2]
+    together.ledger.start_run("s", "cli")
+    together.purchases[2] = replace(taken, run_id="s")  # it counted as dead, and comes back
+    errors = together.record([URLS] * 6)
+    assert [type(error) for error in errors if error] == [LedgerError]
+    assert together.recorded() == [True, True, False, True, True, True]
+    assert (together.commits, together.ledger.money().billed) == (2, 5)  # one of the run's start
+
+
+def test_a_full_disk_fails_whatever_is_not_on_disk(together: Together) -> None:
+    large = [f"https://files.example/{'a' * 100_000}.png"]
+    with together.ledger.database.read() as connection:
+        pages = int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+    errors = together.record([URLS, large, URLS, large, URLS, URLS], f"PRAGMA max_page_count = {pages + 1}")
+    assert [error is None for error in errors] == together.recorded()
+    assert isinstance(errors[1], LedgerUnavailableError)
 
 
 def test_one_request_does_not_wait_for_another_ones_transaction(postgres_url: str, tmp_path: Path) -> None:

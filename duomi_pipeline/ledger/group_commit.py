@@ -1,0 +1,94 @@
+"""Writers of this process on SQLite, one at a time. What arrives while the disk is waited for shares one commit.
+
+Answers arrive together where requests went out together, and each commit waits for the disk. So a transaction is handed
+on to the next writer that is urgent, and the last one commits for all. Each is undone by itself if it fails, and none
+of them ends before the commit.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from duomi_pipeline.ledger.turns import Turns
+
+_MOST = 16  # writers in one transaction: other programs wait for it
+
+
+class _Group:
+    """One transaction and its writers."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.writers = 0
+        self.is_over = threading.Event()
+        self.error: BaseException | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what earlier writers wrote still stands: SQLite undoes all of it where the disk is full."""
+        raw: Any = self.connection.connection.dbapi_connection
+        return bool(raw.in_transaction)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Commit, or undo all of it because of an error."""
+        self.error = error
+        try:
+            if error is None:
+                self.connection.commit()
+        except BaseException as failed:  # noqa: BLE001 - raised by each of its writers
+            self.error = failed
+        finally:
+            with suppress(DBAPIError):
+                self.connection.close()
+            self.is_over.set()
+
+
+class GroupCommit:
+    """The write transactions of an SQLite ledger.
+
+    Attributes:
+        turns: one writer at a time.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._group: _Group | None = None
+        self.turns = Turns(1, self._finish, self._can_continue)
+
+    @contextmanager
+    def write(self, *, urgent: bool) -> Iterator[Connection]:
+        """A transaction, or a part of one; it is on disk when the block ends.
+
+        Raises:
+            DatabaseError: it could not be committed; nothing of it was written.
+        """
+        with self.turns.turn(urgent=urgent):
+            group = self._group = self._group or _Group(self._engine.connect())
+            group.writers += 1
+            part = group.connection.begin_nested() if group.writers > 1 else None
+            try:
+                yield group.connection
+                if part is not None:
+                    part.commit()
+            except BaseException as error:
+                if part is not None and group.is_whole:
+                    part.rollback()
+                else:
+                    self._group = None
+                    group.end(error)
+                raise
+        group.is_over.wait()
+        if group.error is not None:
+            raise group.error
+
+    def _finish(self) -> None:
+        group, self._group = self._group, None
+        if group is not None:
+            group.end()
+
+    def _can_continue(self) -> bool:
+        return self._group is not None and self._group.writers < _MOST
