@@ -172,6 +172,8 @@ class ImageStore:
             identity = str(json.loads((self.base / _IDENTITY).read_bytes())["id"])
         except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError):
             return None
+        except IsADirectoryError as error:
+            raise StoreError(f"{self.base / _IDENTITY} is no file: remove it, then start again") from error
         except Exception as error:
             raise StoreError(f"{self.base} cannot be read: {one_line(str(error), 200)}") from error
         self._is_marked = True
