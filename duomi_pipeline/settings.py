@@ -224,6 +224,9 @@ class Settings(BaseSettings, ImageParameters):
     webhook_url: SecretStr | None = Field(
         None, description="Where the sensor `run_failures` posts, such as Slack's incoming webhook; a secret."
     )
+    webhook_chat: Literal["auto", "slack", "dingtalk", "feishu", "wecom"] = Field(
+        "auto", description="Whose messages: `auto`: by the address; or `slack`, `dingtalk`, `feishu`, `wecom`."
+    )
 
     @field_validator("api_key", "webhook_url")
     @classmethod
