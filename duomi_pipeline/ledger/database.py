@@ -99,12 +99,13 @@ class Database:
             raise LedgerError(f"The ledger cannot be opened: {error}.") from error
 
     @contextmanager
-    def write(self, *names: str, urgent: bool = False) -> Iterator[Connection]:
+    def write(self, *names: str, urgent: bool = False, once: bool = False) -> Iterator[Connection]:
         """An isolated write transaction; it is on disk when the block ends.
 
         Args:
             names: what it reads and writes, in the order of this module's table.
             urgent: it records what has arrived: it goes before those of this process that begin something.
+            once: only its last statement has a result, and it holds whatever that is: an error after it undoes nothing.
 
         Raises:
             LedgerUnavailableError: the database cannot be written now; nothing of the transaction was written.
@@ -112,7 +113,7 @@ class Database:
             LedgerError: its file is damaged, or a newer program has changed its tables.
         """
         self.check()
-        with self._transaction("written", urgent=urgent) as connection:
+        with self._transaction("written", urgent=urgent, once=once) as connection:
             self._claim(connection, names)
             yield connection
         self.check()
@@ -129,7 +130,7 @@ class Database:
             yield connection
 
     @contextmanager
-    def _transaction(self, how: str, *, urgent: bool = False) -> Iterator[Connection]:
+    def _transaction(self, how: str, *, urgent: bool = False, once: bool = False) -> Iterator[Connection]:
         is_read = how == "read"
         try:
             if self._is_sqlite and not is_read:
@@ -138,7 +139,7 @@ class Database:
                 return
             with (
                 nullcontext() if self._is_sqlite else self.turns.turn(urgent=urgent),
-                self.engine.connect().execution_options(read_only=is_read) as connection,
+                self.engine.connect().execution_options(read_only=is_read, once=once) as connection,
             ):
                 yield connection
                 if not is_read:

@@ -135,33 +135,26 @@ class Ledger(LedgerReader):
             Held: another active run works on it.
         """
         now = time.time()
+        values: dict[str, Any] = {"request_key": request_key, "request": request, "run_id": run_id}
+        values |= {"state": PurchaseState.PLANNED, "asked_anew": explicit, "created_at": now, "updated_at": now}
         try:
-            with self.database.write(request_key) as connection:
-                values: dict[str, Any] = {
-                    "request_key": request_key,
-                    "request": request,
-                    "state": PurchaseState.PLANNED,
-                    "run_id": run_id,
-                }
-                values |= {"asked_anew": explicit, "created_at": now, "updated_at": now}
-                first = connection.execute(statements.ADD_IF_FIRST, {**values, "replaces": replaces or 0}).scalar()
-                if first is not None:
-                    return Purchase(first, request_key, request, PurchaseState.PLANNED, now, now, run_id)
-                latest = queries.latest_purchase(connection, request_key)
-                if latest and latest.state in OPEN_STATES:
-                    if latest.run_id not in (None, run_id) and self._lives.is_alive(connection, latest.run_id):
-                        raise Held(request_key)
-                    return self._take_over(connection, latest, run_id, now, explicit=explicit)
-                if latest and latest.state in (PurchaseState.SAVED, PurchaseState.FAILED) and latest.id != replaces:
-                    return latest
-                inserted = connection.execute(statements.ADD_PURCHASE, values)
-                return Purchase(
-                    _id(inserted.inserted_primary_key), request_key, request, PurchaseState.PLANNED, now, now, run_id
-                )
+            with self.database.write(request_key, once=True) as connection:
+                new = connection.execute(statements.ADD_IF_FIRST, {**values, "replaces": replaces or 0}).scalar()
+            if new is None:
+                with self.database.write(request_key) as connection:
+                    latest = queries.latest_purchase(connection, request_key)
+                    if latest and latest.state in OPEN_STATES:
+                        if latest.run_id not in (None, run_id) and self._lives.is_alive(connection, latest.run_id):
+                            raise Held(request_key)
+                        return self._take_over(connection, latest, run_id, now, explicit=explicit)
+                    if latest and latest.state in (PurchaseState.SAVED, PurchaseState.FAILED) and latest.id != replaces:
+                        return latest
+                    new = _id(connection.execute(statements.ADD_PURCHASE, values).inserted_primary_key)
         except IntegrityError as error:
             if _ONE_OPEN in str(error.orig):  # by a program that does not lock as this one does
                 raise Held(request_key) from error
             raise
+        return Purchase(new, request_key, request, PurchaseState.PLANNED, now, now, run_id)
 
     def _take_over(
         self, connection: Connection, purchase: Purchase, run_id: str, now: float, *, explicit: bool
@@ -208,23 +201,23 @@ class Ledger(LedgerReader):
 
     def accepted(self, purchase: Purchase, post_id: int, task_id: str) -> None:
         """The service accepted a task: it is billed, and never submitted again."""
-        with self.database.write(purchase.request_key, urgent=True) as connection:
+        with self.database.write(purchase.request_key, urgent=True, once=True) as connection:
+            _settle(connection, purchase, post_id, Billing.BILLED)
             self._change(connection, purchase, state=PurchaseState.SUBMITTED, task_id=task_id)
-            _settle(connection, post_id, Billing.BILLED)
 
     def answered(self, purchase: Purchase, post_id: int | None, image_urls: Sequence[str], seed: int | None) -> None:
         """The pictures are ready: at these URLs or, without any, in the answer that is being saved now."""
-        with self.database.write(purchase.request_key, urgent=True) as connection:
+        with self.database.write(purchase.request_key, urgent=True, once=True) as connection:
+            if post_id is not None:
+                _settle(connection, purchase, post_id, Billing.BILLED)
             answer = {"answer": json.dumps(list(image_urls)), "answered_at": time.time()}
             self._change(connection, purchase, state=PurchaseState.READY, seed=seed, **answer)
-            if post_id is not None:
-                _settle(connection, post_id, Billing.BILLED)
 
     def not_taken(self, purchase: Purchase, post_id: int) -> None:
         """The service did not accept the request: nothing was billed, the reservation is released."""
-        with self.database.write(purchase.request_key, urgent=True) as connection:
+        with self.database.write(purchase.request_key, urgent=True, once=True) as connection:
+            _settle(connection, purchase, post_id, Billing.FREE)
             self._change(connection, purchase, state=PurchaseState.PLANNED)
-            _settle(connection, post_id, Billing.FREE)
 
     def not_sent(self, purchase: Purchase, post_id: int) -> None:
         """Nothing was sent from this machine: the POST is deleted."""
@@ -234,11 +227,11 @@ class Ledger(LedgerReader):
 
     def answer_lost(self, purchase: Purchase, post_id: int, error_class: str, message: str) -> None:
         """The request was sent, and its answer was lost or not understood: it may have been billed."""
-        with self.database.write(purchase.request_key, urgent=True) as connection:
+        with self.database.write(purchase.request_key, urgent=True, once=True) as connection:
+            _settle(connection, purchase, post_id, Billing.AMBIGUOUS)
             self._change(
                 connection, purchase, state=PurchaseState.AMBIGUOUS, error_class=error_class, error_message=message
             )
-            _settle(connection, post_id, Billing.AMBIGUOUS)
 
     def lost_answers(self, request_key: str) -> int:
         """Number of POSTs of a request, by all runs, that were or may have been billed and gave no picture."""
@@ -401,9 +394,10 @@ def _select(connection: Connection, selection: Selection) -> None:
     connection.execute(statements.SELECT, values)
 
 
-def _settle(connection: Connection, post_id: int, billing: Billing) -> None:
+def _settle(connection: Connection, purchase: Purchase, post_id: int, billing: Billing) -> None:
+    """Book a POST, if this run still owns its purchase; to be followed by `_change`."""
     values = {"of_post": post_id, "billing": billing, "answered_at": time.time()}
-    connection.execute(statements.SETTLE, values)
+    connection.execute(statements.SETTLE_IF_OWNED, {**values, **_mine(purchase)})
 
 
 def _settle_sent(connection: Connection, purchase_id: int) -> None:

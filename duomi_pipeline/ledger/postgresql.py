@@ -1,8 +1,9 @@
 """PostgreSQL as the ledger uses it: few connections, few round trips, locks by name.
 
 A statement with the execution option `later` is sent together with the next one; its result is not told. So a
-transaction takes as many round trips as it has results, and one for the commit. Over a network of some milliseconds
-that is what a step of a purchase costs.
+transaction takes as many round trips as it has results, and one for the commit. A transaction with the option `once`
+has one result, that of its last statement: it is sent whole, and committed by the server with that statement. Over a
+network of some milliseconds the round trips are what a step of a purchase costs.
 """
 
 import hashlib
@@ -63,14 +64,17 @@ def lock_id(name: str) -> int:
 
 
 def _begin(connection: Connection) -> None:
-    # All queries of one reader see the same state.
-    read_only = connection.get_execution_options().get("read_only")
-    begin = b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" if read_only else b"BEGIN"
-    _pending[_raw(connection)] = [begin]
+    options = connection.get_execution_options()
+    if options.get("read_only"):  # all queries of one reader see the same state
+        begin = [b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"]
+    else:
+        begin = [] if options.get("once") else [b"BEGIN"]
+    _pending[_raw(connection)] = begin
 
 
 def _commit(connection: Connection) -> None:
-    connection.exec_driver_sql("COMMIT")
+    if not connection.get_execution_options().get("once"):
+        connection.exec_driver_sql("COMMIT")
 
 
 def _roll_back(connection: Any, _record: Any, _state: Any) -> None:

@@ -22,6 +22,8 @@ _NEW = ("request_key", "request", "state", "run_id", "asked_anew", "created_at",
 _SENT = ("run_id", "sent_at", "pictures", "price", "currency", "billing")
 _SELECTED = [field.name for field in fields(Selection) if field.name != "files"]
 
+# `of_…`: parameters of conditions; they must not have the name of a column that the values set.
+_OF_THIS_RUN = (purchases.c.id == bindparam("of_purchase")) & (purchases.c.run_id == bindparam("of_run"))
 # A purchase of a request that has no other one but, ended, the one that it replaces. Tells its id.
 ADD_IF_FIRST = (
     insert(purchases)
@@ -42,8 +44,7 @@ ADD_POST_IF_ALLOWED = (
     .from_select(
         ("purchase_id", *_SENT),
         select(purchases.c.id, *_given(posts, *_SENT)).where(
-            purchases.c.id == bindparam("of_purchase"),
-            purchases.c.run_id == bindparam("of_run"),
+            _OF_THIS_RUN,
             LOST.scalar_subquery() < bindparam("lost_answers"),
         ),
     )
@@ -52,9 +53,10 @@ ADD_POST_IF_ALLOWED = (
 ADD_PURCHASE = insert(purchases)
 ADD_POST = insert(posts).inline().execution_options(**LATER)
 ADD_PICTURES = insert(pictures).inline().execution_options(**LATER)
-# `of_…`: parameters of conditions; they must not have the name of a column that the values set.
-STEP = update(purchases).where(purchases.c.id == bindparam("of_purchase"), purchases.c.run_id == bindparam("of_run"))
+STEP = update(purchases).where(_OF_THIS_RUN)
 SETTLE = update(posts).where(posts.c.id == bindparam("of_post")).execution_options(**LATER)
+# Before STEP: where that finds that another run has taken the purchase over, this has changed nothing either.
+SETTLE_IF_OWNED = SETTLE.where(exists().where(_OF_THIS_RUN))
 SETTLE_ALL = (
     update(posts)
     .where(posts.c.purchase_id == bindparam("of_purchase"), posts.c.billing == bindparam("of_billing"))

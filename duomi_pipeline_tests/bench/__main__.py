@@ -18,6 +18,7 @@ from pathlib import Path
 import dagster
 import requests
 
+from duomi_pipeline_tests.bench import ledger
 from duomi_pipeline_tests.bench.case import CASES
 from duomi_pipeline_tests.bench.measure import Cost
 from duomi_pipeline_tests.processes import started
@@ -41,6 +42,10 @@ def main() -> None:
     for picture in given.picture or ["flat", "photo"]:
         for latency in given.latency or [0.2, 2.0]:
             lines += _table(picture, latency, given)
+    if given.case is None:
+        for line in ledger.table():
+            print(line, flush=True)
+            lines.append(line)
     text = "\n".join(lines)
     if given.save:
         _FOLDER.mkdir(parents=True, exist_ok=True)

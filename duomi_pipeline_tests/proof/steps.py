@@ -45,10 +45,10 @@ class WatchedDatabase(Database):
         self._after = after
 
     @contextmanager
-    def write(self, *names: str, urgent: bool = False) -> Iterator[Connection]:
+    def write(self, *names: str, urgent: bool = False, once: bool = False) -> Iterator[Connection]:
         step = _step_of(sys._getframe(2))
         self._before(step)
-        with super().write(*names, urgent=urgent) as connection:
+        with super().write(*names, urgent=urgent, once=once) as connection:
             yield connection
         self._after(step)
 
