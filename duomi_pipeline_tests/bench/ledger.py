@@ -89,7 +89,11 @@ def _measured(
                 assert worker.stdout is not None
                 found.append(json.loads(worker.stdout.readline()))
             wall = time.perf_counter() - begun
-    return wall * 1000 / pictures, packets[0] / (processes * pictures), [one for waits in found for one in waits]
+    return (
+        wall * 1000 / pictures,
+        packets[0] / (processes * (pictures + THREADS)),
+        [one for waits in found for one in waits],
+    )
 
 
 @contextmanager

@@ -316,6 +316,15 @@ def test_leaving_the_iteration_early_finishes_what_is_in_flight_and_sends_nothin
     assert record.ended_at is not None
 
 
+def test_two_runs_together_have_no_more_in_flight_than_is_set(home: Home) -> None:
+    home.sandbox.change_faults(latency=0.2, concurrency=3)  # a fourth one at a time would be turned away
+    home.write_many(16)
+    other = home.worker(requests_in_flight=3).planned()
+    home.run(requests_in_flight=3)
+    assert other.result()["exit"] == 0
+    assert home.posts == home.billed == len(home.infos()) == 16
+
+
 def test_how_a_run_ended_is_in_the_ledger(home: Home) -> None:
     home.sandbox.change_faults(refuse=("forbidden",))
     home.write("x", "forbidden")

@@ -30,6 +30,7 @@ from duomi_pipeline.ledger import (
     RepeatsUsedUp,
     Selection,
 )
+from duomi_pipeline.ledger.migrate import VERSION
 from duomi_pipeline.ledger.postgresql import CONNECTIONS
 from duomi_pipeline.ledger.repair import Findings, FoundPurchase
 from duomi_pipeline_tests.engine.home import wait_until
@@ -356,7 +357,7 @@ def test_a_newer_program_that_changes_the_tables_under_an_older_one_stops_its_wr
         assert ledger.purchase(purchase.id).state == "submitting"
         assert set(ledger.latest_purchases()) == {"k"}
     finally:
-        sql(url, tmp_path, "UPDATE alembic_version SET version_num = '0004'")
+        sql(url, tmp_path, "UPDATE alembic_version SET version_num = :known", known=VERSION)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

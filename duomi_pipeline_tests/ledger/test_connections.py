@@ -31,6 +31,30 @@ def test_many_threads_share_few_connections(postgres_url: str, tmp_path: Path) -
     assert 2 < max(seen) <= CONNECTIONS + 1
 
 
+def test_connections_that_the_server_has_closed_meanwhile_are_made_again(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Ledger(postgres_url, tmp_path)) as ledger:
+        ledger.start_run("r", "cli")
+        end_connections(postgres_url)
+        monkeypatch.setattr("duomi_pipeline.ledger.postgresql._IDLE", 0.0)  # as after some seconds
+        assert bought(ledger, "after a pause").state == "saved"
+        end_connections(postgres_url)
+        monkeypatch.setattr("duomi_pipeline.ledger.postgresql._IDLE", 60.0)
+        with pytest.raises(LedgerUnavailableError, match="See that the server can be reached"):
+            bought(ledger, "in the midst")
+        assert bought(ledger, "in the midst").state == "saved"
+
+
+def end_connections(url: str) -> None:
+    """As a restart of the server does."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        connection.execute(text(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}"))
+    engine.dispose()
+
+
 @pytest.fixture
 def narrow_url() -> Iterator[str]:
     """A database for a user who may have one connection."""

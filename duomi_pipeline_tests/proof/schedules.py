@@ -19,12 +19,13 @@ import argparse
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from duomi_pipeline.sandbox.faults import Faults
+from duomi_pipeline_tests.postgres import postgres_database
 from duomi_pipeline_tests.proof.stage import Stage, stage
 from duomi_pipeline_tests.proof.steps import SteppedRun
 
@@ -122,9 +123,11 @@ class Story:
         elif how == DIES_BEFORE:
             self.wire += sent
             run.die()
+            self.on.bury(run.run_id)
         else:
             self.wire += sent
             run.go_and_die()
+            self.on.bury(run.run_id)
 
     def state(self) -> State:
         """Where it has come to."""
@@ -239,12 +242,14 @@ def main() -> None:
     parser.add_argument("--answer", default="url", help="as in the sandbox's faults: url, b64")
     parser.add_argument("--most", type=int, help="violations after which to end")
     parser.add_argument("--reduced", action="store_true")
+    parser.add_argument("--postgresql", action="store_true", help="the ledger on the server of TEST_POSTGRES_URL")
     options = parser.parse_args()
     began = time.monotonic()
     faults = Faults(picture="flat", answer=options.answer)
     with (
         tempfile.TemporaryDirectory(prefix="duomi-walk-") as folder,
-        stage(Path(folder), TEXTS[: options.prompts], faults) as on,
+        postgres_database() if options.postgresql else nullcontext("sqlite:///out/ledger.db") as ledger_url,
+        stage(Path(folder), TEXTS[: options.prompts], faults, ledger_url=ledger_url) as on,
     ):
         with closing(Story(on)) as story:
             start = story.state().text

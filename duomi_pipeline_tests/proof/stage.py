@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine
 
 from duomi_pipeline.engine import NOT_CURRENT, Session, State, keeping, session
 from duomi_pipeline.images import check_whole, read_info
+from duomi_pipeline.ledger import session_locks
+from duomi_pipeline.ledger.postgresql import lock_id
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.engine.home import Home
+from duomi_pipeline_tests.engine.home import Home, wait_until
 from duomi_pipeline_tests.proof.steps import NO_WAITS, SteppedRun, WatchedDatabase
 
 RETRIES = 1  # of a lost answer
@@ -49,11 +52,17 @@ class Stage:
         for entry in entries:
             self.names.setdefault(entry.request.key, entry.prompt.id.removeprefix("json_"))
         self._stories = 0
-        self.ledger = sqlite3.connect(path / "out" / "ledger.db", isolation_level=None, check_same_thread=False)
-        self.ledger.execute("PRAGMA foreign_keys=OFF")
+        self.ledger = _Rows(self.home)
 
     def close(self) -> None:
         self.ledger.close()
+
+    def bury(self, run_id: str) -> None:
+        """Wait until the death of a run shows: PostgreSQL lets go of its lock a moment after its connection is gone."""
+        if self.home.on_postgresql:
+            held = f"classid::bigint << 32 | objid::bigint = {lock_id(run_id)}"
+            query = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND {held}"
+            wait_until(lambda: self.ledger.execute(query).fetchone()[0] == 0, "its lock to go")
 
     def clear(self) -> None:
         """An empty home and empty books."""
@@ -118,11 +127,38 @@ class Stage:
         return found
 
 
+class _Rows:
+    """The ledger's rows, beside the program."""
+
+    def __init__(self, home: Home) -> None:
+        self._opened: Any
+        if home.on_postgresql:
+            engine = create_engine(home.ledger_url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+            self._opened = engine.raw_connection()
+        else:
+            file = home.path / "out" / "ledger.db"
+            self._opened = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+            self._opened.execute("PRAGMA foreign_keys=OFF")
+
+    def execute(self, sql: str, *values: Any) -> Any:
+        """A cursor with the rows of a query."""
+        cursor = self._opened.cursor()
+        cursor.execute(sql, *values)
+        return cursor
+
+    def executemany(self, sql: str, rows: Sequence[Any]) -> None:
+        self._opened.cursor().executemany(sql, rows)
+
+    def close(self) -> None:
+        self._opened.close()
+
+
 @contextmanager
 def stage(path: Path, texts: Sequence[str], faults: Faults | None = None, **settings: Any) -> Iterator[Stage]:
     """A stage on which runs do not wait for one another by the clock."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(session, "HEARTBEAT", 3600.0)  # a beat is no step of the story
+        patched.setattr(session_locks, "LEASE", -1.0)  # a run lives as long as its lock
         patched.setattr(os, "fsync", lambda _: None)
         patched.setattr(keeping, "SOON", 3600.0)  # a run that waits for its turn does not wait for the ledger
         with (

@@ -17,6 +17,7 @@ from duomi_pipeline.engine import NOT_CURRENT, Outcome, Session, Stop
 from duomi_pipeline.engine.plan import Plan
 from duomi_pipeline.engine.waits import Waits
 from duomi_pipeline.ledger.database import Database
+from duomi_pipeline.ledger.group_commit import GroupCommit
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import Settings
 
@@ -39,8 +40,10 @@ class WatchedDatabase(Database):
     def __init__(self, database: Database, before: Watch = lambda _: None, after: Watch = lambda _: None) -> None:
         vars(self).update(vars(database))
         self.engine = database.engine.execution_options(compiled_cache=_COMPILED)
-        # A story is about deaths of processes, not of machines.
-        event.listen(self.engine, "checkout", lambda opened, *_: opened.execute("PRAGMA synchronous=OFF"))
+        if self.file is not None:
+            # A story is about deaths of processes, not of machines.
+            event.listen(self.engine, "checkout", lambda opened, *_: opened.execute("PRAGMA synchronous=OFF"))
+            self._group_commit = GroupCommit(self.engine)
         self._before = before
         self._after = after
 
