@@ -138,10 +138,9 @@ class Ledger(LedgerReader):
         values: dict[str, Any] = {"request_key": request_key, "request": request, "run_id": run_id}
         values |= {"state": PurchaseState.PLANNED, "asked_anew": explicit, "created_at": now, "updated_at": now}
         try:
-            with self.database.write(request_key, once=True) as connection:
+            with self.database.write(request_key) as connection:
                 new = connection.execute(statements.ADD_IF_FIRST, {**values, "replaces": replaces or 0}).scalar()
-            if new is None:
-                with self.database.write(request_key) as connection:
+                if new is None:
                     latest = queries.latest_purchase(connection, request_key)
                     if latest and latest.state in OPEN_STATES:
                         if latest.run_id not in (None, run_id) and self._lives.is_alive(connection, latest.run_id):
