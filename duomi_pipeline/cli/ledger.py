@@ -1,9 +1,28 @@
-"""`duomi ledger`. Comparing folder and ledger is in `maintenance.reconcile`."""
+"""`duomi ledger`: rebuild, copy, back up, restore. The work is in `maintenance.reconcile` and `ledger.copy`."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
+from duomi_pipeline.common.files import time_stamp
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Session
+from duomi_pipeline.ledger import Ledger
+from duomi_pipeline.ledger.copy import (
+    NotEmptyError,
+    contents_of,
+    copy_ledger,
+    is_same_place,
+    move_ledger,
+    open_file,
+    shown,
+)
+from duomi_pipeline.ledger.ledger import MOVED
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.settings import Settings
 
@@ -31,3 +50,139 @@ def rebuild() -> None:
             click.echo(f"{counted(done.forgotten, 'record')} dropped: the files are gone")
         if found.foreign:
             click.echo(f"{counted(len(found.foreign), 'file')} not ours or damaged, left alone")
+
+
+@ledger.command()
+@click.argument("url")
+def copy(url: str) -> None:
+    """Move the ledger: copy all records to URL; from then on no run starts on the old one.
+
+    The new ledger must be empty. Nothing is written there unless everything is. A run that is at work is waited for by
+    you: it is named.
+
+    \b
+    Examples:
+      duomi ledger copy postgresql://duomi@db.example.org/duomi      the password from ~/.pgpass
+      duomi ledger copy sqlite:////srv/duomi/ledger.db
+    """
+    settings = Settings.load()
+    if is_same_place(settings.ledger_url.get_secret_value(), url, settings.home):
+        raise click.UsageError("That is the ledger in use: give another place.")
+    with _opened(settings) as old, closing(Ledger(url, settings.home)) as new, _counted_rows() as told:
+        try:
+            done = move_ledger(old, new, shown(url), told)
+        except NotEmptyError as error:
+            raise click.ClickException(f"{error} Nothing was copied. Give an empty database.") from error
+    click.echo(f"Copied: {done}")
+    click.echo(f"Next: set DUOMI_LEDGER_URL to {shown(url)} (with its password, if it has one) on every machine, then")
+    click.echo("`duomi plan`. No run starts on the old ledger any more; keep it until you have seen the new one work.")
+
+
+@ledger.command()
+def reopen() -> None:
+    """Let runs start again on a ledger that was copied to another place.
+
+    What was bought with the other ledger since is not known here: its pictures are recorded from the folder, but costs
+    and lost answers are not. Never use both.
+    """
+    with _opened(Settings.load()) as old:
+        if old.fact(MOVED) is None:
+            click.echo("This ledger is open: it was copied nowhere.")
+            return
+        click.confirm(f"Is the ledger at {old.fact(MOVED)} out of use for good?", abort=True, err=True)
+        old.set_fact(MOVED, None)
+    click.echo("Runs start on this ledger again.")
+
+
+@ledger.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+def backup(file: Path | None) -> None:
+    """Copy the ledger into one SQLite file, also from PostgreSQL; default: out/ledger_backups/ledger_TIME.db.
+
+    No run may be at work.
+
+    \b
+    Examples:
+      duomi ledger backup
+      duomi ledger backup /mnt/backup/duomi.db
+    """
+    settings = Settings.load()
+    file = (file or settings.path("out/ledger_backups") / f"ledger_{time_stamp(datetime.now(UTC))}.db").absolute()
+    if file.exists():
+        raise click.UsageError(f"{file} exists already; backups are not replaced.")
+    unfinished = file.with_name(f".{file.name}.part")
+    _remove(unfinished)
+    try:
+        with _opened(settings) as source, _file(unfinished) as target, _counted_rows() as told:
+            done = copy_ledger(source, target, told)
+        unfinished.rename(file)
+    finally:
+        _remove(unfinished)
+    click.echo(f"{file}: {done}")
+
+
+@ledger.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="Drop what the ledger has now; a backup of it is made first.")
+def restore(file: Path, replace: bool) -> None:
+    """Bring back a backup. Pictures that were bought since are recorded again from the folder by the next plan.
+
+    \b
+    Examples:
+      duomi ledger restore out/ledger_backups/ledger_20260102_030405_006.db
+      duomi ledger restore backup.db --replace
+    """
+    settings = Settings.load()
+    copied = file.with_name(f".{file.name}.restoring")  # an older backup is upgraded when opened: not the file itself
+    _remove(copied)
+    try:
+        shutil.copyfile(file, copied)
+        with _opened(settings) as target, _file(copied) as source:
+            has, brings = contents_of(target), contents_of(source)
+            if replace and str(has) != str(brings):
+                before = settings.path("out/ledger_backups") / f"before_restore_{time_stamp(datetime.now(UTC))}.db"
+                with _file(before) as saved:
+                    copy_ledger(target, saved)
+                click.echo(f"Saved before: {before}", err=True)
+            with _counted_rows() as told:
+                done = copy_ledger(source, target, told, replace=replace)
+    except NotEmptyError as error:
+        raise click.ClickException(
+            f"The ledger has {has}, the backup {brings}. To go back to the backup: --replace. Requests since the "
+            "backup that cost money and gave no picture are forgotten then."
+        ) from error
+    finally:
+        _remove(copied)
+    click.echo(f"Restored: {done}")
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Ledger]:
+    with closing(Ledger(settings.ledger_url.get_secret_value(), settings.home)) as opened:
+        yield opened
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[Ledger]:
+    """The ledger in a file, which is whole as one file when the block ends."""
+    with closing(open_file(path)) as opened:
+        yield opened
+
+
+def _remove(path: Path) -> None:
+    for ending in ("", "-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+@contextmanager
+def _counted_rows() -> Iterator[Callable[[int], None]]:
+    """Shows on a terminal how many records were copied so far."""
+    is_shown = sys.stderr.isatty()
+
+    def told(rows: int) -> None:
+        if is_shown:
+            click.echo(f"\r{counted(rows, 'record')} …", nl=False, err=True)
+
+    yield told
+    if is_shown:
+        click.echo(err=True)

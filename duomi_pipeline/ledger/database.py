@@ -17,8 +17,9 @@ a row waits for a name. The unique index `purchases_one_open_per_key` guards the
 
 import os
 import shlex
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Database:
         turns: which threads of this process use it: one writes at a time, on PostgreSQL several read or write.
     """
 
-    def __init__(self, url: str, home: Path) -> None:
+    def __init__(self, url: str | URL, home: Path) -> None:
         self.file: Path | None = None
         self._opened: _Identity | None = None
         try:
@@ -77,7 +78,7 @@ class Database:
             self._group_commit = GroupCommit(self.engine)
             self.turns = self._group_commit.turns if _is_sqlite(parsed) else Turns(postgresql.CONNECTIONS)
             with self._transaction("written") as connection:
-                migrate(connection, lock=self._lock_tables)
+                migrate(connection, lock=self._lock_tables, save=self._save_before_upgrade)
             self._opened = _identity(self.file)
             # A new connection would create a new, empty file; open ones still see what this run wrote.
             event.listen(self.engine, "do_connect", lambda *_: self.check())
@@ -130,6 +131,17 @@ class Database:
             yield connection
 
     @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """Like `write`, while no other program writes."""
+        self.check()
+        with self._transaction("written") as connection:
+            self._lock_tables(connection)
+            if connection.exec_driver_sql(_VERSION).scalar() != VERSION:
+                raise LedgerError(_NEWER)
+            yield connection
+        self.check()
+
+    @contextmanager
     def _transaction(self, how: str, *, urgent: bool = False, once: bool = False) -> Iterator[Connection]:
         is_read = how == "read"
         try:
@@ -171,6 +183,26 @@ class Database:
         """Let no other program write or upgrade until the transaction ends; SQLite does so by itself."""
         if not self._is_sqlite:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TABLES})")
+
+    def _save_before_upgrade(self) -> None:
+        """Keep an SQLite ledger beside itself, so that the program before goes on with it if one has to go back.
+
+        Raises:
+            LedgerError: it cannot be kept; nothing was changed.
+        """
+        if self.file is None:
+            return
+        unfinished = self.file.with_name(f".{self.file.name}.part")
+        try:
+            unfinished.unlink(missing_ok=True)
+            with closing(sqlite3.connect(self.file)) as now, closing(sqlite3.connect(unfinished)) as saved:
+                now.backup(saved)
+            unfinished.rename(self.file.with_name(f"{self.file.name}.before-{VERSION}"))
+        except (OSError, sqlite3.Error) as error:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            advice = "Free disk space, then start again."
+            raise LedgerError(f"{self.file} cannot be copied before its upgrade: {error}. {advice}") from error
 
     def check(self) -> None:
         """Check that the files are still those that were opened.

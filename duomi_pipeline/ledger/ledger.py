@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import URL, Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from duomi_pipeline.ledger import queries, repair, statements
@@ -46,6 +46,9 @@ _ONE_OPEN = "purchases_one_open_per_key"
 _TAKEN_OVER = "Another run has taken over this request, because this run counted as dead."
 
 
+MOVED = "moved_to"  # name of the fact that closes a ledger for runs: where its records were copied to
+
+
 class Held(Exception):  # noqa: N818 - a signal, not a failure
     """Another active run works on this request."""
 
@@ -58,7 +61,7 @@ class Ledger(LedgerReader):
         clock: measures how long other runs write no heartbeat, in seconds from any point in time.
     """
 
-    def __init__(self, url: str, home: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, url: str | URL, home: Path, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(Database(url, home))
         is_postgresql = self.database.engine.dialect.name == "postgresql"
         self._lives: Lives = (
@@ -82,9 +85,14 @@ class Ledger(LedgerReader):
         """Record that a run is alive, and what started it.
 
         Raises:
-            LedgerError: it is active in another process.
+            LedgerError: it is active in another process, or the ledger was copied to another place.
         """
         with self.database.write(f"run {run_id}") as connection:
+            if moved := connection.execute(select(facts.c.value).where(facts.c.name == MOVED)).scalar():
+                raise LedgerError(
+                    f"This ledger was copied to {moved}: what is bought there is not known here. Set DUOMI_LEDGER_URL "
+                    "to that one. To go on with this one, and never again with that one: `duomi ledger reopen`."
+                )
             self._lives.begin(connection, run_id, trigger)
 
     def renew_run(self, run_id: str) -> None:
@@ -348,8 +356,14 @@ class Ledger(LedgerReader):
         """Record what was found in the folder of pictures. Returns the number of pictures recorded."""
         return record_findings(self.database, found, self._lives)
 
-    def set_fact(self, name: str, value: str) -> None:
-        """Store a named value about this home."""
+    def active_runs(self) -> list[str]:
+        """The ids of all runs that are at work, or not known to be dead."""
+        with self.database.read() as connection:
+            unended = connection.execute(select(runs.c.id).where(runs.c.ended_at.is_(None))).scalars().all()
+            return [run_id for run_id in unended if self._lives.is_alive(connection, run_id)]
+
+    def set_fact(self, name: str, value: str | None) -> None:
+        """Store a named value about this home; `None` drops it."""
         with self.database.write(f"fact {name}") as connection:
             connection.execute(delete(facts).where(facts.c.name == name))
             connection.execute(insert(facts).values(name=name, value=value))

@@ -12,12 +12,13 @@ class NewerLedgerError(Exception):
     """The ledger was written by a newer version of this program."""
 
 
-def migrate(connection: Connection, lock: Callable[[Connection], None]) -> None:
+def migrate(connection: Connection, lock: Callable[[Connection], None], save: Callable[[], None]) -> None:
     """Create or upgrade the tables; does nothing if they have this version.
 
     Args:
         connection: in a write transaction.
         lock: keeps other programs away until it ends; what they did before it is seen after it.
+        save: keeps the tables of an older version as they are, for a way back.
 
     Raises:
         NewerLedgerError: their version is unknown to this program.
@@ -25,6 +26,8 @@ def migrate(connection: Connection, lock: Callable[[Connection], None]) -> None:
     if _version(connection) == VERSION:
         return
     lock(connection)
+    if (before := _version(connection)) is not None and before < VERSION:
+        save()
     from alembic import command  # noqa: PLC0415 - see VERSION
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util.exc import CommandError  # noqa: PLC0415
