@@ -6,8 +6,8 @@ from duomi_pipeline.cli.console import STATE_WORDS, json_option, print_findings,
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
+from duomi_pipeline.engine.looking import look
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
-from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.settings import Settings
 
@@ -24,7 +24,7 @@ def plan(as_json: bool) -> None:
     """
     settings = Settings.load()
     with announce_if_slow("Reading the prompts"), Session(settings) as session:
-        sources = read_sources(settings)
+        sources = look(session.ledger, settings).sources
         found = session.plan(sources.prompts)
     print_findings(found, settings.image_dir)
     wanted = [] if found.stop else found.wanted(GENERATED_BY_ITSELF)
