@@ -148,13 +148,14 @@ class UrlFolder:
         small = [name for name in names if self._listed[name].bytes <= self._max_bytes]
         yield from ((name, _too_large(self._max_bytes)) for name in set(names).difference(small))
         for start in range(0, len(small), _AT_ONCE):
-            paths = {f"{self._path}/{name}": name for name in small[start : start + _AT_ONCE]}
+            some = small[start : start + _AT_ONCE]
             try:
-                found = self._files.cat(list(paths), on_error="return")
+                # Of all bulk reads the one that takes no name for a pattern.
+                paths = [f"{self._path}/{name}" for name in some]
+                found = self._files.cat_ranges(paths, None, None, on_error="return")
             except Exception as error:
                 raise SourceError(f"{self._shown} cannot be read: {_words(error)}. Check DUOMI_PROMPT_DIR.") from error
-            for path, content in found.items():
-                name = paths[str(path)]
+            for name, content in zip(some, found, strict=True):
                 yield name, content if isinstance(content, bytes) else NotAFileError(_words(content))
 
     def _entries(self) -> Sequence[Mapping[str, Any]]:

@@ -12,6 +12,7 @@ from duomi_pipeline.prompts.table import QUERY, TABLES_NEEDED, Row, fetch_rows
 
 _CONNECT_SECONDS = 10
 _MAX_WORDS = 300
+_DRIVERS = {"mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}  # where the URL names none: the extra's
 # Database: the extra that installs its driver, and how a transaction is made read-only.
 _SERVERS = {
     "postgresql": ("postgres", "SET TRANSACTION READ ONLY"),
@@ -20,11 +21,12 @@ _SERVERS = {
 }
 
 
-def fetch_rows_of_server(address: str) -> list[Row]:
+def fetch_rows_of_server(address: str, home: Path) -> list[Row]:
     """All rows of the prompt table, in the order of `table.COLUMNS`.
 
     Args:
         address: SQLAlchemy URL, such as `postgresql+psycopg2://user:password@host/database`.
+        home: folder to which the path of an SQLite URL is relative.
 
     Raises:
         NoDatabaseError: an SQLite file that does not exist.
@@ -36,9 +38,10 @@ def fetch_rows_of_server(address: str) -> list[Row]:
     except (ArgumentError, NoSuchModuleError, ValueError):  # their text would show the URL, password and all
         raise SourceError("DUOMI_DATABASE is neither a path nor a SQLAlchemy URL.") from None
     if backend == "sqlite" and url.database:
-        return fetch_rows(Path(url.database))
+        return fetch_rows(home / url.database)
     if backend not in _SERVERS:
         raise SourceError(f"DUOMI_DATABASE: {backend}:// is not PostgreSQL, MySQL or SQLite.")
+    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
     extra, read_only = _SERVERS[backend]
     shown = f"{backend}://{url.host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
     try:

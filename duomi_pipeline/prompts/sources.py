@@ -122,7 +122,7 @@ def rows_of_table(settings: Settings) -> list[Row]:
     # Imported here: it needs SQLAlchemy, which takes longer to import than a file takes to read.
     from duomi_pipeline.prompts.server_table import fetch_rows_of_server  # noqa: PLC0415
 
-    return fetch_rows_of_server(settings.database.get_secret_value())
+    return fetch_rows_of_server(settings.database.get_secret_value(), settings.home)
 
 
 def prompt_folder(settings: Settings) -> Path | str:
