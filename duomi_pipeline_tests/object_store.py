@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import requests
 
 
 @contextmanager
@@ -27,5 +28,6 @@ def s3_server(monkeypatch: pytest.MonkeyPatch, bucket: str) -> Iterator[Any]:
     client = boto3.client("s3")
     client.create_bucket(Bucket=bucket)
     yield client
+    requests.post(f"http://{host}:{port}/moto-api/reset", timeout=10)  # its buckets outlive it
     client.close()
     server.stop()

@@ -53,30 +53,27 @@ class Looked:
     def believed(self) -> Sources:
         """The sources without those that are not believed: these count as unreadable."""
         table, files = (
-            Reading() if PREFIXES[source] in self.doubts else reading
-            for source, reading in ((Source.TABLE, self.sources.table), (Source.FILES, self.sources.files))
+            Reading() if PREFIXES[source] in self.doubts else _of(self.sources, source)
+            for source in (Source.TABLE, Source.FILES)
         )
         doubts = {prefix: why for prefix, why in self.doubts.items() if prefix not in self.sources.unknown}
         return replace(self.sources, table=table, files=files, unreadable={**self.sources.unreadable, **doubts})
 
     def completed(self, ledger: Ledger) -> Sources:
-        """The sources, each one that is not believed replaced by what the register has of it."""
+        """The sources, each one that is not believed replaced by what the register has of it, if it has anything."""
         if not self.doubts:
             return self.sources
-        known = registered(ledger)
-        table = self._completed(Source.TABLE, self.sources.table, known.table)
-        files = self._completed(Source.FILES, self.sources.files, known.files)
-        unreadable, absent = (
-            {prefix: why for prefix, why in some.items() if prefix not in self.doubts}
-            for some in (self.sources.unreadable, self.sources.absent)
+        now, known = self.sources, registered(ledger)
+        has_any = {PREFIXES[source] for source in Source if _of(known, source) != Reading()}
+        replaced = {prefix: why for prefix, why in self.doubts.items() if prefix in has_any}
+        table, files = (
+            replace(_of(known, source), problems=(Problem("source", replaced[prefix]), *_of(known, source).problems))
+            if (prefix := PREFIXES[source]) in replaced
+            else _of(now, source)
+            for source in (Source.TABLE, Source.FILES)
         )
-        return Sources(table, files, unreadable, absent)
-
-    def _completed(self, source: Source, now: Reading, known: Reading) -> Reading:
-        why = self.doubts.get(PREFIXES[source])
-        if why is None:
-            return now
-        return replace(known, problems=(Problem("source", why), *known.problems))
+        unreadable = {prefix: why for prefix, why in now.unreadable.items() if prefix not in replaced}
+        return Sources(table, files, unreadable, {p: why for p, why in now.absent.items() if p not in replaced})
 
 
 def look(
@@ -166,7 +163,7 @@ def _changes(
     partitions: Collection[str],
 ) -> Changes | None:
     """What a look changes in the register; `None` for a source that is not used here."""
-    reading = sources.table if source is Source.TABLE else sources.files
+    reading = _of(sources, source)
     place = shown_database(settings) if source is Source.TABLE else shown_folder(settings)
     made = Look(source, place, began, socket.gethostname(), len(reading.prompts), len(reading.problems))
     before = {prompt_id for prompt_id, entry in known.items() if entry.standing in _THERE}
@@ -192,6 +189,10 @@ def _changes(
         else _standings(known, here, reading, retires=not lost or manner is Manner.MEANT)
     )
     return Changes(replace(made, changes=len(said) + len(standings)), said, standings)
+
+
+def _of(sources: Sources, source: Source) -> Reading:
+    return sources.table if source is Source.TABLE else sources.files
 
 
 def _why_lost(source: Source, place: str, gone: int, before: int, *, anything_here: bool) -> str:
