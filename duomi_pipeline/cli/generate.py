@@ -15,7 +15,7 @@ from duomi_pipeline.cli.report import Report
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
-from duomi_pipeline.engine.looking import Manner, look
+from duomi_pipeline.engine.looking import Looked, Manner, look
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
 from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, read_rejects
 from duomi_pipeline.prompts import Prompt, read_sources
@@ -94,10 +94,11 @@ def generate(**flags: Any) -> None:
 
 def _generate(settings: Settings, options: Options) -> None:
     with Session(settings) as session:
-        sources = _sources(session, options)
+        looked = _look(session, options)
+        sources = looked.sources
         if options.source == "sqlite" and "db_" in sources.unknown:
             raise click.UsageError(sources.unknown["db_"])
-        warn_of(sources.problems)
+        warn_of(looked.problems)
         selected = _selected(sources, options)
         with announce_if_slow("Looking at the pictures"):
             plan, reroll = session.plan(selected, options.parameters), None
@@ -117,7 +118,7 @@ def _generate(settings: Settings, options: Options) -> None:
         if reroll and reroll.seeds:
             record_seeds(settings.path(settings.overrides_file), reroll.seeds)
             with Session(settings) as session:
-                sources = _sources(session, options)
+                sources = _look(session, options).sources
         report = _run(settings, sources, plan, wanted, options)
     else:
         _announce(settings, wanted, force=options.force)
@@ -125,19 +126,19 @@ def _generate(settings: Settings, options: Options) -> None:
             return
         report = Report.of(settings, plan, wanted)
     if options.as_json:
-        print_json({**report.as_json(), "left_out": problems_json(sources.problems)})
+        print_json({**report.as_json(), "left_out": problems_json(looked.problems)})
     else:
         click.echo(report.as_text())
     sys.exit(0 if options.dry_run and not plan.stop else report.exit_code)
 
 
-def _sources(session: Session, options: Options) -> Sources:
-    """What the sources say now; runs take it from the register. A dry run leaves that as it is."""
+def _look(session: Session, options: Options) -> Looked:
+    """Look at the sources; runs take what they say from the register. A dry run leaves that as it is."""
     with announce_if_slow("Reading the prompts"):
         if options.dry_run:
-            return read_sources(session.settings)
+            return Looked(read_sources(session.settings))
         manner = Manner.VISITING if options.other_folder else Manner.ATTENDED
-        return look(session.ledger, session.settings, manner).sources
+        return look(session.ledger, session.settings, manner)
 
 
 def _reroll(plan: Plan, path: Path) -> Reroll:

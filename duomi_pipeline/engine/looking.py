@@ -50,6 +50,12 @@ class Looked:
     doubts: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All sources, rows and files that are left out, or not believed; whole sources first."""
+        lost = (why for prefix, why in self.doubts.items() if prefix not in self.sources.unknown)
+        return (*(Problem("source", why) for why in lost), *self.sources.problems)
+
+    @property
     def believed(self) -> Sources:
         """The sources without those that are not believed: these count as unreadable."""
         table, files = (
@@ -183,6 +189,7 @@ def _changes(
         for prompt in reading.prompts
         if _known(entry := _entry(source, prompt, known.get(prompt.id), manner)) != known.get(prompt.id)
     ]
+    made = replace(made, problem=lost if lost and manner is Manner.ATTENDED else None)
     standings = (
         {}
         if manner is Manner.VISITING

@@ -87,7 +87,7 @@ class Look:
         host: name of the machine.
         prompts: how many prompts the source gave.
         left_out: how many rows or files gave none.
-        problem: why the source was not read, or not believed; then the register was left as it was.
+        problem: why the source was not read, or not believed; then nothing was retired.
         problems: where and why each was left out.
         changes: how many prompts were new, changed or retired.
     """

@@ -151,7 +151,10 @@ def test_commands_take_what_is_there_and_retire_none_where_many_are_gone(home: P
         path.unlink()
     write(home, "new")
 
-    assert ids(look(ledger, settings, Manner.ATTENDED).sources.prompts) == ["json_new", "json_p00"]
+    looked = look(ledger, settings, Manner.ATTENDED)
+
+    assert ids(looked.sources.prompts) == ["json_new", "json_p00"]
+    assert "11 of 12 prompts are gone at once" in str(looked.problems[0])
 
     assert len(registered(ledger).prompts) == 13
 
