@@ -75,6 +75,18 @@ def _split_at_commas(value: object) -> object:
     return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
+def _path_or_address(value: object) -> object:
+    """An address may hold a password: it is a secret."""
+    if not isinstance(value, str):
+        return value
+    return SecretStr(value.strip()) if "://" in value else Path(value.strip())
+
+
+def _path_or_url(value: object) -> object:
+    """An address stays a text: as a path it would lose a slash."""
+    return Path(value.strip()) if isinstance(value, str) and "://" not in value else value
+
+
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{0,60}$")]
 HeaderText = Annotated[str, Field(pattern=r"^[ -~]{0,300}$")]
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -158,14 +170,17 @@ class Settings(BaseSettings, ImageParameters):
         (), description="Models that stand in, in this order, with commas, for one that is disabled or does not exist."
     )
 
-    database: Path = Field(
+    database: Annotated[Path | SecretStr, BeforeValidator(_path_or_address)] = Field(
         Path("data/llm_video_batch.db"),
-        description="SQLite, opened read-only; missed only where it is named here, or without JSON files.",
+        description="SQLite file, or a SQLAlchemy URL of PostgreSQL or MySQL, a secret. Opened read-only; a file is "
+        "missed only where it is named here, or without JSON files.",
     )
     database_names: Literal["id", "descriptive"] = Field(
         "id", description="File names of table rows: `id`: `db_12_…`; `descriptive`: `db_{descriptive_name}_…`."
     )
-    prompt_dir: Path = Field(Path("out/prompt_json"), description="Folder of JSON prompts.")
+    prompt_dir: Annotated[Path | str, BeforeValidator(_path_or_url)] = Field(
+        Path("out/prompt_json"), description="Folder of JSON prompts: a path or an fsspec URL."
+    )
     overrides_file: Path = Field(
         Path("out/overrides.json"), description="Parameters by prompt id, such as seeds of rerolled pictures."
     )

@@ -80,6 +80,7 @@ def test_files_beside_the_current_folder_are_read_from_the_home_only(
 
 def test_relative_paths_stand_on_the_home_and_absolute_ones_stay(tmp_path: Path) -> None:
     settings = Settings.load(tmp_path)
+    assert isinstance(settings.database, Path)
     assert settings.path(settings.database) == tmp_path / "data/llm_video_batch.db"
     assert settings.path("/elsewhere/x.db") == Path("/elsewhere/x.db")
 

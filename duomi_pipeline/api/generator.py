@@ -22,8 +22,8 @@ from duomi_pipeline.prompts import Prompt, Reading, SourceError
 from duomi_pipeline.prompts.parameters import checked_parameters
 from duomi_pipeline.prompts.prompt import safe_prefix
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
-from duomi_pipeline.prompts.sources import read_files, read_table
-from duomi_pipeline.prompts.table import Row, fetch_rows
+from duomi_pipeline.prompts.sources import read_files, read_table, rows_of_table, shown_folder
+from duomi_pipeline.prompts.table import Row
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 _LOGGER = logging.getLogger("duomi_pipeline")
@@ -67,7 +67,7 @@ class DuomiImageGenerator:
         try:
             kept = save_single_prompt(settings, prompt, parameters)
         except (ValueError, OSError, SourceError) as error:
-            reason = f"The prompt cannot be kept in {settings.prompt_dir}: {error}"
+            reason = f"The prompt cannot be kept in {shown_folder(settings)}: {error}"
             return not_a_prompt(prompt, "single_prompt", reason)
         return self._run(settings, [kept], ParameterOverrides())[0]
 
@@ -188,7 +188,7 @@ class DuomiImageGenerator:
 
 def _table(settings: Settings) -> tuple[list[Row], Reading]:
     try:
-        rows = fetch_rows(settings.path(settings.database))
+        rows = rows_of_table(settings)
         reading = read_table(settings, rows)
     except SourceError as error:
         raise SourceError(f"Failed to retrieve prompts from database: {error}") from error

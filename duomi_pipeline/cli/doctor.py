@@ -23,6 +23,7 @@ from duomi_pipeline.ledger import LedgerError, PurchaseState
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.orchestration.instance import dagster_home
 from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.prompts.sources import shown_database
 from duomi_pipeline.settings import SECRET_FIELDS, Settings
 
 Finding = tuple[bool, str]
@@ -110,7 +111,7 @@ def _sources(settings: Settings) -> Iterator[Finding]:
     sources = read_sources(settings)
     yield True, f"{counted(len(sources.table.prompts), 'prompt')} in the table, {len(sources.files.prompts):,} in files"
     if "db_" in sources.absent:
-        yield True, f"no database at {settings.path(settings.database)}: JSON files are enough"
+        yield True, f"no database at {shown_database(settings)}: JSON files are enough"
     for reason in sources.unreadable.values():
         yield False, reason
     warn_of([*sources.table.problems, *sources.files.problems])

@@ -6,8 +6,8 @@ import click
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.looking import look
 from duomi_pipeline.gallery import GalleryError, write_gallery
-from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 
 
@@ -25,7 +25,7 @@ def gallery(opens: bool) -> None:
             bar.length = total
             bar.update(done - bar.pos)
 
-        plan = session.plan(read_sources(settings).prompts)
+        plan = session.plan(look(session.ledger, settings).completed(session.ledger).prompts)
         try:
             report = write_gallery(session, plan, settings.path(settings.gallery_dir), advance)
         except GalleryError as error:

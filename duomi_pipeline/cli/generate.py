@@ -15,6 +15,7 @@ from duomi_pipeline.cli.report import Report
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
+from duomi_pipeline.engine.looking import Looked, Manner, look
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
 from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, read_rejects
 from duomi_pipeline.prompts import Prompt, read_sources
@@ -75,10 +76,11 @@ def generate(**flags: Any) -> None:
     ledger look lost, 4 stopped by a cap, 130 interrupted (Ctrl-C finishes requests in flight; a second one exits at
     once).
     """
+    other_folder = flags["input_dir"] is not None
     settings = Settings.load(**{setting: flags.pop(flag) for flag, setting in _SETTING_FLAGS.items()})
     parameters = given_parameters(flags)
     own = {name: value for name, value in flags.items() if name not in ImageParameters.model_fields}
-    options = Options(**own, parameters=parameters)
+    options = Options(**own, parameters=parameters, other_folder=other_folder)
     if options.source == "prompt":
         if options.dry_run:
             click.echo("1 prompt to generate; nothing was saved or sent", err=True)
@@ -91,13 +93,13 @@ def generate(**flags: Any) -> None:
 
 
 def _generate(settings: Settings, options: Options) -> None:
-    with announce_if_slow("Reading the prompts"):
-        sources = read_sources(settings)
-    if options.source == "sqlite" and "db_" in sources.unknown:
-        raise click.UsageError(sources.unknown["db_"])
-    warn_of(sources.problems)
-    selected = _selected(sources, options)
     with Session(settings) as session:
+        looked = _look(session, options)
+        sources = looked.sources
+        if options.source == "sqlite" and "db_" in sources.unknown:
+            raise click.UsageError(sources.unknown["db_"])
+        warn_of(looked.problems)
+        selected = _selected(sources, options)
         with announce_if_slow("Looking at the pictures"):
             plan, reroll = session.plan(selected, options.parameters), None
         if options.reroll:
@@ -115,7 +117,8 @@ def _generate(settings: Settings, options: Options) -> None:
         _confirm(settings, wanted, options)
         if reroll and reroll.seeds:
             record_seeds(settings.path(settings.overrides_file), reroll.seeds)
-            sources = read_sources(settings)
+            with Session(settings) as session:
+                sources = _look(session, options).sources
         report = _run(settings, sources, plan, wanted, options)
     else:
         _announce(settings, wanted, force=options.force)
@@ -123,10 +126,19 @@ def _generate(settings: Settings, options: Options) -> None:
             return
         report = Report.of(settings, plan, wanted)
     if options.as_json:
-        print_json({**report.as_json(), "left_out": problems_json(sources.problems)})
+        print_json({**report.as_json(), "left_out": problems_json(looked.problems)})
     else:
         click.echo(report.as_text())
     sys.exit(0 if options.dry_run and not plan.stop else report.exit_code)
+
+
+def _look(session: Session, options: Options) -> Looked:
+    """Look at the sources; runs take what they say from the register. A dry run leaves that as it is."""
+    with announce_if_slow("Reading the prompts"):
+        if options.dry_run:
+            return Looked(read_sources(session.settings))
+        manner = Manner.VISITING if options.other_folder else Manner.ATTENDED
+        return look(session.ledger, session.settings, manner)
 
 
 def _reroll(plan: Plan, path: Path) -> Reroll:

@@ -5,9 +5,10 @@ import click
 from duomi_pipeline.cli.console import warn_of
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.looking import look
 from duomi_pipeline.manifest import check_readable, write_manifest
 from duomi_pipeline.manifest import manifest as build_manifest
-from duomi_pipeline.prompts import SourceError, read_sources
+from duomi_pipeline.prompts import SourceError
 from duomi_pipeline.settings import Settings
 
 
@@ -25,14 +26,15 @@ def manifest() -> None:
       sqlite3 "$(duomi manifest | grep 'db$')" "SELECT prompt_id, path FROM generated_images"
     """
     settings = Settings.load()
-    with announce_if_slow("Reading the prompts"):
-        sources = read_sources(settings)
-    warn_of(sources.problems)
     try:
-        with announce_if_slow("Writing the manifest"), Session(settings) as session:
-            check_readable(sources, session)
-            table = build_manifest(session, session.plan(sources.prompts))
-            written = write_manifest(table, sources.problems, settings.path(settings.manifest_dir))
+        with Session(settings) as session:
+            with announce_if_slow("Reading the prompts"):
+                sources = look(session.ledger, settings).completed(session.ledger)
+            warn_of(sources.problems)
+            with announce_if_slow("Writing the manifest"):
+                check_readable(sources, session)
+                table = build_manifest(session, session.plan(sources.prompts))
+                written = write_manifest(table, sources.problems, settings.path(settings.manifest_dir))
     except SourceError as error:
         raise click.ClickException(f"The manifest was not changed: {error}") from error
     except OSError as error:

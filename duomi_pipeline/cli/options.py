@@ -23,6 +23,7 @@ class Options:
         reroll: a marks file that the gallery exported.
         outdated, failed, force: also prompts in these states.
         max_images: most pictures to buy.
+        other_folder: the JSON files are in a folder that was named for this command alone.
         regenerate_lost: also buy pictures again that are lost with their folder.
         dry_run: only print what would be done.
         yes: do not ask for confirmation before many paid requests.
@@ -38,6 +39,7 @@ class Options:
     failed: bool
     force: bool
     max_images: int | None
+    other_folder: bool
     regenerate_lost: bool
     dry_run: bool
     yes: bool

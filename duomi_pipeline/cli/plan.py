@@ -6,8 +6,8 @@ from duomi_pipeline.cli.console import STATE_WORDS, json_option, print_findings,
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
+from duomi_pipeline.engine.looking import look
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
-from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.settings import Settings
 
@@ -24,8 +24,8 @@ def plan(as_json: bool) -> None:
     """
     settings = Settings.load()
     with announce_if_slow("Reading the prompts"), Session(settings) as session:
-        sources = read_sources(settings)
-        found = session.plan(sources.prompts)
+        looked = look(session.ledger, settings)
+        found = session.plan(looked.sources.prompts)
     print_findings(found, settings.image_dir)
     wanted = [] if found.stop else found.wanted(GENERATED_BY_ITSELF)
     requests = requests_to_buy(wanted)
@@ -43,11 +43,11 @@ def plan(as_json: bool) -> None:
                 "service": settings.host_kind,
                 "model": settings.model,
                 "stop": found.stop.message if found.stop else None,
-                "left_out": problems_json(sources.problems),
+                "left_out": problems_json(looked.problems),
             }
         )
         return
-    warn_of(sources.problems)
+    warn_of(looked.problems)
     for state in State:
         if count := found.counts[state]:
             click.echo(f"{count:>8}  {state.value:<16} {STATE_WORDS[state]}")

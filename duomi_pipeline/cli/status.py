@@ -19,7 +19,8 @@ from duomi_pipeline.cli.console import (
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Session, State
-from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.engine.looking import look
+from duomi_pipeline.ledger import Look
 from duomi_pipeline.settings import Settings
 
 _MAX_NAMED = 20
@@ -58,7 +59,8 @@ def status(as_json: bool) -> None:
     """Print prompts per state, money spent, the last run, and failed prompts."""
     settings = Settings.load()
     with announce_if_slow("Reading the prompts"), Session(settings) as session:
-        sources = read_sources(settings)
+        sources = look(session.ledger, settings).completed(session.ledger)
+        looks = session.ledger.register.last_looks()
         found = session.plan(sources.prompts)
         waiting = [_Waiting.of(service, count, settings) for service, count in session.waiting().items()]
         total, day, last = session.ledger.money(), session.ledger.money(today()), session.ledger.last_run()
@@ -81,6 +83,7 @@ def status(as_json: bool) -> None:
                     for e in failed
                 ],
                 "stop": found.stop.message if found.stop else None,
+                "looks": {source.value: _look_json(last_look) for source, last_look in looks.items()},
                 "left_out": problems_json(sources.problems),
             }
         )
@@ -88,6 +91,8 @@ def status(as_json: bool) -> None:
     warn_of(sources.problems)
     for state in State:
         click.echo(f"{found.counts[state]:>8}  {state.value:<16} {STATE_WORDS[state]}")
+    for last_look in looks.values():
+        click.echo(_look_line(last_look))
     for line in money_lines(total, settings.currency):
         click.echo(f"In all: {line}")
     click.echo(f"Today:  {money_lines(day, settings.currency)[0]}")
@@ -100,3 +105,12 @@ def status(as_json: bool) -> None:
         click.echo(f"{entry.state.value}: {entry.prompt.id}: {entry.purchase and entry.purchase.error_message}")
     if len(failed) > _MAX_NAMED:
         click.echo(f"… and {len(failed) - _MAX_NAMED} more: duomi status --json")
+
+
+def _look_line(last: Look) -> str:
+    what = last.problem or f"{counted(last.prompts, 'prompt')}, {last.left_out:,} left out"
+    return f"Source {last.source}: looked at {moment(last.looked_at)} by {last.host}: {what} ({last.place})"
+
+
+def _look_json(last: Look) -> dict[str, object]:
+    return {name: value for name, value in asdict(last).items() if name not in ("problems", "changes")}

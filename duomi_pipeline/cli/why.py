@@ -9,8 +9,8 @@ import click
 from duomi_pipeline.cli.console import STATE_WORDS, json_option, moment, print_json
 from duomi_pipeline.common.text import safe
 from duomi_pipeline.engine import PlannedPrompt, Session
+from duomi_pipeline.engine.looking import look
 from duomi_pipeline.ledger import Billing, Origin, PurchaseState
-from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
@@ -120,8 +120,8 @@ def why(prompt_id: str, as_json: bool) -> None:
     ID is the partition key: db_12 for a table row, json_… for a file (see `duomi plan --json`).
     """
     settings = Settings.load()
-    sources = read_sources(settings)
     with Session(settings) as session:
+        sources = look(session.ledger, settings).completed(session.ledger)
         entry = session.plan([prompt for prompt in sources.prompts if prompt.id == prompt_id]).by_id.get(prompt_id)
         if entry is None and not session.ledger.pictures_of(prompt_id):
             raise click.UsageError(f"There is no prompt {prompt_id}. `duomi plan --json` lists all ids.")

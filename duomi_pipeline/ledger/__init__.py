@@ -6,6 +6,7 @@ from duomi_pipeline.ledger.limits import LimitReached, Limits, NotYet, RepeatsUs
 from duomi_pipeline.ledger.records import (
     Billing,
     Cost,
+    Look,
     Money,
     Origin,
     PaidAnswer,
@@ -13,22 +14,29 @@ from duomi_pipeline.ledger.records import (
     Post,
     Purchase,
     PurchaseState,
+    RegisteredPrompt,
     RunRecord,
     Selection,
+    Source,
+    Standing,
 )
+from duomi_pipeline.ledger.register import Changes, Known, Register
 from duomi_pipeline.ledger.repair import FoundPurchase
 
 __all__ = [
     "Billing",
+    "Changes",
     "Cost",
     "FoundPurchase",
     "Held",
+    "Known",
     "Ledger",
     "LedgerError",
     "LedgerLostError",
     "LedgerUnavailableError",
     "LimitReached",
     "Limits",
+    "Look",
     "Money",
     "NotYet",
     "Origin",
@@ -37,7 +45,11 @@ __all__ = [
     "Post",
     "Purchase",
     "PurchaseState",
+    "Register",
+    "RegisteredPrompt",
     "RepeatsUsedUp",
     "RunRecord",
     "Selection",
+    "Source",
+    "Standing",
 ]

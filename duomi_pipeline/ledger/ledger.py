@@ -38,6 +38,7 @@ from duomi_pipeline.ledger.records import (
     Selection,
     record_values,
 )
+from duomi_pipeline.ledger.register import Register
 from duomi_pipeline.ledger.repair import Findings, record_findings
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
 from duomi_pipeline.ledger.session_locks import SessionLocks
@@ -59,10 +60,14 @@ class Ledger(LedgerReader):
     Args:
         url: SQLAlchemy URL; a relative SQLite path is relative to `home`.
         clock: measures how long other runs write no heartbeat, in seconds from any point in time.
+
+    Attributes:
+        register: what the sources last said of each prompt.
     """
 
     def __init__(self, url: str | URL, home: Path, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(Database(url, home))
+        self.register = Register(self.database)
         is_postgresql = self.database.engine.dialect.name == "postgresql"
         self._lives: Lives = (
             SessionLocks(self.database.engine) if is_postgresql else FileLocks(self.database.file, clock)

@@ -70,15 +70,17 @@ class LedgerReader:
         """The current pictures of some prompts or of all, by prompt id."""
         by_prompt: dict[str, list[PictureFile]] = {}
         with self.database.read() as connection:
-            for file in starmap(PictureFile, _rows(connection, _SELECTED_FILES, selections.c.prompt_id, prompt_ids)):
+            for file in starmap(PictureFile, in_parts(connection, _SELECTED_FILES, selections.c.prompt_id, prompt_ids)):
                 by_prompt.setdefault(file.prompt_id, []).append(file)
-            chosen = list(_rows(connection, select(*_SELECTION), selections.c.prompt_id, prompt_ids))
+            chosen = list(in_parts(connection, select(*_SELECTION), selections.c.prompt_id, prompt_ids))
         return {row[0]: Selection(*[*row, tuple(by_prompt.get(row[0], ()))]) for row in chosen}
 
     def latest_purchases(self, request_keys: Collection[str] | None = None) -> dict[str, Purchase]:
         """The latest purchase of some requests or of all, by request key."""
         with self.database.read() as connection:
-            rows = _rows(connection, select(*_PURCHASE).order_by(purchases.c.id), purchases.c.request_key, request_keys)
+            rows = in_parts(
+                connection, select(*_PURCHASE).order_by(purchases.c.id), purchases.c.request_key, request_keys
+            )
             return {purchase.request_key: purchase for purchase in map(_purchase, rows)}
 
     def interrupted_purchases(self) -> dict[str, Purchase]:
@@ -91,7 +93,7 @@ class LedgerReader:
         """The saved files of some requests or of all, by request key, the latest purchase first."""
         found: dict[str, list[PictureFile]] = {}
         with self.database.read() as connection:
-            for key, *file in _rows(connection, _SAVED_FILES, purchases.c.request_key, request_keys):
+            for key, *file in in_parts(connection, _SAVED_FILES, purchases.c.request_key, request_keys):
                 found.setdefault(key, []).append(PictureFile(*file))
         return found
 
@@ -130,7 +132,8 @@ class LedgerReader:
         """Purchases by their ids."""
         with self.database.read() as connection:
             return {
-                found.id: found for found in map(_purchase, _rows(connection, select(*_PURCHASE), purchases.c.id, ids))
+                found.id: found
+                for found in map(_purchase, in_parts(connection, select(*_PURCHASE), purchases.c.id, ids))
             }
 
     def sent_at(self, purchase_id: int) -> float:
@@ -167,7 +170,7 @@ class LedgerReader:
         """All purchases of some requests, oldest first."""
         with self.database.read() as connection:
             query = select(*_PURCHASE).order_by(purchases.c.id)
-            return [_purchase(row) for row in _rows(connection, query, purchases.c.request_key, request_keys)]
+            return [_purchase(row) for row in in_parts(connection, query, purchases.c.request_key, request_keys)]
 
     def pictures_of(self, prompt_id: str) -> list[PictureFile]:
         """All files recorded for a prompt, oldest first."""
@@ -180,7 +183,7 @@ class LedgerReader:
         found: dict[int, list[Post]] = {}
         with self.database.read() as connection:
             for post in starmap(
-                Post, _rows(connection, select(*_POST).order_by(posts.c.id), posts.c.purchase_id, purchase_ids)
+                Post, in_parts(connection, select(*_POST).order_by(posts.c.id), posts.c.purchase_id, purchase_ids)
             ):
                 found.setdefault(post.purchase_id, []).append(post)
         return found
@@ -243,7 +246,7 @@ def purchase(connection: Connection, purchase_id: int) -> Purchase:
     return _purchase(connection.execute(_BY_ID, {"purchase_id": purchase_id}).one())
 
 
-def _rows(
+def in_parts(
     connection: Connection, query: Select[Any], column: ColumnElement[Any], values: Collection[Any] | None
 ) -> Iterator[Any]:
     """The rows of a query: all of them, or those with some values in a column, a few hundred values at a time."""

@@ -38,6 +38,71 @@ class Origin(StrEnum):
     ADOPTED = "adopted"  # found in the folder; its run died before it recorded the file, or the ledger was lost
 
 
+class Source(StrEnum):
+    """Where prompts come from; the values are stored in the database."""
+
+    TABLE = "table"
+    FILES = "files"
+
+
+class Standing(StrEnum):
+    """What the last look found of a prompt; the values are stored in the database."""
+
+    ACTIVE = "active"
+    VISITING = "visiting"  # from a folder that was named for one command
+    UNUSABLE = "unusable"  # its row or file is there, but cannot be used now
+    RETIRED = "retired"  # its row or file is gone
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredPrompt:
+    """What its source last said of a prompt.
+
+    Attributes:
+        version: fingerprint of text and overrides.
+        kind, origin, file_prefix, image_id, name: as in `prompts.Prompt`, where `kind` is its `source`.
+        overrides: a JSON object.
+    """
+
+    prompt_id: str
+    source: Source
+    standing: Standing
+    version: str
+    kind: str
+    origin: str
+    file_prefix: str
+    image_id: int | None
+    name: str | None
+    text: str
+    overrides: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at a source.
+
+    Attributes:
+        place: path or address of the source, without a password.
+        looked_at: when it began, in seconds since 1970.
+        host: name of the machine.
+        prompts: how many prompts the source gave.
+        left_out: how many rows or files gave none.
+        problem: why the source was not read, or not believed; then nothing was retired.
+        problems: where and why each was left out.
+        changes: how many prompts were new, changed or retired.
+    """
+
+    source: Source
+    place: str
+    looked_at: float
+    host: str
+    prompts: int = 0
+    left_out: int = 0
+    problem: str | None = None
+    problems: tuple[tuple[str, str], ...] = ()
+    changes: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Purchase:
     """The way of one request to saved pictures, or to its failure.

@@ -3,8 +3,10 @@
 `purchases` has the last step of each purchase; `posts` every POST that may cost money; `pictures` the files;
 `selections` each prompt's current purchase; `runs` when each run was last alive: its `host` is the kernel on which its
 lock file proves a death, or a machine's name. Records of rows are in `records`, changes of tables in `migrations`.
+`prompts` and `looks` are the register: what each source last said, and who looked at it when; see `register`.
 """
 
+import re
 import sys
 from enum import StrEnum
 
@@ -27,7 +29,7 @@ from sqlalchemy import (
     false,
 )
 
-from duomi_pipeline.ledger.records import Billing, Origin, PurchaseState
+from duomi_pipeline.ledger.records import Billing, Origin, PurchaseState, Source, Standing
 
 
 class SharedText(TypeDecorator[str]):
@@ -39,6 +41,23 @@ class SharedText(TypeDecorator[str]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """The same object for the same text."""
         return None if value is None else sys.intern(value)
+
+
+class AnyText(TypeDecorator[str]):
+    r"""A text that may hold NUL, which PostgreSQL does not take: written as `\0`, and a backslash as `\\`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """The text as it is stored."""
+        return None if value is None else value.replace("\\", r"\\").replace("\0", r"\0")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """The text as it was given."""
+        if value is None or "\\" not in value:
+            return value
+        return re.sub(r"\\(.)", lambda match: "\0" if match[1] == "0" else match[1], value)
 
 
 metadata = MetaData()
@@ -159,4 +178,39 @@ foreign_files = Table(
     metadata,
     Column("file", Text, primary_key=True),
     Column("bytes", BigInteger, nullable=False),
+)
+
+# Looks at a source that found something new, and the last ones. `problems`: rows and files left out, as JSON.
+looks = Table(
+    "looks",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("source", _words(Source, 12), nullable=False),
+    Column("place", Text, nullable=False),
+    Column("looked_at", Float, nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("prompts", Integer, nullable=False),
+    Column("left_out", Integer, nullable=False),
+    Column("changes", Integer, nullable=False),
+    Column("problem", Text),
+    Column("problems", Text),
+)
+
+# What its source last said of a prompt; `look_id`: the look that found it so.
+prompts = Table(
+    "prompts",
+    metadata,
+    Column("prompt_id", String(100), primary_key=True),
+    Column("source", _words(Source, 12), nullable=False),
+    Column("standing", _words(Standing, 12), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("kind", SharedText(20), nullable=False),
+    Column("origin", AnyText, nullable=False),
+    Column("file_prefix", Text, nullable=False),
+    Column("image_id", BigInteger),
+    Column("name", AnyText),
+    Column("text", AnyText, nullable=False),
+    Column("overrides", Text, nullable=False),
+    Column("look_id", Integer, ForeignKey("looks.id"), nullable=False),
+    Index("prompts_by_source", "source"),
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from duomi_pipeline.common.files import bytes_of
 from duomi_pipeline.prompts.file_cache import forget_other_folders, of_other_folders
-from duomi_pipeline.prompts.sources import FILE_MEMORY
+from duomi_pipeline.prompts.sources import FILE_MEMORY, prompt_folder, shown_folder
 from duomi_pipeline.reporting.log_file import OLD_LOG_PREFIX
 from duomi_pipeline.reporting.results import RESULTS_PREFIX
 from duomi_pipeline.settings import Settings
@@ -52,7 +52,7 @@ def old_files(settings: Settings, now: datetime) -> list[Removable]:
     """What can be removed, except Dagster's runs."""
     folder, days = settings.path(settings.log_dir), settings.keep_logs_days
     before = now - timedelta(days=days)
-    database, prompts = settings.home / FILE_MEMORY, settings.path(settings.prompt_dir)
+    database, prompts = settings.home / FILE_MEMORY, prompt_folder(settings)
     count, size = of_other_folders(database, prompts)
     return [
         _removable(
@@ -61,7 +61,7 @@ def old_files(settings: Settings, now: datetime) -> list[Removable]:
         _removable(Kind.LOGS, f"log files over {days} days old", _stamped(folder, OLD_LOG_PREFIX, "log", before)),
         Removable(
             Kind.PROMPT_CACHE,
-            f"prompt files of other folders than {prompts}, remembered in {FILE_MEMORY}",
+            f"prompt files of other folders than {shown_folder(settings)}, remembered in {FILE_MEMORY}",
             count,
             size,
             lambda: forget_other_folders(database, prompts),

@@ -11,7 +11,7 @@ from duomi_pipeline.orchestration.assets.gallery import gallery
 from duomi_pipeline.orchestration.assets.generated_images import build_generated_images
 from duomi_pipeline.orchestration.assets.prompts import prompt_files, prompt_table, prompts
 from duomi_pipeline.orchestration.assets.results_manifest import results_manifest
-from duomi_pipeline.orchestration.checks import manifest_complete, picture_checks, prompts_healthy
+from duomi_pipeline.orchestration.checks import manifest_complete, picture_checks, prompts_healthy, sources_seen
 from duomi_pipeline.orchestration.io_manager import PngIOManager
 from duomi_pipeline.orchestration.jobs import check_results, generate_missing_images, regenerate_images
 from duomi_pipeline.orchestration.resources import Command, DuomiResource, ImageStoreResource, of_command
@@ -43,7 +43,7 @@ def build_defs(home: Path | None = None, command: Command | None = None) -> dg.D
             results_manifest,
             gallery,
         ],
-        asset_checks=[prompts_healthy, picture_checks, manifest_complete],
+        asset_checks=[prompts_healthy, sources_seen, picture_checks, manifest_complete],
         jobs=[generate_missing_images, regenerate_images, check_results],
         sensors=[new_prompts, build_run_failures(settings)],
         schedules=[catch_up],

@@ -3,12 +3,14 @@
 The rules are in `maintenance.quality` and `maintenance.reconcile`. A broken new picture fails its prompt instead.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 import pandas as pd
 
 from duomi_pipeline.engine import Plan, Session
+from duomi_pipeline.ledger import Look
 from duomi_pipeline.maintenance.quality import Flag, damaged, look_at_unseen, picture_flags, prompt_flags
 from duomi_pipeline.maintenance.reconcile import survey
 from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY
@@ -42,7 +44,7 @@ def picture_checks(context: dg.AssetCheckExecutionContext, duomi: DuomiResource)
     """Read ledger and folder once for all four checks."""
     selected = {key.name for key in context.selected_asset_check_keys}
     with duomi.session() as session:
-        prompts = duomi.sources().prompts
+        prompts = duomi.registered(session, context.instance).prompts
         unseen = look_at_unseen(session, session.plan(prompts), NEWEST)
         plan = session.plan(prompts)
         flags = picture_flags(session, plan)
@@ -65,13 +67,51 @@ def picture_checks(context: dg.AssetCheckExecutionContext, duomi: DuomiResource)
     description="No prompt holds what its model ignores or misreads: too long, Markdown, a preamble, an embedded "
     "negative prompt, another language. `duomi lint` says the same.",
 )
-def prompts_healthy(duomi: DuomiResource) -> dg.AssetCheckResult:
+def prompts_healthy(context: dg.AssetCheckExecutionContext, duomi: DuomiResource) -> dg.AssetCheckResult:
     """Lint every prompt as it would be sent."""
     with duomi.session() as session:
-        plan = session.plan(duomi.sources().prompts)
+        plan = session.plan(duomi.registered(session, context.instance).prompts)
     found = {entry.prompt.id: " ".join(flag.text for flag in prompt_flags(entry)) for entry in plan.entries}
     unhealthy = {prompt_id: text for prompt_id, text in found.items() if text}
     return _result("prompts_healthy", unhealthy, "duomi lint --diff shows what DUOMI_CLEAN_PROMPTS=1 would send")
+
+
+@dg.asset_check(
+    asset=PROMPTS_KEY,
+    name="sources_seen",
+    description="The last look at each source of prompts could read it and believed it: when, by which machine, and "
+    "what it found. Runs take prompts from the register, which is as new as these looks.",
+)
+def sources_seen(duomi: DuomiResource) -> dg.AssetCheckResult:
+    """Read the last looks from the register."""
+    with duomi.session() as session:
+        looks = session.ledger.register.last_looks()
+    found = {f"{look.source.value}: {look.place}": look.problem for look in looks.values() if look.problem}
+    if not looks:
+        found = {"sources": "nobody has looked yet"}
+    result = _result(
+        "sources_seen", found, "materialize prompt_table and prompt_files, or start the sensor new_prompts"
+    )
+    return result._replace(metadata={**result.metadata, "looks": _looks_table(looks.values())})
+
+
+def _looks_table(looks: Iterable[Look]) -> dg.TableMetadataValue:
+    rows = [
+        dg.TableRecord(
+            {
+                "source": look.source.value,
+                "looked_at": datetime.fromtimestamp(look.looked_at, UTC).isoformat(timespec="seconds"),
+                "host": look.host,
+                "place": look.place,
+                "prompts": look.prompts,
+                "left_out": look.left_out,
+                "problem": look.problem or "",
+            }
+        )
+        for look in looks
+    ]
+    names = ("source", "looked_at", "host", "place", "prompts", "left_out", "problem")
+    return dg.MetadataValue.table(rows, dg.TableSchema([dg.TableColumn(name) for name in names]))
 
 
 @dg.asset_check(
@@ -79,11 +119,14 @@ def prompts_healthy(duomi: DuomiResource) -> dg.AssetCheckResult:
     name="manifest_complete",
     description="The manifest has exactly one row for every prompt, in the state in which it is now.",
 )
-def manifest_complete(duomi: DuomiResource) -> dg.AssetCheckResult:
+def manifest_complete(context: dg.AssetCheckExecutionContext, duomi: DuomiResource) -> dg.AssetCheckResult:
     """Compare the manifest with a new plan."""
     with duomi.session() as session:
         path = session.settings.path(session.settings.manifest_dir) / "results.parquet"
-        states = {entry.prompt.id: entry.state.value for entry in session.plan(duomi.sources().prompts).entries}
+        states = {
+            entry.prompt.id: entry.state.value
+            for entry in session.plan(duomi.registered(session, context.instance).prompts).entries
+        }
     if not path.is_file():
         return _result("manifest_complete", {"results.parquet": "there is no such file"}, "duomi manifest")
     table = pd.read_parquet(path, columns=["prompt_id", "state"])

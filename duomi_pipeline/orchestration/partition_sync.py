@@ -3,7 +3,7 @@
 `partition_changes` decides without Dagster; the other functions read and write Dagster's storage.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -73,6 +73,13 @@ def observation(prompt: Prompt) -> dg.AssetObservation:
         metadata={"prompt": prompt.text[:_MAX_TEXT], "source": prompt.source, "origin": prompt.origin},
         tags={DATA_VERSION_TAG: prompt.version, USER_PROVIDED_TAG: "true"},
     )
+
+
+def observe(instance: dg.DagsterInstance, prompts: Sequence[Prompt]) -> None:
+    """Report the prompts of one run that have another version than the last one reported."""
+    observed = observed_versions(instance, [prompt.id for prompt in prompts]) if prompts else {}
+    new = [prompt for prompt in prompts if observed.get(prompt.id) != prompt.version]
+    report_observations(instance, [observation(prompt) for prompt in new])
 
 
 def track(instance: dg.DagsterInstance, sources: Sources, prompts: Iterable[Prompt] | None = None) -> PartitionChanges:

@@ -1,6 +1,6 @@
 """The resources `duomi` and `image_store`: they give settings, sessions and pictures to assets and sensors."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,10 +10,11 @@ from pydantic import BaseModel, Field, PrivateAttr
 
 from duomi_pipeline.common.processes import protect_new_files
 from duomi_pipeline.engine import Outcome, Session, Stop
+from duomi_pipeline.engine.looking import look, registered
 from duomi_pipeline.engine.session import open_store
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import LedgerError
-from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.settings import Settings
 
@@ -58,9 +59,19 @@ class HomeResource(BaseModel):
 class DuomiResource(HomeResource, dg.ConfigurableResource[Any]):
     """The Duomi API and everything that a run needs. Without `DUOMI_API_KEY` the built-in sandbox is used."""
 
-    def sources(self) -> Sources:
-        """Read all prompts now."""
-        return read_sources(self.settings())
+    def look(self, session: Session, instance: dg.DagsterInstance) -> Sources:
+        """Look at the sources now, and record what they say; a source that looks lost counts as unreadable."""
+        partitions = instance.get_dynamic_partitions(PARTITIONS_NAME)
+        return look(session.ledger, session.settings, partitions=partitions).believed
+
+    def registered(self, session: Session, instance: dg.DagsterInstance, ids: Collection[str] | None = None) -> Sources:
+        """What the register has of some prompts or of all: as somebody last looked, so that workers need no source.
+
+        An empty register, in a home from before there was one or whose ledger was lost, is filled by a look.
+        """
+        if not session.ledger.register.last_looks():
+            self.look(session, instance)
+        return registered(session.ledger, ids)
 
     @contextmanager
     def session(self, trigger: str = "ui", run_id: str | None = None) -> Iterator[Session]:

@@ -12,7 +12,7 @@ from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
 from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
 from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY
-from duomi_pipeline.orchestration.checks import picture_checks, prompts_healthy
+from duomi_pipeline.orchestration.checks import picture_checks, prompts_healthy, sources_seen
 from duomi_pipeline.orchestration.jobs import MISSING_AND_FAILED_FOR_NOW, generate_missing_images, images_config
 from duomi_pipeline.orchestration.partition_ranges import (
     IMAGES_KEY,
@@ -24,6 +24,7 @@ from duomi_pipeline.orchestration.partition_ranges import (
 from duomi_pipeline.orchestration.partition_sync import observation, observed_versions, partition_changes, track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.resources import DuomiResource
+from duomi_pipeline.prompts.sources import Sources
 
 INTERVAL = 30  # seconds between two ticks
 STOPPED_PAUSE = 900.0  # seconds without new runs after a run was stopped by the service, a cap or the user
@@ -47,13 +48,11 @@ def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg
 
 
 def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
-    instance, sources = context.instance, duomi.sources()
-    for problem in sources.problems[:_MAX_NAMED]:
-        context.log.warning("Left out: %s", problem)
-    if len(sources.problems) > _MAX_NAMED:
-        context.log.warning("… and %d more; the manifest's left_out.json has all", len(sources.problems) - _MAX_NAMED)
+    instance = context.instance
     existing = list(instance.get_dynamic_partitions(PARTITIONS_NAME))
     with duomi.session() as session:
+        sources = duomi.look(session, instance)
+        _warn_of(context, sources)
         end_dead_runs(instance, session.ledger)
         in_flight = keys_in_flight(instance, existing)
         changes = partition_changes(sources, existing, observed_versions(instance), in_flight)
@@ -68,6 +67,13 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
     )
 
 
+def _warn_of(context: dg.SensorEvaluationContext, sources: Sources) -> None:
+    for problem in sources.problems[:_MAX_NAMED]:
+        context.log.warning("Left out: %s", problem)
+    if len(sources.problems) > _MAX_NAMED:
+        context.log.warning("… and %d more; the manifest's left_out.json has all", len(sources.problems) - _MAX_NAMED)
+
+
 @dg.schedule(
     cron_schedule="0 6 * * *",
     target=dg.AssetSelection.assets(IMAGES_KEY, MANIFEST_KEY) | dg.AssetSelection.all_asset_checks(),
@@ -78,22 +84,22 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
     """Image runs for what is missing or failed for now, and one run that writes the manifest and runs all checks."""
     if active_runs(context.instance):
         return dg.SkipReason("An image run is active.")
-    sources = duomi.sources()
-    track(context.instance, sources)
-    order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     try:
         with duomi.session() as session:
+            sources = duomi.look(session, context.instance)
+            track(context.instance, sources)
             plan = session.plan(sources.prompts)
     except dg.Failure as error:
         return dg.SkipReason(error.description)
     if plan.stop:
         return dg.SkipReason(f"{plan.stop.message} {plan.stop.advice}")
+    order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     when = context.scheduled_execution_time.isoformat()
     runs = _image_runs(plan, order, _ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]), when)
     manifest_run = dg.RunRequest(
         run_key=f"{when} manifest and checks",
         asset_selection=[MANIFEST_KEY],
-        asset_check_keys=[*prompts_healthy.check_keys, *picture_checks.check_keys],
+        asset_check_keys=[*prompts_healthy.check_keys, *sources_seen.check_keys, *picture_checks.check_keys],
     )
     return [*runs, manifest_run]
 

@@ -5,7 +5,6 @@ In memory and in a SQLite file beside the results; deleting that costs one slow 
 
 import contextlib
 import json
-import os
 import sqlite3
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from duomi_pipeline.common.text import has_surrogates
+from duomi_pipeline.prompts.folders import Seen, shown_url
 from duomi_pipeline.prompts.prompt import Prompt
 from duomi_pipeline.settings import ParameterOverrides
 
@@ -33,7 +33,7 @@ _seen: dict[str, dict[str, "_Known"]] = {}  # by folder and name, for the life o
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A cached prompt, with the time (nanoseconds) and size of its file when it was read."""
+    """A cached prompt, with the stamp and size of its file when it was read."""
 
     changed: int
     bytes: int
@@ -44,12 +44,12 @@ class FileMemory:
     """The cache of one folder; use it as a context manager around one scan.
 
     Args:
-        folder: of the prompt files.
+        folder: of the prompt files, a path or an URL.
         database: SQLite file of the cache; `None`: in memory only.
     """
 
-    def __init__(self, folder: Path, database: Path | None) -> None:
-        self._folder, self._database = str(folder.absolute()), database
+    def __init__(self, folder: Path | str, database: Path | None) -> None:
+        self._folder, self._database = _name_of(folder), database
         self._known: Mapping[str, _Known] = {}
         self._found: dict[str, _Known] = {}
 
@@ -62,18 +62,18 @@ class FileMemory:
         _seen[self._folder] = self._found
         self._store()
 
-    def recall(self, entry: os.stat_result, name: str) -> Prompt | None:
+    def recall(self, seen: Seen, name: str) -> Prompt | None:
         """The cached prompt of a file that has not changed since it was read, else `None`."""
         known = self._known.get(name)
-        if known is None or (known.changed, known.bytes) != (entry.st_mtime_ns, entry.st_size):
+        if known is None or (known.changed, known.bytes) != (seen.stamp, seen.bytes):
             return None
         self._found[name] = known
         return known.prompt
 
-    def keep(self, entry: os.stat_result, name: str, prompt: Prompt) -> None:
-        """Cache the prompt of a file; `entry` is its state before it was read."""
-        if time.time() - entry.st_mtime > _SETTLED and not has_surrogates(name):  # SQLite text is UTF-8
-            self._found[name] = _Known(entry.st_mtime_ns, entry.st_size, prompt)
+    def keep(self, seen: Seen, name: str, prompt: Prompt) -> None:
+        """Cache the prompt of a file; `seen` is its state before it was read."""
+        if time.time() - seen.changed_at > _SETTLED and not has_surrogates(name):  # SQLite text is UTF-8
+            self._found[name] = _Known(seen.stamp, seen.bytes, prompt)
 
     def _stored(self) -> Iterator[tuple[str, _Known]]:
         nothing = ParameterOverrides()
@@ -103,24 +103,28 @@ class FileMemory:
             yield database
 
 
-def of_other_folders(database: Path, folder: Path) -> tuple[int, int]:
+def of_other_folders(database: Path, folder: Path | str) -> tuple[int, int]:
     """The number of cached files of other folders, and about how many bytes they take."""
     with contextlib.suppress(sqlite3.Error, OSError):
         if database.is_file() and not database.is_symlink():
             with _connected(database) as connection:
                 counts = "SELECT count(*) FILTER (WHERE folder <> ?), count(*) FROM prompt_files_v1"
-                others, every = connection.execute(counts, [str(folder.absolute())]).fetchone()
+                others, every = connection.execute(counts, [_name_of(folder)]).fetchone()
             return others, database.stat().st_size * others // every if every else 0
     return 0, 0
 
 
-def forget_other_folders(database: Path, folder: Path) -> None:
+def forget_other_folders(database: Path, folder: Path | str) -> None:
     """Remove files of other folders from the cache; skipped while another process uses the database."""
     if of_other_folders(database, folder)[0]:
         with contextlib.suppress(sqlite3.Error), _connected(database) as connection:
-            connection.execute("DELETE FROM prompt_files_v1 WHERE folder <> ?", [str(folder.absolute())])
+            connection.execute("DELETE FROM prompt_files_v1 WHERE folder <> ?", [_name_of(folder)])
             connection.commit()
             connection.execute("VACUUM")
+
+
+def _name_of(folder: Path | str) -> str:
+    return str(folder.absolute()) if isinstance(folder, Path) else shown_url(folder)
 
 
 @contextlib.contextmanager

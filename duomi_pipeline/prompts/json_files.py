@@ -7,17 +7,17 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from duomi_pipeline.prompts.file_cache import FileMemory
+from duomi_pipeline.prompts.folders import NotAFileError, PromptFolder, Seen, open_folder
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.prompts.prompt import (
     Problem,
     Prompt,
     Reading,
-    SourceError,
     file_prompt_id,
     safe_prefix,
     text_problem,
@@ -37,84 +37,93 @@ class _NotJsonError(_BadFileError):
     """The file is not valid JSON; it may still be written."""
 
 
-def read_folder(folder: Path, now: float | None = None, memory: Path | None = None) -> Reading:
+def read_folder(folder: Path | str, now: float | None = None, memory: Path | None = None) -> Reading:
     """Read every `*.json` of a folder, in the order of their names; a missing folder counts as empty.
 
     Args:
-        folder: of the files.
+        folder: of the files; a path or an fsspec URL.
         now: seconds since 1970; to recognise a file that is still being written.
         memory: SQLite file of the cache, so that unchanged files are not read again.
 
     Raises:
         SourceError: the folder exists but cannot be listed.
     """
+    opened = open_folder(folder, MAX_FILE_BYTES)
+    names = [name for name in opened.names() if _is_prompt_file(name)]
+    with FileMemory(folder, memory) as known:
+        found = _found(opened, names, known)
     prompts: dict[str, Prompt] = {}
     problems: list[Problem] = []
     present: set[str] = set()
-    with FileMemory(folder, memory) as known:
-        for path in _json_files(folder):
-            try:
-                prompt = _known_or_read(path, known)
-            except (_BadFileError, OSError) as error:
-                present.add(file_prompt_id(path.stem))
-                if not (isinstance(error, _NotJsonError) and _is_fresh(path, now or time.time())):
-                    reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
-                    problems.append(Problem(_shown(path), reason))
-                continue
-            if twin := prompts.get(prompt.id):
-                problems.append(Problem(_shown(path), f"has the same prompt id as {twin.origin}; rename one"))
-                continue
+    for name in names:
+        prompt = found[name]
+        if isinstance(prompt, Exception):
+            present.add(file_prompt_id(_stem(name)))
+            if not (isinstance(prompt, _NotJsonError) and _is_fresh(opened, name, now or time.time())):
+                reason = prompt.strerror or str(prompt) if isinstance(prompt, OSError) else str(prompt)
+                problems.append(Problem(_shown(name), reason))
+        elif twin := prompts.get(prompt.id):
+            problems.append(Problem(_shown(name), f"has the same prompt id as {twin.origin}; rename one"))
+        else:
             prompts[prompt.id] = prompt
     return Reading(tuple(prompts.values()), tuple(problems), frozenset(present))
 
 
-def _known_or_read(path: Path, known: FileMemory) -> Prompt:
-    try:
-        seen = path.stat()
-    except OSError as error:  # a broken or circular link
-        raise _BadFileError("not a file") from error
-    prompt = known.recall(seen, path.name)
-    if prompt is None:
-        prompt = _read(path, file_prompt_id(path.stem))
-        known.keep(seen, path.name, prompt)
-    return prompt
+def _found(folder: PromptFolder, names: Sequence[str], known: FileMemory) -> Mapping[str, Prompt | Exception]:
+    """The prompt of each file, or why it has none; files that changed are read."""
+    found: dict[str, Prompt | Exception] = {}
+    unread: dict[str, Seen] = {}
+    for name in names:
+        try:
+            seen = folder.seen(name)
+        except (NotAFileError, OSError) as error:
+            found[name] = error
+            continue
+        if prompt := known.recall(seen, name):
+            found[name] = prompt
+        else:
+            unread[name] = seen
+    for name, content in folder.read(list(unread)):
+        try:
+            if isinstance(content, Exception):
+                found[name] = content
+            else:
+                prompt = found[name] = _prompt(name, content)
+                known.keep(unread[name], name, prompt)
+        except _BadFileError as error:
+            found[name] = error
+    return found
 
 
-def _json_files(folder: Path) -> Iterator[Path]:
-    try:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.suffix.lower() == ".json")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise SourceError(f"{folder}: {error.strerror}. Set DUOMI_PROMPT_DIR to a readable folder.") from error
-    yield from (folder / name for name in names if not name.startswith("."))
+def _is_prompt_file(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() == ".json" and not name.startswith(".")
 
 
-def _read(path: Path, prompt_id: str) -> Prompt:
-    content = _content(path)
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+def _prompt(name: str, data: bytes) -> Prompt:
+    content, stem = _content(data), _stem(name)
     text = content.get("image_prompt")
     if text is None:
         raise _BadFileError('no "image_prompt"')
     if problem := text_problem(text):
         raise _BadFileError(f'"image_prompt" {problem}')
-    single = _SINGLE_PROMPT.fullmatch(path.stem)
+    single = _SINGLE_PROMPT.fullmatch(stem)
     return Prompt(
-        id=prompt_id,
+        id=file_prompt_id(stem),
         text=text,
         source="single_prompt" if single else "json",
-        origin=_shown(path),
-        file_prefix="single_prompt" if single else safe_prefix(path.stem),
+        origin=_shown(name),
+        file_prefix="single_prompt" if single else safe_prefix(stem),
         overrides=_overrides(content),
     )
 
 
-def _content(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise _BadFileError("not a file")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise _BadFileError(f"larger than {MAX_FILE_BYTES // 1_000_000} MB")
+def _content(data: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+        content = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise _NotJsonError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
     except json.JSONDecodeError as error:
@@ -140,13 +149,13 @@ def _overrides(content: dict[str, Any]) -> ParameterOverrides:
         raise _BadFileError(str(error)) from error
 
 
-def _shown(path: Path) -> str:
+def _shown(name: str) -> str:
     """A file's name as printable text, also if its bytes are not UTF-8."""
-    return os.fsencode(path.name).decode("utf-8", "replace")
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _is_fresh(path: Path, now: float) -> bool:
+def _is_fresh(folder: PromptFolder, name: str, now: float) -> bool:
     try:
-        return abs(now - path.stat().st_mtime) < STILL_WRITING
-    except OSError:
+        return abs(now - folder.seen(name).changed_at) < STILL_WRITING
+    except (NotAFileError, OSError):
         return False

@@ -6,7 +6,7 @@ from pathlib import Path
 from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.prompts.prompt import Prompt, Reading, text_problem
-from duomi_pipeline.prompts.sources import FILE_MEMORY, write_single_prompt
+from duomi_pipeline.prompts.sources import FILE_MEMORY, prompt_folder, write_single_prompt
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 
@@ -21,7 +21,7 @@ def save_single_prompt(settings: Settings, text: str, parameters: ParameterOverr
         raise ValueError(f"it {problem}")
     kept = _existing(settings, text, parameters)
     if kept is None:
-        _write(settings.path(settings.prompt_dir), text, parameters)
+        _write(prompt_folder(settings), text, parameters)
         kept = _existing(settings, text, parameters)
     if kept is None:
         raise ValueError("the saved file cannot be read back; see `duomi doctor`")
@@ -32,12 +32,12 @@ def save_single_prompt(settings: Settings, text: str, parameters: ParameterOverr
 
 
 def _existing(settings: Settings, text: str, parameters: ParameterOverrides) -> Prompt | None:
-    reading = read_folder(settings.path(settings.prompt_dir), memory=settings.path(FILE_MEMORY))
+    reading = read_folder(prompt_folder(settings), memory=settings.path(FILE_MEMORY))
     singles = (prompt for prompt in reading.prompts if prompt.source == "single_prompt")
     return next((p for p in singles if p.text == text and p.overrides.explicit() == parameters.explicit()), None)
 
 
-def _write(folder: Path, text: str, parameters: ParameterOverrides) -> None:
+def _write(folder: Path | str, text: str, parameters: ParameterOverrides) -> None:
     """Write the file under the first free millisecond: other threads and processes write files, too."""
     now = datetime.now(UTC)
     while True:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from duomi_pipeline.common.files import time_stamp
+from duomi_pipeline.prompts.folders import add_to_url, shown_url
 from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import Overrides, read_overrides
 from duomi_pipeline.prompts.prompt import NoDatabaseError, Problem, Prompt, Reading, SourceError, file_prompt_id
@@ -58,12 +60,10 @@ class Sources:
         return "there is no such prompt any more: its row or file is gone"
 
     def may_retire(self, prompt_id: str) -> bool:
-        """Whether an id that is not among the prompts is really gone.
-
-        A source that was not read or gives no prompt at all proves nothing: its folder may not be mounted.
-        """
-        reading = self.table if prompt_id.startswith("db_") else self.files
-        return bool(reading.prompts or reading.present) and prompt_id not in self.files.present | self.table.present
+        """Whether an id that is not among the prompts is really gone: not where its source was not read."""
+        if any(prompt_id.startswith(prefix) for prefix in self.unknown):
+            return False
+        return prompt_id not in self.files.present | self.table.present
 
 
 def read_sources(settings: Settings) -> Sources:
@@ -79,12 +79,12 @@ def read_sources(settings: Settings) -> Sources:
     except SourceError as error:
         unreadable["json_"] = str(error)
     try:
-        table = read_table(settings, fetch_rows(settings.path(settings.database)))
+        table = read_table(settings, rows_of_table(settings))
     except NoDatabaseError as error:
         if "database" in settings.model_fields_set:
             unreadable["db_"] = str(error)
         elif files == Reading():
-            unreadable["db_"] = f"{error} Or put JSON files in {settings.path(settings.prompt_dir)}."
+            unreadable["db_"] = f"{error} Or put JSON files in {shown_folder(settings)}."
         else:
             absent["db_"] = str(error)
     except SourceError as error:
@@ -107,29 +107,72 @@ def read_files(settings: Settings) -> Reading:
     Raises:
         SourceError: the folder or the recorded overrides cannot be read.
     """
-    return _overrides(settings).applied_to(
-        read_folder(settings.path(settings.prompt_dir), memory=settings.path(FILE_MEMORY))
-    )
+    return _overrides(settings).applied_to(read_folder(prompt_folder(settings), memory=settings.path(FILE_MEMORY)))
+
+
+def rows_of_table(settings: Settings) -> list[Row]:
+    """All rows of the prompt table, from an SQLite file or a database server.
+
+    Raises:
+        NoDatabaseError: no such file.
+        SourceError: it cannot be read.
+    """
+    if isinstance(settings.database, Path):
+        return fetch_rows(settings.path(settings.database))
+    # Imported here: it needs SQLAlchemy, which takes longer to import than a file takes to read.
+    from duomi_pipeline.prompts.server_table import fetch_rows_of_server  # noqa: PLC0415
+
+    return fetch_rows_of_server(settings.database.get_secret_value(), settings.home)
+
+
+def prompt_folder(settings: Settings) -> Path | str:
+    """The folder of JSON files: an absolute path, or an fsspec URL."""
+    place = settings.prompt_dir
+    return place if isinstance(place, str) else settings.path(place)
+
+
+def shown_folder(settings: Settings) -> str:
+    """The folder of JSON files, for people."""
+    return shown_url(str(prompt_folder(settings)))
+
+
+def shown_database(settings: Settings) -> str:
+    """The prompt table's database, for people: of an address neither user nor password."""
+    if isinstance(settings.database, Path):
+        return str(settings.path(settings.database))
+    parts = urlsplit(settings.database.get_secret_value())
+    return f"{parts.scheme.partition('+')[0]}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _overrides(settings: Settings) -> Overrides:
     return read_overrides(settings.path(settings.overrides_file))
 
 
-def write_single_prompt(folder: Path, text: str, overrides: ParameterOverrides, now: datetime) -> str:
+def write_single_prompt(folder: Path | str, text: str, overrides: ParameterOverrides, now: datetime) -> str:
     """Save a single prompt as a JSON prompt file, so that it is tracked like all others. Returns its prompt id.
 
     Parameters given with it (seed, model, …) are saved as its own.
 
+    Args:
+        folder: of the prompt files; a path or an fsspec URL.
+        text: what to draw.
+        overrides: its own parameters.
+        now: for the file's name.
+
     Raises:
         ValueError: the text cannot be written as UTF-8.
+        FileExistsError: there is a file of this millisecond.
+        SourceError: an URL cannot be written to.
     """
     content: dict[str, Any] = {"image_prompt": text}
     if own := overrides.explicit():
         content["generation"] = own
     data = json.dumps(content, ensure_ascii=False, indent=2).encode()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"single_prompt_{time_stamp(now)}.json"
-    with path.open("xb") as file:
-        file.write(data)
-    return file_prompt_id(path.stem)
+    name = f"single_prompt_{time_stamp(now)}.json"
+    if isinstance(folder, str):
+        add_to_url(folder, name, data)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("xb") as file:
+            file.write(data)
+    return file_prompt_id(name.removesuffix(".json"))

@@ -1,4 +1,7 @@
-"""Reads the prompt table of the user's SQLite database; never writes it, other scripts own it."""
+"""Reads the prompt table of the user's SQLite database; never writes it, other scripts own it.
+
+From a database server: `server_table`.
+"""
 
 import sqlite3
 from collections.abc import Sequence
@@ -23,8 +26,9 @@ COLUMNS = ("id", "image_id", "image_prompt", "original_filename", "descriptive_n
 LOCK_WAIT = 30.0  # seconds to wait while another program writes the database
 Row = tuple[object, ...]
 
+TABLES_NEEDED = "the tables prompts and images of the guide are needed"
 # The guide's query. Its WHERE clause is applied in `_prompt`, so that rows left out can be counted and reported.
-_QUERY = """
+QUERY = """
 SELECT p.id, p.image_id, p.image_prompt, i.original_filename, i.descriptive_name
 FROM prompts p LEFT JOIN images i ON p.image_id = i.id
 ORDER BY p.id
@@ -43,7 +47,7 @@ def fetch_rows(database: Path, lock_wait: float = LOCK_WAIT) -> list[Row]:
     try:
         with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, timeout=lock_wait)) as db:
             db.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            return db.execute(_QUERY).fetchall()
+            return db.execute(QUERY).fetchall()
     except sqlite3.Error as error:
         raise SourceError(f"{database}: {_advice(one_line(str(error)), lock_wait)}") from error
     except UnicodeDecodeError as error:  # even SQLite's own message, if it quotes a damaged schema
@@ -91,5 +95,5 @@ def _advice(error: str, lock_wait: float) -> str:
     if "locked" in error or "busy" in error:
         return f"locked by another program for more than {lock_wait:g} s; close it or try again ({error})"
     if "no such table" in error or "no such column" in error:
-        return f"{error}; the tables prompts and images of the guide are needed"
+        return f"{error}; {TABLES_NEEDED}"
     return error

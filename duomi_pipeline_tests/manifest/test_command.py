@@ -61,6 +61,20 @@ def test_it_refuses_while_a_source_with_pictures_cannot_be_read(home: Home) -> N
     assert (home.path / "out/manifest/results.json").read_bytes() == before
 
 
+def test_of_a_source_that_was_seen_and_cannot_be_read_now_the_rows_stay(home: Home) -> None:
+    database = seed_database(home, ["A boat"])
+    home.run()
+    assert duomi(home.path, "manifest").returncode == 0
+    before = query(home.path / "out/manifest/results.db", "SELECT * FROM results")
+    database.rename(database.with_suffix(".away"))
+
+    told = duomi(home.path, "manifest")
+
+    assert told.returncode == 0
+    assert "Left out: source: No database at" in told.stderr
+    assert query(home.path / "out/manifest/results.db", "SELECT * FROM results") == before
+
+
 def test_a_folder_that_cannot_be_written_is_named_without_a_traceback(home: Home) -> None:
     (home.path / "out").mkdir()
     (home.path / "out/manifest").write_text("a file")

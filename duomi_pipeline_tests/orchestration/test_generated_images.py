@@ -234,6 +234,7 @@ def test_a_partition_whose_file_is_gone_fails_by_name_and_the_others_are_made(pr
     keys = project.write_many(3)
     project.look()
     project.remove(keys[1])
+    project.look_elsewhere()
 
     run = project.run(keys[0], keys[-1])
 
@@ -246,6 +247,7 @@ def test_an_edited_prompt_is_observed_by_the_run_that_redraws_it(project: Projec
     project.look()
     before = observed_versions(project.instance)
     project.write("p", "a blue kite")
+    project.look_elsewhere()
 
     made = project.events(project.run(key))[key]
 

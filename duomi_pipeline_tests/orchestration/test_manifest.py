@@ -33,6 +33,7 @@ def every_state(project: Project) -> dict[str, str]:
     assert project.run(ids["current"], ids["outdated"]).success
     project.configure(model=OTHER_MODEL)
     project.write("b", "another text")
+    project.look()
     project.service.change_faults(rate_503=1.0)
     project.run(ids["failed_for_now"])
     project.service.change_faults(rate_503=0.0, refuse=("refused",))
@@ -162,6 +163,7 @@ def test_materializing_it_rewrites_it_and_says_where_it_lies(project: Project) -
     project.look()
     project.run(*keys)
     project.remove(keys[0])
+    project.look()
 
     run = project.materialize("results_manifest")
 

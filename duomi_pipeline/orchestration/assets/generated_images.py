@@ -11,6 +11,7 @@ from pydantic import Field
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State, Status
+from duomi_pipeline.engine.looking import why_unusable
 from duomi_pipeline.engine.signals import stopped_by_signals
 from duomi_pipeline.ledger import Selection
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
@@ -20,7 +21,7 @@ from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY, r
 from duomi_pipeline.orchestration.assets.run_results import run_results
 from duomi_pipeline.orchestration.event_log.batches import log_events
 from duomi_pipeline.orchestration.partition_ranges import RUN_SIZE, ledger_run, waiting_runs
-from duomi_pipeline.orchestration.partition_sync import track
+from duomi_pipeline.orchestration.partition_sync import observe
 from duomi_pipeline.orchestration.partitions import prompt_partitions
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.reporting.receipt import FailedPrompt, left_prompts
@@ -116,10 +117,10 @@ def build_generated_images(code_version: str) -> dg.AssetsDefinition:
 
 
 def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: DuomiResource, session: Session) -> None:
-    sources, keys = duomi.sources(), list(context.partition_keys)
-    mine = set(keys)
-    here = [prompt for prompt in sources.prompts if prompt.id in mine]
-    track(context.instance, sources, here)
+    keys = list(context.partition_keys)
+    sources = duomi.registered(session, context.instance, keys)
+    here = sources.prompts
+    observe(context.instance, here)
     plan = session.plan(here, config.parameters())
     if plan.adopted:
         context.log.warning("%s in the folder not known to the ledger: recorded now", counted(plan.adopted, "picture"))
@@ -128,7 +129,7 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     made_by = session.ledger.purchases({selection.purchase_id for _, selection in kept}) if kept else {}
     log_events(context, [events.kept(entry, selection, made_by[selection.purchase_id]) for entry, selection in kept])
 
-    unknown = {key: sources.why_absent(key) for key in sorted(mine - {prompt.id for prompt in here})}
+    unknown = why_unusable(session.ledger, sorted(set(keys) - {prompt.id for prompt in here}))
     outcomes: list[Outcome] = []
     started, command = time.monotonic(), duomi.command
     log = RunLog(session, wanted, left=_not_tried(left, unknown), left_out=rows_and_files_left_out(sources))

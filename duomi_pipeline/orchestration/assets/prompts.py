@@ -1,23 +1,38 @@
 """The external asset `prompts`, and the assets `prompt_table` and `prompt_files`, which read its sources."""
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
 
 import dagster as dg
 import pandas as pd
+from pydantic import Field
 
-from duomi_pipeline.common.text import counted
+from duomi_pipeline.engine.looking import PREFIXES, Manner, look_at
+from duomi_pipeline.ledger import Source
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
 from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY, PartitionChanges, track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.prompts import Problem, Prompt, Reading
 from duomi_pipeline.prompts.prompt import NoDatabaseError, SourceError
-from duomi_pipeline.prompts.sources import Sources, read_files, read_table
-from duomi_pipeline.prompts.table import COLUMNS, fetch_rows
+from duomi_pipeline.prompts.sources import (
+    Sources,
+    read_files,
+    read_table,
+    rows_of_table,
+    shown_database,
+    shown_folder,
+)
+from duomi_pipeline.prompts.table import COLUMNS, Row
 
 _PREVIEW_ROWS = 10
 _CELL = 120  # characters
+# Each asset looks at its own source: nothing is concluded about the other one.
+_NOT_HERE = {
+    Source.TABLE: {PREFIXES[Source.FILES]: "prompt_files looks at it"},
+    Source.FILES: {PREFIXES[Source.TABLE]: "prompt_table looks at it"},
+}
 _MAX_NAMED = 200  # problems; all are in the manifest's left_out.json
 
 prompts = dg.AssetSpec(
@@ -42,6 +57,14 @@ prompts = dg.AssetSpec(
 )
 
 
+class LookConfig(dg.Config):
+    """Run config of `prompt_table` and `prompt_files`."""
+
+    retire_lost: bool = Field(
+        default=False, description="Retire all prompts that are gone, also where so many are gone that it looks lost."
+    )
+
+
 @dg.asset(
     group_name=GROUP,
     owners=OWNERS,
@@ -56,27 +79,32 @@ prompts = dg.AssetSpec(
         )
     },
 )
-def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
-    """The prompts of the SQLite table, one row each (`DUOMI_DATABASE`, read-only).
+def prompt_table(context: dg.AssetExecutionContext, config: LookConfig, duomi: DuomiResource) -> pd.DataFrame:
+    """The prompts of the prompt table, one row each (`DUOMI_DATABASE`, read-only).
 
     Materializing it also updates the partitions of its prompts. Costs nothing.
     """
-    settings = duomi.settings()
-    try:
-        rows = fetch_rows(settings.path(settings.database))
-        reading = read_table(settings, rows)
-    except NoDatabaseError as error:
-        if "database" in settings.model_fields_set or _known(context.instance, "db_"):
-            raise dg.Failure(str(error), allow_retries=False) from error
-        rows, reading = [], Reading()  # somebody with JSON files alone
-    except SourceError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
-    _check_not_lost(context.instance, reading, "db_", settings.path(settings.database))
-    changes = track(context.instance, Sources(reading, Reading(), {}))
+    settings, rows = duomi.settings(), list[Row]()
+
+    def read() -> Sources:
+        rows.clear()
+        try:
+            rows.extend(rows_of_table(settings))
+            return Sources(read_table(settings, rows), Reading(), {}, _NOT_HERE[Source.TABLE])
+        except NoDatabaseError as error:
+            absent = {PREFIXES[Source.TABLE]: str(error)}
+            if "database" in settings.model_fields_set:
+                return Sources(Reading(), Reading(), absent, _NOT_HERE[Source.TABLE])
+            return Sources(Reading(), Reading(), {}, {**absent, **_NOT_HERE[Source.TABLE]})
+        except SourceError as error:
+            return Sources(Reading(), Reading(), {PREFIXES[Source.TABLE]: str(error)}, _NOT_HERE[Source.TABLE])
+
+    sources, changes = _look(context, config, duomi, Source.TABLE, read)
+    reading = sources.table
     usable = {prompt.origin for prompt in reading.prompts}
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).infer_objects()
     table = table[[f"prompts.id={row_id}" in usable for row_id in table["id"]]].reset_index(drop=True)
-    context.add_output_metadata(_reading_metadata(reading, changes))
+    context.add_output_metadata(_reading_metadata(reading, changes, shown_database(settings)))
     return table
 
 
@@ -93,44 +121,54 @@ def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
         )
     },
 )
-def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
+def prompt_files(context: dg.AssetExecutionContext, config: LookConfig, duomi: DuomiResource) -> pd.DataFrame:
     """The prompts of the JSON files, one row each (`DUOMI_PROMPT_DIR`); invalid files are named and skipped.
 
     Materializing it also updates the partitions of its prompts. Costs nothing.
     """
     settings = duomi.settings()
-    try:
-        reading = read_files(settings)
-    except SourceError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
-    _check_not_lost(context.instance, reading, "json_", settings.path(settings.prompt_dir))
-    changes = track(context.instance, Sources(Reading(), reading, {}))
+
+    def read() -> Sources:
+        try:
+            return Sources(Reading(), read_files(settings), {}, _NOT_HERE[Source.FILES])
+        except SourceError as error:
+            return Sources(Reading(), Reading(), {PREFIXES[Source.FILES]: str(error)}, _NOT_HERE[Source.FILES])
+
+    sources, changes = _look(context, config, duomi, Source.FILES, read)
+    reading = sources.files
     for problem in reading.problems[:_MAX_NAMED]:
         context.log.warning("Left out: %s", problem)
-    context.add_output_metadata(_reading_metadata(reading, changes))
+    context.add_output_metadata(_reading_metadata(reading, changes, shown_folder(settings)))
     rows = [(prompt.id, prompt.origin, prompt.text, prompt.overrides.explicit()) for prompt in reading.prompts]
     return pd.DataFrame(rows, columns=["prompt_id", "file", "image_prompt", "overrides"])
 
 
-def _known(instance: dg.DagsterInstance, prefix: str) -> list[str]:
-    """The partitions of one source."""
-    return [key for key in instance.get_dynamic_partitions(PARTITIONS_NAME) if key.startswith(prefix)]
+def _look(
+    context: dg.AssetExecutionContext,
+    config: LookConfig,
+    duomi: DuomiResource,
+    source: Source,
+    read: Callable[[], Sources],
+) -> tuple[Sources, PartitionChanges]:
+    """Look at one source, record what it says, and bring its partitions up to date.
+
+    Raises:
+        dg.Failure: it cannot be read, or so many prompts are gone that it looks lost; nothing was changed.
+    """
+    manner = Manner.MEANT if config.retire_lost else Manner.CAUTIOUS
+    partitions = context.instance.get_dynamic_partitions(PARTITIONS_NAME)
+    with duomi.session() as session:
+        looked = look_at(session.ledger, session.settings, read, [source], manner, partitions)
+    if doubt := looked.doubts.get(PREFIXES[source]):
+        raise dg.Failure(doubt, allow_retries=False)
+    return looked.sources, track(context.instance, looked.sources)
 
 
-def _check_not_lost(instance: dg.DagsterInstance, reading: Reading, prefix: str, source: Path) -> None:
-    """Fail if a source has no prompt now but had some before: it is more likely lost than empty."""
-    known = _known(instance, prefix)
-    if known and not reading.prompts:
-        raise dg.Failure(
-            f"{source} gives no prompt, but had {counted(len(known), 'prompt')} before. Nothing was retired. "
-            "Mount or restore it, then materialize this asset again. If these prompts should go, delete their "
-            "partitions of `prompts` in the UI.",
-            allow_retries=False,
-        )
-
-
-def _reading_metadata(reading: Reading, changes: PartitionChanges) -> dict[str, dg.MetadataValue]:
+def _reading_metadata(reading: Reading, changes: PartitionChanges, place: str) -> dict[str, dg.MetadataValue]:
     return {
+        "looked_at": dg.MetadataValue.timestamp(time.time()),
+        "looked_at_by": dg.MetadataValue.text(socket.gethostname()),
+        "place": dg.MetadataValue.text(place),
         "dagster/row_count": dg.MetadataValue.int(len(reading.prompts)),
         "left_out": dg.MetadataValue.int(len(reading.problems)),
         "left_out_because": dg.MetadataValue.md(_problems(reading.problems)),

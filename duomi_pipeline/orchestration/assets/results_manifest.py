@@ -34,7 +34,7 @@ def results_manifest(context: dg.AssetExecutionContext, duomi: DuomiResource) ->
     """
     with duomi.session() as session:
         try:
-            return dg.MaterializeResult(metadata=_write(duomi, session))
+            return dg.MaterializeResult(metadata=_write(context.instance, duomi, session))
         except SourceError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 
@@ -47,13 +47,15 @@ def refresh_manifest(
 ) -> None:
     """Write the manifest inside an image run and log the event; a downstream step would be skipped in a failed run."""
     try:
-        context.log_event(dg.AssetMaterialization(MANIFEST_KEY, metadata={**_write(duomi, session), **results}))
+        context.log_event(
+            dg.AssetMaterialization(MANIFEST_KEY, metadata={**_write(context.instance, duomi, session), **results})
+        )
     except SourceError as error:
         context.log.warning("The manifest is left as it was: %s", error)
 
 
-def _write(duomi: DuomiResource, session: Session) -> dict[str, Any]:
-    sources = duomi.sources()
+def _write(instance: dg.DagsterInstance, duomi: DuomiResource, session: Session) -> dict[str, Any]:
+    sources = duomi.registered(session, instance)
     check_readable(sources, session)
     table = manifest(session, session.plan(sources.prompts))
     paths = write_manifest(table, sources.problems, session.settings.path(session.settings.manifest_dir))

@@ -1,0 +1,283 @@
+"""Looking at the sources of prompts: what they say now goes into the register, from which everybody else reads.
+
+Conclusions need evidence: a source that cannot be read, gives nothing, or from which many prompts are gone at once is
+more likely not mounted, or another one, than emptied by hand. It retires nothing.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import cast
+
+from duomi_pipeline.common.text import counted
+from duomi_pipeline.engine.folder import MANY, SHARE
+from duomi_pipeline.ledger import Changes, Known, Ledger, Look, RegisteredPrompt, Source, Standing
+from duomi_pipeline.prompts import Problem, Prompt, Reading
+from duomi_pipeline.prompts.prompt import SourceKind
+from duomi_pipeline.prompts.sources import Sources, read_sources, shown_database, shown_folder
+from duomi_pipeline.settings import ParameterOverrides, Settings
+
+PREFIXES = {Source.TABLE: "db_", Source.FILES: "json_"}  # of prompt ids
+ASSETS = {Source.TABLE: "prompt_table", Source.FILES: "prompt_files"}  # that look at one source, in Dagster
+RETIRE_LOST = "retire_lost"  # the field of both assets that says that many prompts gone at once are meant
+_TRIES = 3  # looks that another look overtook
+_THERE = {Standing.ACTIVE, Standing.UNUSABLE}
+_USABLE = {Standing.ACTIVE, Standing.VISITING}
+
+
+class Manner(Enum):
+    """How a look takes what it finds."""
+
+    CAUTIOUS = auto()  # a source from which many prompts are gone is not believed: nothing of it is taken
+    ATTENDED = auto()  # a person sees what it finds: what is there is taken; where many are gone, none is retired
+    VISITING = auto()  # a folder named for one command: what is there is taken, nothing is retired
+    MEANT = auto()  # the user says that what is gone is gone: all of it is retired
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The result of a look.
+
+    Attributes:
+        sources: what they say, as it was read.
+        doubts: why a source is not believed, by the prefix of its ids.
+    """
+
+    sources: Sources
+    doubts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All sources, rows and files that are left out, or not believed; whole sources first."""
+        lost = (why for prefix, why in self.doubts.items() if prefix not in self.sources.unknown)
+        return (*(Problem("source", why) for why in lost), *self.sources.problems)
+
+    @property
+    def believed(self) -> Sources:
+        """The sources without those that are not believed: these count as unreadable."""
+        table, files = (
+            Reading() if PREFIXES[source] in self.doubts else _of(self.sources, source)
+            for source in (Source.TABLE, Source.FILES)
+        )
+        doubts = {prefix: why for prefix, why in self.doubts.items() if prefix not in self.sources.unknown}
+        return replace(self.sources, table=table, files=files, unreadable={**self.sources.unreadable, **doubts})
+
+    def completed(self, ledger: Ledger) -> Sources:
+        """The sources, each one that is not believed replaced by what the register has of it, if it has anything."""
+        if not self.doubts:
+            return self.sources
+        now, known = self.sources, registered(ledger)
+        has_any = {PREFIXES[source] for source in Source if _of(known, source) != Reading()}
+        replaced = {prefix: why for prefix, why in self.doubts.items() if prefix in has_any}
+        table, files = (
+            replace(_of(known, source), problems=(Problem("source", replaced[prefix]), *_of(known, source).problems))
+            if (prefix := PREFIXES[source]) in replaced
+            else _of(now, source)
+            for source in (Source.TABLE, Source.FILES)
+        )
+        unreadable = {prefix: why for prefix, why in now.unreadable.items() if prefix not in replaced}
+        return Sources(table, files, unreadable, {p: why for p, why in now.absent.items() if p not in replaced})
+
+
+def look(
+    ledger: Ledger, settings: Settings, manner: Manner = Manner.CAUTIOUS, partitions: Collection[str] = ()
+) -> Looked:
+    """Look at both sources, and record what they say.
+
+    Args:
+        ledger: with the register.
+        settings: name the sources.
+        manner: how what is found is taken.
+        partitions: ids that are known elsewhere, from before there was a register.
+    """
+    return look_at(ledger, settings, lambda: read_sources(settings), tuple(Source), manner, partitions)
+
+
+def look_at(
+    ledger: Ledger,
+    settings: Settings,
+    read: Callable[[], Sources],
+    which: Collection[Source],
+    manner: Manner = Manner.CAUTIOUS,
+    partitions: Collection[str] = (),
+) -> Looked:
+    """Look at some sources, and record what they say in one transaction.
+
+    Args:
+        ledger, settings, manner, partitions: as in `look`.
+        read: reads them; called again where another look was recorded meanwhile.
+        which: those that `read` reads.
+    """
+    for attempt in range(1, _TRIES + 1):
+        known, began = ledger.register.known(which), time.time()
+        sources = read()
+        found = [
+            changes
+            for source in which
+            if (changes := _changes(settings, source, sources, known.by_id[source], began, manner, partitions))
+        ]
+        if ledger.register.record(found, known.last_look if attempt < _TRIES else None):
+            break
+    return Looked(sources, {PREFIXES[one.look.source]: one.look.problem for one in found if one.look.problem})
+
+
+def registered(ledger: Ledger, ids: Collection[str] | None = None) -> Sources:
+    """What the register has of some prompts, or of all: what the sources said when they were last read."""
+    found: dict[Source, list[RegisteredPrompt]] = {source: [] for source in Source}
+    for prompt in ledger.register.prompts(ids):
+        found[prompt.source].append(prompt)
+    looks = ledger.register.last_good_looks()
+    table, files = (_reading(found[source], looks.get(source)) for source in (Source.TABLE, Source.FILES))
+    never = {PREFIXES[source]: _NEVER[source] for source in Source if source not in looks and not found[source]}
+    return Sources(table, files, {}, never)
+
+
+def why_unusable(ledger: Ledger, ids: Collection[str]) -> dict[str, str]:
+    """Why the register has no prompt to draw under these ids, each with what to do."""
+    known = {prompt.prompt_id: prompt.standing for prompt in ledger.register.prompts(ids)}
+    return {prompt_id: _why(prompt_id, known.get(prompt_id)) for prompt_id in ids}
+
+
+_NEVER = {
+    source: f"nobody has looked at the {source.value} yet: materialize `{ASSETS[source]}`, or start the sensor "
+    "`new_prompts`"
+    for source in Source
+}
+
+
+def _why(prompt_id: str, standing: Standing | None) -> str:
+    source = Source.TABLE if prompt_id.startswith(PREFIXES[Source.TABLE]) else Source.FILES
+    if standing is None:
+        return (
+            f"it is not in the register of prompts: materialize `{ASSETS[source]}`, or start the sensor `new_prompts`"
+        )
+    if standing is Standing.UNUSABLE:
+        return "its file or recorded override cannot be read; see `duomi doctor`"
+    return "there is no such prompt any more: its row or file is gone"
+
+
+def _changes(
+    settings: Settings,
+    source: Source,
+    sources: Sources,
+    known: Mapping[str, Known],
+    began: float,
+    manner: Manner,
+    partitions: Collection[str],
+) -> Changes | None:
+    """What a look changes in the register; `None` for a source that is not used here."""
+    reading = _of(sources, source)
+    place = shown_database(settings) if source is Source.TABLE else shown_folder(settings)
+    made = Look(source, place, began, socket.gethostname(), len(reading.prompts), len(reading.problems))
+    before = {prompt_id for prompt_id, entry in known.items() if entry.standing in _THERE}
+    before |= {key for key in partitions if key.startswith(PREFIXES[source]) and key not in known}
+    if problem := sources.unreadable.get(PREFIXES[source]):
+        return Changes(replace(made, problem=problem))
+    if (problem := sources.absent.get(PREFIXES[source])) and manner is not Manner.MEANT:
+        return Changes(replace(made, problem=problem)) if before else None
+    made = replace(made, problems=tuple((problem.origin, problem.reason) for problem in reading.problems))
+    here = {prompt.id for prompt in reading.prompts} | reading.present
+    gone = before - here
+    lost = _why_lost(source, place, len(gone), len(before), anything_here=bool(here))
+    if lost and manner is Manner.CAUTIOUS:
+        return Changes(replace(made, problem=lost))
+    said = [
+        entry
+        for prompt in reading.prompts
+        if _known(entry := _entry(source, prompt, known.get(prompt.id), manner)) != known.get(prompt.id)
+    ]
+    made = replace(made, problem=lost if lost and manner is Manner.ATTENDED else None)
+    standings = (
+        {}
+        if manner is Manner.VISITING
+        else _standings(known, here, reading, retires=not lost or manner is Manner.MEANT)
+    )
+    return Changes(replace(made, changes=len(said) + len(standings)), said, standings)
+
+
+def _of(sources: Sources, source: Source) -> Reading:
+    return sources.table if source is Source.TABLE else sources.files
+
+
+def _why_lost(source: Source, place: str, gone: int, before: int, *, anything_here: bool) -> str:
+    """Why a source looks lost: the rule of the folder of pictures. Empty where it does not."""
+    if not gone or (anything_here and (gone <= MANY or gone <= SHARE * before)):
+        return ""
+    what = (
+        f"{gone:,} of {counted(before, 'prompt')} are gone at once"
+        if anything_here
+        else (f"gives no prompt, but had {counted(before, 'prompt')} before")
+    )
+    return (
+        f"{place}{':' if anything_here else ''} {what}. Nothing was retired. Mount or restore it, and look again; "
+        f"or, if they are to go: materialize `{ASSETS[source]}` with `{RETIRE_LOST}: true` in Dagster's launchpad."
+    )
+
+
+def _standings(
+    known: Mapping[str, Known], here: Collection[str], reading: Reading, *, retires: bool
+) -> dict[str, Standing]:
+    """The prompts that cannot be used now, and those that are gone."""
+    usable = {prompt.id for prompt in reading.prompts}
+    broken = {key for key in reading.present - usable if key in known and known[key].standing is not Standing.UNUSABLE}
+    found = dict.fromkeys(broken, Standing.UNUSABLE)
+    for prompt_id, entry in known.items():
+        gone = prompt_id not in here and entry.standing is not Standing.RETIRED
+        if gone and (retires or entry.standing is Standing.VISITING):
+            found[prompt_id] = Standing.RETIRED
+    return found
+
+
+def _entry(source: Source, prompt: Prompt, known: Known | None, manner: Manner) -> RegisteredPrompt:
+    visits = manner is Manner.VISITING and (known is None or known.standing not in _THERE)
+    return RegisteredPrompt(
+        prompt.id,
+        source,
+        Standing.VISITING if visits else Standing.ACTIVE,
+        prompt.version,
+        prompt.source,
+        prompt.origin,
+        prompt.file_prefix,
+        prompt.image_id,
+        prompt.name,
+        prompt.text,
+        json.dumps(overrides) if (overrides := prompt.overrides.explicit()) else "{}",
+    )
+
+
+def _known(entry: RegisteredPrompt) -> Known:
+    return Known(*(getattr(entry, name) for name in Known._fields))
+
+
+def _reading(entries: Collection[RegisteredPrompt], last: Look | None) -> Reading:
+    problems = tuple(Problem(origin, reason) for origin, reason in last.problems) if last else ()
+    usable = sorted((entry for entry in entries if entry.standing in _USABLE), key=_place)
+    unusable = frozenset(entry.prompt_id for entry in entries if entry.standing is Standing.UNUSABLE)
+    return Reading(tuple(map(_prompt, usable)), problems, unusable)
+
+
+def _place(entry: RegisteredPrompt) -> tuple[int, int, str]:
+    """The order of the source: rows by id, numbers before texts; files by name."""
+    row = entry.origin.removeprefix("prompts.id=") if entry.source is Source.TABLE else ""
+    is_number = row.removeprefix("-").isdecimal()
+    return (0 if is_number else 1, int(row) if is_number else 0, entry.origin)
+
+
+_NO_OVERRIDES = ParameterOverrides()
+
+
+def _prompt(entry: RegisteredPrompt) -> Prompt:
+    overrides = _NO_OVERRIDES if entry.overrides == "{}" else ParameterOverrides(**json.loads(entry.overrides))
+    return Prompt(
+        entry.prompt_id,
+        entry.text,
+        cast(SourceKind, entry.kind),
+        entry.origin,
+        entry.file_prefix,
+        overrides,
+        entry.image_id,
+        entry.name,
+    )

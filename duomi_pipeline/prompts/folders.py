@@ -1,0 +1,231 @@
+"""Folders of prompt files: on disk, or at an fsspec URL such as `s3://bucket/prompts`. Their content: `json_files`."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from upath import UPath
+
+from duomi_pipeline.prompts.prompt import SourceError
+
+_AT_ONCE = 200  # files that are fetched side by side
+_TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
+_MARKS = ("ETag", "etag", "md5Hash", "md5", "generation", "VersionId", "content_settings")
+# Object stores, by fsspec protocol: the extra that installs what speaks it.
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
+
+
+class Seen(NamedTuple):
+    """State of a file by which a change is noticed, without reading it.
+
+    Attributes:
+        stamp: another one after every change; on disk the time in nanoseconds.
+        bytes: its size.
+        changed_at: seconds since 1970; 0 where a stored file is whole as soon as it is seen.
+    """
+
+    stamp: int
+    bytes: int
+    changed_at: float
+
+
+class NotAFileError(Exception):
+    """There is a name, but no file that can be read under it; the text says why."""
+
+
+class PromptFolder(Protocol):
+    """A folder as `read_folder` reads it."""
+
+    def names(self) -> Sequence[str]:
+        """Names of its files, sorted; a missing folder counts as empty.
+
+        Raises:
+            SourceError: it exists but cannot be listed, or nobody can tell.
+        """
+        ...
+
+    def seen(self, name: str) -> Seen:
+        """State of a file now.
+
+        Raises:
+            OSError, NotAFileError: it is gone, or no file.
+        """
+        ...
+
+    def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | Exception]]:
+        """Content of files, or `OSError` or `NotAFileError`, one after the other."""
+        ...
+
+
+def shown_url(url: str) -> str:
+    """An address without user name and password."""
+    return re.sub(r"//[^/]*@", "//", url)
+
+
+def open_folder(place: Path | str, max_bytes: int) -> PromptFolder:
+    """A folder by its path or URL.
+
+    Args:
+        place: a path, or an fsspec URL.
+        max_bytes: larger files are not read.
+
+    Raises:
+        SourceError: the package for this kind of URL is not installed.
+    """
+    return LocalFolder(place, max_bytes) if isinstance(place, Path) else UrlFolder(place, max_bytes)
+
+
+class LocalFolder:
+    """A folder on disk."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder, self._max_bytes = folder, max_bytes
+
+    def names(self) -> Sequence[str]:
+        """See `PromptFolder`."""
+        try:
+            return sorted(entry.name for entry in self._folder.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise SourceError(
+                f"{self._folder}: {error.strerror}. Set DUOMI_PROMPT_DIR to a readable folder."
+            ) from error
+
+    def seen(self, name: str) -> Seen:
+        """See `PromptFolder`."""
+        try:
+            found = (self._folder / name).stat()
+        except OSError as error:  # a broken or circular link
+            raise NotAFileError("not a file") from error
+        return Seen(found.st_mtime_ns, found.st_size, found.st_mtime)
+
+    def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | Exception]]:
+        """See `PromptFolder`."""
+        for name in names:
+            yield name, self._content(self._folder / name)
+
+    def _content(self, path: Path) -> bytes | Exception:
+        try:
+            if not path.is_file():
+                return NotAFileError("not a file")
+            if path.stat().st_size > self._max_bytes:
+                return _too_large(self._max_bytes)
+            return path.read_bytes()
+        except OSError as error:
+            return error
+
+
+class UrlFolder:
+    """A folder at an fsspec URL: listed in one go, and files that changed are fetched side by side."""
+
+    def __init__(self, url: str, max_bytes: int) -> None:
+        self._shown, self._max_bytes = shown_url(url), max_bytes
+        folder = open_url(url)
+        self._files, self._path = folder.fs, folder.path.rstrip("/")
+        self._is_store = folder.protocol in _EXTRAS
+        self._listed: Mapping[str, Seen] = {}
+
+    def names(self) -> Sequence[str]:
+        """See `PromptFolder`."""
+        try:
+            self._files.invalidate_cache()
+            entries = self._entries()
+        except Exception as error:  # each file system raises its own errors
+            raise SourceError(f"{self._shown} cannot be listed: {_words(error)}. Check DUOMI_PROMPT_DIR.") from error
+        found = {str(entry["name"]).rstrip("/").rpartition("/")[2]: entry for entry in entries}
+        self._listed = {name: _seen(entry) for name, entry in found.items() if entry.get("type") == "file"}
+        return sorted(self._listed)
+
+    def seen(self, name: str) -> Seen:
+        """See `PromptFolder`."""
+        return self._listed[name]
+
+    def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | Exception]]:
+        """See `PromptFolder`."""
+        small = [name for name in names if self._listed[name].bytes <= self._max_bytes]
+        yield from ((name, _too_large(self._max_bytes)) for name in set(names).difference(small))
+        for start in range(0, len(small), _AT_ONCE):
+            some = small[start : start + _AT_ONCE]
+            try:
+                # Of all bulk reads the one that takes no name for a pattern.
+                paths = [f"{self._path}/{name}" for name in some]
+                found = self._files.cat_ranges(paths, None, None, on_error="return")
+            except Exception as error:
+                raise SourceError(f"{self._shown} cannot be read: {_words(error)}. Check DUOMI_PROMPT_DIR.") from error
+            for name, content in zip(some, found, strict=True):
+                yield name, content if isinstance(content, bytes) else NotAFileError(_words(content))
+
+    def _entries(self) -> Sequence[Mapping[str, Any]]:
+        try:
+            return list(self._files.ls(self._path, detail=True))
+        except FileNotFoundError:
+            if self._is_store:  # it has no empty folders; but a bucket that is not there is none
+                self._files.ls(_bucket(self._path), detail=True)
+            return []
+
+
+def add_to_url(url: str, name: str, data: bytes) -> None:
+    """Write a new file into the folder at an URL.
+
+    Raises:
+        FileExistsError: there is one with this name.
+        SourceError: it cannot be written.
+    """
+    folder = open_url(url)
+    path = folder / name
+    try:
+        is_taken = path.exists()
+        has_bucket = folder.protocol not in _EXTRAS or folder.fs.exists(_bucket(folder.path))
+        if not is_taken and has_bucket:
+            path.write_bytes(data)
+    except Exception as error:
+        raise SourceError(f"{shown_url(url)} cannot be written: {_words(error)}. Check DUOMI_PROMPT_DIR.") from error
+    if is_taken:
+        raise FileExistsError(name)
+    if not has_bucket:  # none is ever made: it would be a mistyped name
+        raise SourceError(f"{shown_url(url)} does not exist. Check DUOMI_PROMPT_DIR.")
+
+
+def open_url(url: str) -> UPath:
+    """An address as a path.
+
+    Raises:
+        SourceError: the package for this kind of URL is not installed, or there is no such kind.
+    """
+    scheme = url.partition("://")[0]
+    try:
+        found = UPath(url)
+        _ = found.fs
+    except ImportError as error:
+        extra = _EXTRAS.get(scheme)
+        how = f"pip install 'duomi-pipeline[{extra}]'" if extra else str(error)
+        raise SourceError(f"{scheme}:// needs a package that is not installed: {how}.") from error
+    except (ValueError, TypeError) as error:
+        raise SourceError(f"{shown_url(url)} cannot be used: {error}. Check DUOMI_PROMPT_DIR.") from error
+    return found
+
+
+def _bucket(path: str) -> str:
+    return path.strip("/").split("/")[0]
+
+
+def _too_large(most: int) -> NotAFileError:
+    return NotAFileError(f"larger than {most // 1_000_000} MB")
+
+
+def _seen(entry: Mapping[str, Any]) -> Seen:
+    """State of a listed file; a store that gives marks of the content, such as ETags, shows only whole files."""
+    marks = [str(entry[name]) for name in _MARKS if entry.get(name)]
+    when = next((entry[name] for name in _TIMES if entry.get(name)), 0.0)
+    digest = hashlib.sha256(repr([str(when), *marks]).encode()).digest()
+    stamp = int.from_bytes(digest[:8]) >> 1  # SQLite's integers have a sign
+    seconds = when.timestamp() if hasattr(when, "timestamp") else when
+    return Seen(stamp, int(entry.get("size") or 0), 0.0 if marks or not isinstance(seconds, int | float) else seconds)
+
+
+def _words(error: object) -> str:
+    """An error in one line, with nothing of an address."""
+    return f"{type(error).__name__}: {shown_url(' '.join(str(error).split()))}"[:300]
