@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from duomi_pipeline.ledger import queries, repair, statements
 from duomi_pipeline.ledger.database import Database, LedgerError
 from duomi_pipeline.ledger.file_locks import FileLocks
-from duomi_pipeline.ledger.leases import Lives
+from duomi_pipeline.ledger.leases import Life, Lives
 from duomi_pipeline.ledger.limits import Limits, check_caps, check_rate, check_repeats, lost_answers
 from duomi_pipeline.ledger.queries import LedgerReader
 from duomi_pipeline.ledger.records import (
@@ -97,6 +97,11 @@ class Ledger(LedgerReader):
         """Whether a run's process is known to be dead, whether or not its end is recorded."""
         with self.database.read() as connection:
             return self._lives.is_gone(connection, run_id)
+
+    def life(self, run_id: str) -> Life:
+        """What is known of a run's process."""
+        with self.database.read() as connection:
+            return self._lives.life(connection, run_id)
 
     def claim(
         self,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from duomi_pipeline.ledger import Ledger
+from duomi_pipeline.ledger import Ledger, Life
 
 RUN_TAG = "duomi/run"  # the ledger's run id of a command; all Dagster runs of the command share its caps
 IMAGES_KEY = dg.AssetKey("generated_images")
@@ -83,10 +83,10 @@ def waiting_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 
 def _image_runs(instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus]) -> list[dg.DagsterRun]:
-    return [run for run in instance.get_runs(dg.RunsFilter(statuses=statuses)) if _makes_pictures(run)]
+    return [run for run in instance.get_runs(dg.RunsFilter(statuses=statuses)) if makes_pictures(run)]
 
 
-def _makes_pictures(run: dg.DagsterRun) -> bool:
+def makes_pictures(run: dg.DagsterRun) -> bool:
     """Whether a run generates pictures. A run of a command has no selection; one that only checks selects checks."""
     return IMAGES_KEY in run.asset_selection if run.asset_selection else not run.asset_check_selection
 
@@ -101,10 +101,12 @@ def ledger_run(run: dg.DagsterRun) -> str:
 
 
 def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> None:
-    """Report runs of dead commands as failed: Dagster's daemon does not monitor them, and they would stay active."""
+    """Report image runs whose process is dead as failed.
+
+    Dagster's daemon monitors none of a command, and others only with some launchers: they would stay active for ever.
+    """
     for run in active_runs(instance):
-        command = ledger_run(run)
-        if command != run.run_id and ledger.is_gone(command):
+        if ledger.life(ledger_run(run)) is Life.DEAD:
             instance.report_run_failed(
                 run, "The process of this run is gone. Start again: nothing paid is bought twice."
             )
