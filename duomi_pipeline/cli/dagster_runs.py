@@ -54,7 +54,9 @@ def run_in_process(
                 track(instance, sources, [entry.prompt for entry in plan.entries])
             order = instance.get_dynamic_partitions(PARTITIONS_NAME)
             suspects = {entry.prompt.id for entry in wanted if entry.is_suspect}
-            ranges = partition_ranges(order, {entry.prompt.id for entry in wanted}, passable, last=suspects)
+            ranges = partition_ranges(
+                order, {entry.prompt.id for entry in wanted}, passable, settings.run_size, last=suspects
+            )
             with ProgressReport(len(wanted)) as progress:
                 command = Command(settings, _recorder(log, progress, {entry.prompt.id for entry in wanted}))
                 job = _job(command)

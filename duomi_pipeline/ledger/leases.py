@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from enum import StrEnum, auto
 from typing import Any
 
@@ -63,6 +64,10 @@ class Lives(ABC):
             return Life.NOT_BEGUN
         has_just_ended = row["ended_at"] is not None and time.time() - row["ended_at"] < LEASE
         return Life.ALIVE if has_just_ended or not self._is_dead(connection, row) else Life.DEAD
+
+    @abstractmethod
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Wait until no other process is in a block of this name, on any machine that shares the ledger."""
 
     @abstractmethod
     def release(self) -> None:

@@ -8,6 +8,7 @@ planned ── submitting ─┬─ submitted (task id) ─┬─ ready (image U
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,10 @@ class Ledger(LedgerReader):
         """What is known of a run's process."""
         with self.database.read() as connection:
             return self._lives.life(connection, run_id)
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """A block in which no other process is at the same time, on any machine that shares the ledger."""
+        return self._lives.alone(name)
 
     def claim(
         self,

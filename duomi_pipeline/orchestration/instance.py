@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 from filelock import FileLock
 
+from duomi_pipeline.orchestration.partition_ranges import POOL
 from duomi_pipeline.settings import Settings, SettingsError
 
 _SHIPPED = "dagster.yaml"  # beside this file, also where the package is installed and there is no clone
@@ -73,8 +74,22 @@ def open_instance(
                 _remove_half_made(home)
             opening.touch()
             instance = stack.enter_context(opener(home))
+            _limit_image_runs(instance, settings.image_runs)
             opening.unlink()
         yield instance
+
+
+def _limit_image_runs(instance: dg.DagsterInstance, limit: int | None) -> None:
+    """Set the limit of the pool; `None`: that of `dagster.yaml`, where nobody has set another in the UI.
+
+    Dagster itself sets it only when it first sees runs of the pool in the queue, and starts all that it sees then.
+    """
+    storage = instance.event_log_storage
+    known = {pool.name: pool for pool in storage.get_pool_limits()}.get(POOL)
+    if limit is not None and (known is None or known.from_default or known.limit != limit):
+        storage.set_concurrency_slots(POOL, limit)
+    elif limit is None and known is None:
+        storage.initialize_concurrency_limit_to_default(POOL)
 
 
 def _remove_half_made(home: Path) -> None:

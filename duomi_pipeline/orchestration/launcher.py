@@ -1,7 +1,7 @@
 """The run launcher of a team without a cluster: Celery tasks, whose runs live as long as the ledger says that they do.
 
-Named in `deploy/dagster.yaml`; needs the extra `celery`. Celery goes on reporting the task of a killed worker as started.
-Each image run, however, holds a lock in the ledger that is released when its process dies, in any way.
+Named in `deploy/dagster.yaml`; needs the extra `celery`. Celery itself never sees that the worker of a task was killed.
+An image run, however, holds a lock in the ledger that is released when its process dies, in any way.
 """
 
 import time
@@ -15,7 +15,7 @@ from duomi_pipeline.ledger import Ledger, Life
 from duomi_pipeline.orchestration.partition_ranges import ledger_run, makes_pictures
 from duomi_pipeline.settings import Settings
 
-BEGINS_WITHIN = 300.0  # seconds from a run's start to its first line in the ledger: imports and definitions take some 10
+BEGINS_WITHIN = 300.0  # seconds from a run's start to its first entry in the ledger, which takes some 10
 
 
 class LedgerCheckedRunLauncher(CeleryRunLauncher):

@@ -12,14 +12,14 @@ from duomi_pipeline.ledger import Ledger, Life
 
 RUN_TAG = "duomi/run"  # the ledger's run id of a command; all Dagster runs of the command share its caps
 IMAGES_KEY = dg.AssetKey("generated_images")
-RUN_SIZE = 500  # partitions of one run: small runs cost seconds each to start, large ones lose more by a stop
+POOL = "duomi_api"  # its limit is how many image runs work at a time
 MAX_GAP = 20  # partitions with a current picture that a range may include: each costs an event, a run costs seconds
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 _PARTITION = "dagster/partition"
-_WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
+WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 _UNFINISHED = [
-    *_WAITING,
+    *WAITING,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
@@ -42,7 +42,7 @@ def partition_ranges(
     order: Sequence[str],
     wanted: Collection[str],
     passable: Collection[str],
-    run_size: int = RUN_SIZE,
+    run_size: int,
     *,
     last: Collection[str] = (),
 ) -> list[PartitionRange]:
@@ -74,16 +74,7 @@ def partition_ranges(
 
 def active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Runs that generate pictures and are queued or running."""
-    return _image_runs(instance, _UNFINISHED)
-
-
-def waiting_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Runs that generate pictures and have not started yet."""
-    return _image_runs(instance, _WAITING)
-
-
-def _image_runs(instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus]) -> list[dg.DagsterRun]:
-    return [run for run in instance.get_runs(dg.RunsFilter(statuses=statuses)) if makes_pictures(run)]
+    return [run for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)) if makes_pictures(run)]
 
 
 def makes_pictures(run: dg.DagsterRun) -> bool:
