@@ -36,13 +36,7 @@ def run_in_process(
     options: Options,
 ) -> Report:
     """Generate the wanted prompts. All ranges share one run of the ledger, and so its caps."""
-    config = ImagesConfig(
-        **options.parameters.explicit(),
-        force=options.force,
-        max_images=options.max_images,
-        regenerate_lost=options.regenerate_lost,
-        states=sorted(state.value for state in options.states),
-    )
+    config = images_options(options)
     passable = set() if options.force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
     with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings) as instance:
         left = left_prompts(unwanted_failures(plan, wanted))
@@ -67,6 +61,17 @@ def run_in_process(
                     if log.stop is not None:
                         break
         return Report.of(settings, plan, wanted, log)
+
+
+def images_options(options: Options) -> ImagesConfig:
+    """The run config that the flags ask for."""
+    return ImagesConfig(
+        **options.parameters.explicit(),
+        force=options.force,
+        max_images=options.max_images,
+        regenerate_lost=options.regenerate_lost,
+        states=sorted(state.value for state in options.states),
+    )
 
 
 def _recorder(log: RunLog, progress: ProgressReport, wanted: Collection[str]) -> Callable[[Outcome], None]:

@@ -62,7 +62,8 @@ class Lives(ABC):
         row = _row(connection, run_id)
         if row is None:
             return Life.NOT_BEGUN
-        has_just_ended = row["ended_at"] is not None and time.time() - row["ended_at"] < LEASE
+        ended_itself = row["ended_at"] is not None and row["counts"] is not None  # others record no counts
+        has_just_ended = ended_itself and time.time() - row["ended_at"] < LEASE
         return Life.ALIVE if has_just_ended or not self._is_dead(connection, row) else Life.DEAD
 
     @abstractmethod

@@ -10,11 +10,13 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget, WorkspaceLoadTarget
 from filelock import FileLock
 
 from duomi_pipeline.orchestration.partition_ranges import POOL
 from duomi_pipeline.settings import Settings, SettingsError
 
+LOCATION = "duomi_pipeline"  # name of the code location, also in the shipped workspace.yaml
 _SHIPPED = "dagster.yaml"  # beside this file, also where the package is installed and there is no clone
 _LOCK = ".opening.lock"
 _OPENING = ".opening"  # there while the databases are opened, and after a process that died meanwhile
@@ -46,6 +48,14 @@ def prepare_dagster_home(settings: Settings) -> Path:
             "dagster.yaml there. Rename the folder, or set DAGSTER_HOME to another one."
         )
     return home
+
+
+def workspace_target(settings: Settings) -> WorkspaceLoadTarget:
+    """The code locations of a home: those of its `workspace.yaml`, else this package."""
+    workspace = settings.home / "workspace.yaml"
+    if workspace.is_file():
+        return WorkspaceFileTarget([str(workspace)])
+    return ModuleTarget("duomi_pipeline.definitions", None, str(settings.home), LOCATION)
 
 
 def _from_config(home: Path) -> AbstractContextManager[dg.DagsterInstance]:

@@ -227,13 +227,17 @@ class Project:
             launched = self.graphql(BACKFILL, workspace, keys=list(keys))["launchPartitionBackfill"]
             backfill_id = launched["backfillId"]
             for _ in range(4):
-                assert list(execute_backfill_iteration(workspace, logging.getLogger("backfill"))) == []
+                self.plan_backfills(workspace)
                 self._work_off_queue(workspace)
                 backfill = self.instance.get_backfill(backfill_id)
                 if backfill and backfill.status.value != "REQUESTED":
                     runs = self.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill_id}))
                     return backfill.status.value, list(reversed(runs))
         raise AssertionError("the backfill did not end")
+
+    def plan_backfills(self, workspace: WorkspaceProcessContext) -> None:
+        """One look of the daemon at backfills: it puts their runs into the queue."""
+        assert list(execute_backfill_iteration(workspace, logging.getLogger("backfill"))) == []
 
     def daemon_tick(self, sensor: str = "new_prompts") -> Any:
         """Switch a sensor on and let the daemon look once, and run what it asks for; returns the tick."""
