@@ -45,9 +45,8 @@ def launch(settings: Settings, sources: Sources, plan: Plan, wanted: Sequence[Pl
             raise click.ClickException(f"Dagster does not take the run: {error}") from error
         for run_id, found in zip(queued, ranges, strict=True):
             click.echo(f"{run_id}  {found.first} to {found.last}")
-        click.echo(
-            f"{counted(len(queued), 'run')} in the queue. In the UI: Runs, tag {COMMAND_TAG}={command}.", err=True
-        )
+        where = f"In Dagster's UI: Runs, tag {COMMAND_TAG}={command}."
+        click.echo(f"{counted(len(queued), 'run')} in the queue. {where}", err=True)
         if not get_daemon_statuses(instance, [_DAEMON], ignore_errors=True)[_DAEMON].healthy:
             click.echo("Dagster's daemon does not run: they wait until it does (duomi dev, or deploy/).", err=True)
         return not options.wait or _followed(instance, command, len(queued))
@@ -55,21 +54,22 @@ def launch(settings: Settings, sources: Sources, plan: Plan, wanted: Sequence[Pl
 
 def _followed(instance: dg.DagsterInstance, command: str, count: int) -> bool:
     """Print what becomes of the runs, until the last has ended; whether all have succeeded."""
-    known: dict[str, dg.DagsterRunStatus] = {}
+    said: dict[str, dg.DagsterRunStatus] = {}
+    latest: dict[str, dg.DagsterRun] = {}
     try:
-        while len([status for status in known.values() if _has_ended(status)]) < count:
-            if known:
+        while sum(_has_ended(run) for run in latest.values()) < count:
+            if latest:
                 time.sleep(_LOOK)
             for run in reversed(instance.get_runs(dg.RunsFilter(tags={COMMAND_TAG: command}))):
-                root = run.root_run_id or run.run_id  # Dagster starts a run that died again, as another one
-                if known.get(root) is not run.status:
-                    known[root] = run.status
+                if said.get(run.run_id) is not run.status:
+                    said[run.run_id] = run.status
                     click.echo(f"{run.run_id}  {run.status.value.lower()}", err=True)
+                latest[run.root_run_id or run.run_id] = run  # a run that died is started again as another one
     except KeyboardInterrupt:
         click.echo("\nThe runs go on without this command; cancel them in Dagster's UI.", err=True)
         raise
-    return all(status is dg.DagsterRunStatus.SUCCESS for status in known.values())
+    return all(run.is_success for run in latest.values())
 
 
-def _has_ended(status: dg.DagsterRunStatus) -> bool:
-    return status in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+def _has_ended(run: dg.DagsterRun) -> bool:
+    return run.is_finished and run.tags.get("dagster/will_retry") != "true"

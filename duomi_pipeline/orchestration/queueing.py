@@ -47,11 +47,13 @@ def queue_runs(
     Raises:
         NotQueuedError: Dagster does not take a run; those before it are in the queue.
     """
-    schema, run_config = create_schema(), images_config(config).to_config_dict()
+    schema, run_config = create_schema(), images_config(config).to_config_dict()  # type: ignore[no-untyped-call]
     queued = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        with WorkspaceProcessContext(instance, workspace_target(settings)) as workspace:
+        with WorkspaceProcessContext(
+            instance, workspace_target(settings), code_server_log_level="warning"
+        ) as workspace:
             for found in ranges:
                 tags = [{"key": key, "value": value} for key, value in {**found.tags, COMMAND_TAG: command}.items()]
                 run = {
