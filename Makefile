@@ -38,7 +38,7 @@ dev: install ## Dagster's UI with all assets, on http://127.0.0.1:3000
 test: install ## the tests, and which took longest
 	$(BIN)/python -m pytest --durations=10 --durations-min=1
 
-chaos: install ## the proof: 200 prompts, 30 SIGKILLs, every fault on; then journal, ledger and folder are compared
+chaos: install ## the proof: 200 prompts, 30 SIGKILLs, every fault on; then three books are compared; CHAOS="--workers 2 …"
 	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol async $(CHAOS)
 	$(BIN)/python -m duomi_pipeline_tests.chaos --protocol sync $(CHAOS)
 

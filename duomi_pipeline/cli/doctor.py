@@ -16,7 +16,7 @@ from duomi_pipeline.duomi.broken_calls import without_secrets
 from duomi_pipeline.duomi.masking import Mask
 from duomi_pipeline.duomi.profiles import known_profiles
 from duomi_pipeline.duomi.transport import certificates_in_force, proxies_in_force
-from duomi_pipeline.engine import Session
+from duomi_pipeline.engine import Session, State
 from duomi_pipeline.engine.generating import open_client
 from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.ledger import LedgerError, PurchaseState
@@ -153,6 +153,9 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
     if plan.stop:
         yield False, f"{plan.stop.message} {plan.stop.advice}"
         return
+    if unknown := plan.counts[State.UNKNOWN]:
+        first = next(entry for entry in plan.entries if entry.state is State.UNKNOWN)
+        yield False, f"{counted(unknown, 'prompt')} with a picture that cannot be read now, such as {first.prompt.id}"
     if unasked:
         why = "prompts or settings have changed since; change them back to get the pictures"
         yield (

@@ -64,13 +64,12 @@ class ImageRequest:
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
-        key = hashlib.sha256(self.canonical.encode("utf-8", "surrogatepass")).hexdigest()
-        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "key", request_key(self.content))
 
     @property
     def canonical(self) -> str:
         """The request as JSON with sorted keys, as stored in ledger and PNG. Not cached, because it is large."""
-        return json.dumps(self.content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return _canonical(self.content)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -111,6 +110,15 @@ class ImageRequest:
     def cost(self) -> float | None:
         """Its cost: the service bills the requested pictures, however many it delivers. `None` where unknown."""
         return None if self.price is None else self.price * self.pictures
+
+
+def request_key(content: Mapping[str, Any]) -> str:
+    """The key of a request, from its `content`."""
+    return hashlib.sha256(_canonical(content).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def build_request(settings: Settings, prompt_id: str, text: str, parameters: ImageParameters) -> ImageRequest:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from duomi_pipeline.duomi.request import request_key
 from duomi_pipeline.images import (
     ImageStore,
     Listing,
@@ -25,6 +26,7 @@ from duomi_pipeline.ledger import Ledger, Origin, PictureFile
 from duomi_pipeline.ledger.repair import Findings, FoundPurchase, Renamed
 
 SAME_LOOK = 3  # bits in which two fingerprints of the same picture may differ; an optimiser changes no pixel
+LARGEST = 400_000_000  # bytes; no picture of ours is larger: 67 megapixels without compression are half of that
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,15 @@ def look_into(ledger: Ledger, store: ImageStore, listing: Listing, names: Iterab
     unreadable: list[tuple[str, str]] = []
     records = _Records.of(ledger, listing)
     for name in sorted(names, key=lambda name: (len(name), name)):  # a copy's name is mostly longer
+        if listing.sizes[name] > LARGEST:
+            foreign.append(name)
+            continue
         try:
             data = store.read(name)
         except StoreError as error:
             unreadable.append((name, str(error)))
             continue
-        info = _info(data)
+        info = own_info(data)
         record = records.of_picture(name, info, data)
         if record is not None:
             renamed.append(Renamed(record, name, listing.sizes[name]))
@@ -149,10 +154,12 @@ def _mark(info: PictureInfo) -> _Mark:
     return info.prompt_id, info.index, info.created_at.timestamp()
 
 
-def _info(data: bytes) -> PictureInfo | None:
+def own_info(data: bytes) -> PictureInfo | None:
+    """What a whole picture of ours says of itself; `None` of any other file, and of one that contradicts itself."""
     with contextlib.suppress(NotAPictureError):
         check_whole(data)
-        return read_info(data)
+        info = read_info(data)
+        return info if info is not None and info.request_key == request_key(info.request) else None
     return None
 
 

@@ -139,7 +139,8 @@ class Batch:
         except LedgerLostError as error:
             self.stop(Stop(StoppedBy.LOST, f"{error} Nothing more is sent."))
         except LedgerError as error:
-            self.stop(Stop(StoppedBy.STORE, str(error)))
+            advice = "Mend the ledger, then start again; nothing that was paid is bought twice."
+            self.stop(Stop(StoppedBy.STORE, str(error), advice=advice))
         except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
             self._error = self._error or error
             self.stop(Stop(StoppedBy.ERROR, f"An unforeseen error: {error!r}"))

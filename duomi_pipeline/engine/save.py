@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from duomi_pipeline.duomi import ImageRequest
+from duomi_pipeline.engine.adoption import own_info
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
 from duomi_pipeline.images import (
     ImageStore,
@@ -18,7 +19,6 @@ from duomi_pipeline.images import (
     PictureLostError,
     Png,
     check_whole,
-    read_info,
     thumbnail_of,
     with_info,
 )
@@ -133,10 +133,10 @@ class Saver:
             if not name.startswith(prompt.file_prefix) or name in known:
                 continue
             data = self.store.read(name)
-            info = read_info(data)
+            info = own_info(data)
             if info is None or info.origin == Origin.REUSED or info.created_at.timestamp() < sent_at:
                 continue
-            if info.prompt_id == prompt.id and info.request_key == request.key and _is_whole(data):
+            if info.prompt_id == prompt.id and info.request_key == request.key:
                 found[info.index] = PictureFile(
                     prompt_id=prompt.id,
                     purchase_id=purchase.id,
@@ -218,11 +218,3 @@ class Saver:
             contrast=png.look.contrast if png.look else None,
             created_at=now,
         )
-
-
-def _is_whole(data: bytes) -> bool:
-    try:
-        check_whole(data)
-    except NotAPictureError:
-        return False
-    return True

@@ -144,15 +144,15 @@ def _identity(file: Path | None) -> _Identity | None:
     """Device and inode of an SQLite database and of its write-ahead log, which exists while we are connected."""
     if file is None:
         return None
-    return _inode(file), _inode(f"{file}-wal")
+    return _inode(file, is_empty_gone=True), _inode(f"{file}-wal")  # a write-ahead log may be empty
 
 
-def _inode(file: Path | str) -> tuple[int, int] | None:
+def _inode(file: Path | str, *, is_empty_gone: bool = False) -> tuple[int, int] | None:
     try:
         stat = os.stat(file)  # noqa: PTH116 - called twice per write, and twice as fast
     except OSError:
         return None
-    return stat.st_dev, stat.st_ino
+    return None if is_empty_gone and not stat.st_size else (stat.st_dev, stat.st_ino)
 
 
 def _engine(url: URL) -> Engine:

@@ -150,7 +150,7 @@ def _insert(connection: Connection, purchase: FoundPurchase, run_id: str, instea
         post = {
             "purchase_id": purchase_id,
             "run_id": run_id,
-            "sent_at": purchase.saved_at,
+            "sent_at": min(purchase.saved_at, time.time()),  # a wrong clock is no later day's spending
             "currency": purchase.currency,
         }
         connection.execute(

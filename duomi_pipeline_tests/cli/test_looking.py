@@ -8,7 +8,7 @@ import pandas as pd
 import requests
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli.harness import command, write_prompts
+from duomi_pipeline_tests.cli.harness import command, pictures, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.processes import started
 
@@ -140,3 +140,11 @@ def test_doctor_names_paid_tasks_whose_prompt_was_edited_meanwhile(home: Path, s
     assert "interrupted purchase" not in duomi(home, "doctor").stdout
     write_prompts(home, {"boat": "Another boat"})
     assert "1 interrupted purchase without a prompt that has the same request now" in duomi(home, "doctor").stdout
+
+
+def test_doctor_names_a_picture_that_cannot_be_read_now(home: Path) -> None:
+    duomi(home, "generate")
+    (home / "out" / "generated_images" / pictures(home)[0]).write_bytes(b"")  # a placeholder of a cloud drive
+    run = duomi(home, "doctor")
+    assert run.returncode == 1
+    assert "1 prompt with a picture that cannot be read now, such as " in run.stdout

@@ -1,5 +1,6 @@
 """A ledger that takes no write, that is deleted or replaced while paid answers arrive, or that is damaged at the start."""
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -160,6 +161,15 @@ def test_a_backup_that_is_restored_under_a_run_loses_no_answer(home: Home, proto
     assert run.stop is not None
     assert run.stop.by == "lost"
     all_is_well(home, 1 + SEVERAL, **protocol)
+
+
+def test_a_ledger_that_is_emptied_in_place_under_a_run_is_noticed(home: Home, protocol: Answers) -> None:
+    sell_one(home, **protocol)
+    home.write_many(SEVERAL + 10)
+    run = run_and(home, 1 + SEVERAL, lambda: os.truncate(ledger_of(home), 0), max_concurrency=SEVERAL, **protocol)
+    assert run.stop is not None
+    assert run.stop.by == "lost"
+    assert home.posts == 1 + SEVERAL
 
 
 def test_a_write_ahead_log_that_is_deleted_under_a_run_is_noticed(home: Home, protocol: Answers) -> None:

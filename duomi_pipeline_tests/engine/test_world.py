@@ -3,7 +3,9 @@
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 from upath import UPath
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
-from duomi_pipeline.images import ImageStore, read_info
+from duomi_pipeline.images import ImageStore, Listing, read_info, with_info
 from duomi_pipeline.maintenance.quality import damaged
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.prompts import read_sources
@@ -477,3 +479,75 @@ def test_placeholders_are_not_bought_again_where_the_ledger_is_lost_too(home: Ho
     home.write("new", "a new lighthouse")
     home.run()
     assert (home.posts, home.plan().counts[State.UNKNOWN]) == (4, 3)
+
+
+# --- files from outside --------------------------------------------------------------------------------
+
+
+def planted(home: Home, name: str, **changes: object) -> None:
+    """A copy of the first picture that says other things of itself."""
+    data = home.files()[0].read_bytes()
+    info = read_info(data)
+    assert info is not None
+    (home.images / name).write_bytes(with_info(data, info.model_copy(update=changes)))
+
+
+def test_a_picture_that_claims_a_request_which_it_was_not_made_for_is_not_adopted(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    home.run()
+    home.write("b", "a harbour")
+    (wanted,) = (entry.request.key for entry in home.plan().entries if entry.prompt.id == "json_b")
+    planted(home, "b_20260101_000000_000.png", prompt_id="json_b", request_key=wanted)
+    assert home.state("b") is State.MISSING
+    home.run()
+    assert (home.posts, home.state("b")) == (2, State.CURRENT)
+
+
+def test_a_picture_from_the_future_counts_for_no_later_day(home: Home) -> None:
+    home.write("a", "a lighthouse")
+    home.run()
+    planted(home, "planted.png", created_at=datetime(2900, 1, 1, tzinfo=UTC), price=5.0)
+    assert home.plan().adopted == 1
+    with home.session() as session:
+        assert session.ledger.money(since=time.time() + 60).billed == 0
+
+
+def test_a_file_that_no_picture_can_be_is_not_read(made: Home) -> None:
+    file = made.images / "video.png"
+    file.touch()
+    os.truncate(file, 1 << 40)  # sparse, and larger than any memory
+    assert made.plan().counts[State.CURRENT] == 15
+    with made.session() as session:
+        assert session.ledger.foreign_files() == {"video.png": 1 << 40}
+
+
+def test_a_mark_that_is_a_folder_is_named_with_what_to_do(made: Home) -> None:
+    (made.images / MARK).unlink()
+    (made.images / MARK).mkdir()
+    made.write("new", "a new lighthouse")
+    run = made.run()
+    assert run.stop is not None
+    assert f"{made.images / MARK} is no file: remove it" in run.stop.message
+    assert made.posts == 15
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["its first picture", "another picture"])
+def test_a_picture_that_another_run_saves_while_this_one_looks_is_not_bought_again(home: Home, again: bool) -> None:
+    home.write("a", "a lighthouse")
+    if again:
+        home.run()
+        home.write("a", "a harbour")
+    with home.session() as session:
+        look = session.store.listing
+
+        def slow_look() -> Listing:
+            found = look()
+            session.store.listing = look  # type: ignore[method-assign]
+            home.run()
+            return found
+
+        session.store.listing = slow_look  # type: ignore[method-assign]
+        plan = session.plan(read_sources(session.settings).prompts)
+        with session.generating(plan.wanted(NOT_CURRENT)) as batch:
+            (outcome,) = list(batch)
+    assert (outcome.status, home.posts, len(home.files())) == ("reused", 1 + again, 1 + again)

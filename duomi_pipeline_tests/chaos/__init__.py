@@ -1,0 +1,1 @@
+"""Kills, faults and three books: see `__main__`."""
