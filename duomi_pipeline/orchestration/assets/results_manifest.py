@@ -64,10 +64,11 @@ def leave_manifest(context: dg.AssetExecutionContext, results: Mapping[str, dg.M
 
 def left_to_write(instance: dg.DagsterInstance) -> int | None:
     """Storage id of the latest event of an image run that left the manifest, if it was not written since."""
-    left = _latest_left(instance)
-    written = instance.get_latest_materialization_event(MANIFEST_KEY)
-    tags = written.asset_materialization.tags if written and written.asset_materialization else None
-    return left if left > int((tags or {}).get(_HAS_TAG, 0)) else None
+    left, has = _latest_left(instance), 0
+    for written in instance.fetch_materializations(MANIFEST_KEY, limit=1).records:
+        tags = written.asset_materialization.tags if written.asset_materialization else None
+        has = int((tags or {}).get(_HAS_TAG, written.storage_id))  # earlier versions wrote no tag
+    return left if left > has else None
 
 
 def _latest_left(instance: dg.DagsterInstance) -> int:
