@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from duomi_pipeline_tests.deploy.installation import installation, wait_for
 from duomi_pipeline_tests.deploy.two_workers import prove
 
 _MISSING = [
@@ -14,11 +15,41 @@ _MISSING = [
 _SERVERS = [name for name in ("TEST_POSTGRES_URL", "TEST_REDIS_URL") if not os.environ.get(name)]
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}")
-@pytest.mark.skipif(bool(_SERVERS), reason=f"{' and '.join(_SERVERS)}: no server named")
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}"),
+    pytest.mark.skipif(bool(_SERVERS), reason=f"{' and '.join(_SERVERS)}: no server named"),
+]
+_CANCEL = "mutation ($id: String!) { terminateRun(runId: $id) { __typename ... on PythonError { message } } }"
+_RUN = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"
+
+
 def test_a_backfill_over_two_workers_is_whole_though_one_is_killed(tmp_path: Path) -> None:
     proof = prove(tmp_path, os.environ["TEST_POSTGRES_URL"], os.environ["TEST_REDIS_URL"], prompts=60, rate=40)
 
     print(proof.table())
     assert list(proof.failures()) == []
+
+
+def test_a_run_that_is_cancelled_in_the_ui_finishes_what_is_on_the_wire_and_is_not_started_again(
+    tmp_path: Path,
+) -> None:
+    servers = os.environ["TEST_POSTGRES_URL"], os.environ["TEST_REDIS_URL"]
+    with installation(tmp_path, *servers, latency=1.0, max_concurrency=4) as all_of_it:
+        keys = all_of_it.write(0, 50)
+        all_of_it.start_main()
+        all_of_it.start_worker("worker-one")
+        backfill = all_of_it.backfill(keys)
+        wait_for(lambda: all_of_it.books.billed() >= 8, 200, "the first pictures", every=0.02)
+        (run,) = all_of_it.status(backfill).runs
+
+        assert all_of_it.graphql(_CANCEL, id=run)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        wait_for(lambda: all_of_it.status(backfill).runs[run] in ("FAILURE", "CANCELED"), 100, "its end", every=0.5)
+
+        billed = all_of_it.books.billed()
+        assert billed < 50
+        assert billed == len(all_of_it.pictures()) == all_of_it.status(backfill).materialized
+        assert all_of_it.ask_ledger("SELECT billing, count(*) FROM posts GROUP BY 1") == [("billed", billed)]
+        tags = {tag["key"]: tag["value"] for tag in all_of_it.graphql(_RUN, id=run)["runOrError"]["tags"]}
+        assert tags.get("dagster/will_retry") != "true"
+        all_of_it.stop()
