@@ -202,7 +202,9 @@ class Status:
 
 
 @contextlib.contextmanager
-def installation(folder: Path, postgres: str, redis: str, latency: float, **settings: object) -> Iterator[Installation]:
+def installation(
+    folder: Path, postgres: str, redis: str, latency: float, hand_out_again: int = 28800, **settings: object
+) -> Iterator[Installation]:
     """Everything but workers and webserver, until the end of the block.
 
     Args:
@@ -210,12 +212,15 @@ def installation(folder: Path, postgres: str, redis: str, latency: float, **sett
         postgres: URL of a server on which databases may be made.
         redis: URL of a database of a Redis server.
         latency: seconds that the service takes for a picture.
+        hand_out_again: seconds after which Redis hands out an unfinished task again.
         settings: further ones of all machines.
     """
     (folder / "prompts").mkdir()
     prefix = f"test_{uuid.uuid4().hex[:12]}"
     shipped = (ROOT / "deploy/dagster.yaml").read_text(encoding="utf-8")
-    own = shipped.replace("{visibility_timeout:", f"{{global_keyprefix: {prefix}, visibility_timeout:")
+    look = min(hand_out_again, 10)  # Redis itself hands out nothing: workers look
+    broker = f"{{global_keyprefix: {prefix}, visibility_timeout: {hand_out_again}, unacked_restore_interval: {look}, "
+    own = shipped.replace("{visibility_timeout: 28800}", f"{broker}unacked_restore_throttle: 1}}")
     assert own != shipped
     (folder / "dagster.yaml").write_text(own, encoding="utf-8")
     with contextlib.ExitStack() as stack:

@@ -21,6 +21,9 @@ pytestmark = [
     pytest.mark.skipif(bool(_SERVERS), reason=f"{' and '.join(_SERVERS)}: no server named"),
 ]
 _CANCEL = "mutation ($id: String!) { terminateRun(runId: $id) { __typename ... on PythonError { message } } }"
+_EVENTS = """
+query ($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events { ... on MessageEvent { message } } } } }
+"""
 _RUN = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"
 
 
@@ -52,4 +55,22 @@ def test_a_run_that_is_cancelled_in_the_ui_finishes_what_is_on_the_wire_and_is_n
         assert all_of_it.ask_ledger("SELECT billing, count(*) FROM posts GROUP BY 1") == [("billed", billed)]
         tags = {tag["key"]: tag["value"] for tag in all_of_it.graphql(_RUN, id=run)["runOrError"]["tags"]}
         assert tags.get("dagster/will_retry") != "true"
+        all_of_it.stop()
+
+
+def test_a_task_that_redis_hands_out_again_to_another_worker_buys_nothing(tmp_path: Path) -> None:
+    servers = os.environ["TEST_POSTGRES_URL"], os.environ["TEST_REDIS_URL"]
+    with installation(tmp_path, *servers, latency=3.0, hand_out_again=5, max_concurrency=2) as all_of_it:
+        keys = all_of_it.write(0, 30)
+        all_of_it.start_main()
+        for host in ("worker-one", "worker-two"):
+            all_of_it.start_worker(host)
+        backfill = all_of_it.backfill(keys)
+        wait_for(lambda: all_of_it.status(backfill).backfill != "REQUESTED", 300, "the end of the backfill", every=1)
+
+        (run,) = all_of_it.status(backfill).runs
+        events = all_of_it.graphql(_EVENTS, id=run)["logsForRun"]["events"]
+        assert any("Ignoring a duplicate run" in event.get("message", "") for event in events)
+        assert all_of_it.status(backfill).backfill == "COMPLETED_SUCCESS"
+        assert all_of_it.books.billed() == len(all_of_it.pictures()) == 30
         all_of_it.stop()
