@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from duomi_pipeline_tests.deploy.installation import PRICE, Installation, installation, wait_for
 
@@ -109,7 +110,11 @@ class Proof:
 def prove(folder: Path, postgres: str, redis: str, prompts: int, rate: int, latency: float = 0.5) -> Proof:
     """Backfill the prompts over two workers, kill one midway and start another, then run into the day's cap."""
     proof = Proof(prompts, rate, cap=prompts + WIDTH + ROOM)
-    limits = {"max_spend_per_day": proof.cap * PRICE, "requests_per_minute": rate, "max_concurrency": WIDTH}
+    limits: dict[str, Any] = {
+        "max_spend_per_day": proof.cap * PRICE,
+        "requests_per_minute": rate,
+        "max_concurrency": WIDTH,
+    }
     run_size = max(5, prompts // 6)
     with installation(folder, postgres, redis, latency, run_size=run_size, **limits) as all_of_it:
         keys = all_of_it.write(0, prompts)
