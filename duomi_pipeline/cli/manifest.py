@@ -31,7 +31,7 @@ def manifest() -> None:
             with announce_if_slow("Reading the prompts"):
                 sources = look(session.ledger, settings).completed(session.ledger)
             warn_of(sources.problems)
-            with announce_if_slow("Writing the manifest"):
+            with announce_if_slow("Writing the manifest"), session.writing_results():
                 check_readable(sources, session)
                 table = build_manifest(session, session.plan(sources.prompts))
                 written = write_manifest(table, sources.problems, settings.path(settings.manifest_dir))

@@ -1,6 +1,7 @@
 """The ledger: a database of what was requested, paid and saved. No Dagster, no HTTP."""
 
 from duomi_pipeline.ledger.database import LedgerError, LedgerLostError, LedgerUnavailableError
+from duomi_pipeline.ledger.leases import Life
 from duomi_pipeline.ledger.ledger import Held, Ledger
 from duomi_pipeline.ledger.limits import LimitReached, Limits, NotYet, RepeatsUsedUp
 from duomi_pipeline.ledger.records import (
@@ -34,6 +35,7 @@ __all__ = [
     "LedgerError",
     "LedgerLostError",
     "LedgerUnavailableError",
+    "Life",
     "LimitReached",
     "Limits",
     "Look",

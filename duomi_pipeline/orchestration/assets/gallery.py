@@ -33,7 +33,7 @@ def gallery(context: dg.AssetExecutionContext, duomi: DuomiResource) -> dg.Mater
     Search, filters, versions side by side, picks and rejects; failed and missing prompts with their reason.
     Thumbnails are made once per picture. Costs nothing.
     """
-    with duomi.session() as session:
+    with duomi.session() as session, session.writing_results():
         settings = session.settings
         report = write_gallery(
             session,
