@@ -20,6 +20,7 @@ _COMMANDS = {
     "models": "The model profiles; --probe sends each model one small request.",
     "lint": "What a model ignores or misreads in each prompt, and what cleaning would send.",
     "inspect": "Metadata of PNG files: prompt, settings, origin, disclosure.",
+    "metrics": "Metrics for Prometheus: printed, as a file, or served.",
     "manifest": "Write the results manifest.",
     "gallery": "Write the gallery: a page that shows all pictures.",
     "ledger": "Rebuild a lost ledger from the pictures.",

@@ -1,0 +1,1 @@
+"""Tests of an installation of several machines."""
