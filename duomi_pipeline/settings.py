@@ -9,6 +9,8 @@ import os
 import re
 import sys
 import tomllib
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
@@ -36,6 +38,8 @@ from pydantic_settings import (
 SANDBOX = "sandbox"
 MAX_DAYS = 36_500  # a hundred years: for ever
 SECRET_FIELDS = frozenset({"api_key", "ledger_url", "webhook_url"})
+# Two for the program itself, and what Kubernetes tells each pod about a service that is called `duomi`.
+_NO_SETTING = re.compile(r"DUOMI_(HOME|TEMPORARY_HISTORY|(.+_)?(SERVICE_(HOST|PORT)|PORT)(_.+)?)")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -220,6 +224,9 @@ class Settings(BaseSettings, ImageParameters):
     webhook_url: SecretStr | None = Field(
         None, description="Where the sensor `run_failures` posts, such as Slack's incoming webhook; a secret."
     )
+    webhook_chat: Literal["auto", "slack", "dingtalk", "feishu", "wecom"] = Field(
+        "auto", description="Whose messages: `auto`: by the address; or `slack`, `dingtalk`, `feishu`, `wecom`."
+    )
 
     @field_validator("api_key", "webhook_url")
     @classmethod
@@ -282,15 +289,13 @@ class Settings(BaseSettings, ImageParameters):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment before `.env` before `duomi.toml`, the last two from the home folder."""
         home = init_settings()["home"]
+        dotenv = DotEnvSettingsSource(settings_cls, env_file=home / ".env")
         toml = TomlConfigSettingsSource(settings_cls, home / "duomi.toml")
-        if unknown := sorted(set(toml()) - set(cls.model_fields)):
-            raise SettingsError(f"{home / 'duomi.toml'}: no such setting: {', '.join(unknown)}")
-        return (
-            init_settings,
-            env_settings,
-            DotEnvSettingsSource(settings_cls, env_file=home / ".env"),
-            toml,
-        )
+        _check_names(toml(), cls.model_fields, str(home / "duomi.toml"))
+        variables = [f"DUOMI_{name.upper()}" for name in cls.model_fields]
+        _check_names(_ours(dotenv.env_vars), variables, str(home / ".env"))
+        _check_names(_ours(os.environ), variables, "the environment")
+        return init_settings, env_settings, dotenv, toml
 
     @property
     def parameters(self) -> ImageParameters:
@@ -333,6 +338,20 @@ class Settings(BaseSettings, ImageParameters):
     def path(self, path: Path | str) -> Path:
         """A path as an absolute path; relative ones are relative to the home folder."""
         return self.home / Path(path).expanduser()
+
+
+def _ours(names: Iterable[str]) -> list[str]:
+    """The variables that are meant as settings."""
+    ours = (name.upper() for name in names if name.upper().startswith("DUOMI_"))
+    return [name for name in ours if not _NO_SETTING.fullmatch(name)]
+
+
+def _check_names(names: Iterable[str], known: Collection[str], where: str) -> None:
+    """Stop at a name that nobody knows: a misspelt cap would not hold."""
+    if unknown := sorted(set(names) - set(known)):
+        near = {name: get_close_matches(name, known, n=1) for name in unknown}
+        told = ", ".join(f"{name} (did you mean {found[0]}?)" if found else name for name, found in near.items())
+        raise SettingsError(f"{where}: no such setting: {told}")
 
 
 def _explain(error: ValidationError) -> str:

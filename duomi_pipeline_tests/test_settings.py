@@ -177,7 +177,27 @@ def test_an_unknown_name_in_duomi_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "duomi.toml").write_text('modle = "x"\nmodel = "y"\nzoom = 2\n')
     message = refusal(tmp_path)
     assert "duomi.toml" in message
-    assert message.endswith("no such setting: modle, zoom")
+    assert message.endswith("no such setting: modle (did you mean model?), zoom")
+
+
+def test_a_misspelt_cap_in_the_environment_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUOMI_MAX_IMAGE_PER_RUN", "10")
+    assert refusal(tmp_path) == (
+        "the environment: no such setting: DUOMI_MAX_IMAGE_PER_RUN (did you mean DUOMI_MAX_IMAGES_PER_RUN?)"
+    )
+
+
+def test_a_misspelt_setting_in_the_env_file_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DUOMI_MODLE=x\nMODLE=of another program\n")
+    assert refusal(tmp_path).endswith(".env: no such setting: DUOMI_MODLE (did you mean DUOMI_MODEL?)")
+
+
+@pytest.mark.parametrize("name", ["DUOMI_HOME", "DUOMI_SERVICE_HOST", "DUOMI_PORT_80_TCP", "DUOMI_API_SERVICE_PORT"])
+def test_what_kubernetes_says_of_a_service_called_duomi_is_no_misspelt_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "x")
+    Settings.load(tmp_path)
 
 
 @pytest.mark.parametrize(

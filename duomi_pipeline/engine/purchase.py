@@ -31,7 +31,7 @@ from duomi_pipeline.engine.outcome import Failure, Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
 from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.engine.tasks import Tasks, where
-from duomi_pipeline.images import StoreError
+from duomi_pipeline.images import PictureLostError, StoreError
 from duomi_pipeline.ledger import Ledger, Limits, Origin, PictureFile, Purchase, PurchaseState, RepeatsUsedUp, Selection
 from duomi_pipeline.settings import Settings
 
@@ -87,6 +87,10 @@ class Buyer:
             return [self._reuse(job, entry, entry.reusable) for entry in job.entries]
         if not first.resumes:
             self._check(job.request)
+        was_saved = first.purchase is not None and first.purchase.state == PurchaseState.SAVED
+        # The plan did not find its files; another run may have saved them after the plan had looked.
+        if was_saved and not job.forced and self._files_on_disk(job, first):
+            return [self._reuse(job, entry, self._files_on_disk(job, entry)) for entry in job.entries]
         if job.kept_only and not (recovery := self.keeper.recover(job.request)).is_usable:
             raise FailedBeforeError(job.planned_failure or _nothing_usable(recovery.kept))
         purchase = self._claim(job)
@@ -329,11 +333,26 @@ class Buyer:
         return f"{request.key}-{self.ledger.answered_posts(request.key)}"
 
     def _files_on_disk(self, job: Job, entry: PlannedPrompt) -> tuple[PictureFile, ...]:
+        """The saved files of a request that are there now.
+
+        Raises:
+            StoreError: nobody can tell.
+        """
         files = self.ledger.saved_files_of(job.request.key)
-        return whole_set(files, self.saver.store.listing(), entry.prompt.id)
+        listing = self.saver.store.look(file.file for file in files)
+        found = whole_set(files, listing, entry.prompt.id)
+        if not found and (why := next(filter(None, (listing.why_unknown(file.file) for file in files)), "")):
+            raise StoreError(why)
+        return found
 
     def _reuse(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile]) -> Outcome:
-        """Give a prompt pictures that are paid already: its own files, or copies of another prompt's."""
+        """Give a prompt pictures that are paid already: its own files, or copies of another prompt's.
+
+        Raises:
+            StoreError: there are none any more, or they cannot be copied.
+        """
+        if not files:
+            raise PictureLostError("another run saved its picture, but the file is gone already: start again")
         purchase = self.ledger.purchase(files[0].purchase_id)
         saver = self._saver(entry, len(files))
         if files[0].prompt_id == entry.prompt.id:

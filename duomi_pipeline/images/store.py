@@ -13,7 +13,7 @@ import stat
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class ImageStore:
             StoreError: the name is taken, the disk is full, the folder is read-only, …
         """
         try:
-            if self._is_marked and not (self.base / _IDENTITY).exists():
+            if self._is_away():
                 raise StoreError(f"{name} could not be saved in {self.base}: the folder was moved or unmounted")
             self.base.mkdir(parents=True, exist_ok=True)
             if self._is_local:
@@ -155,6 +155,23 @@ class ImageStore:
         except Exception as error:  # noqa: BLE001 - each fsspec store has errors of its own
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
             return Listing(problem=f"{self.base} cannot be read: {one_line(words, 200)}")
+
+    def look(self, names: Iterable[str]) -> Listing:
+        """Like `listing`, of these pictures alone."""
+        sizes: dict[str, int] = {}
+        try:
+            if self._is_away():
+                return Listing(problem=f"{self.base} was moved or unmounted")
+            for name in names:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    sizes[name] = (self.base / name).stat().st_size
+        except Exception as error:  # noqa: BLE001 - each fsspec store has errors of its own
+            return Listing(problem=f"{self.base} cannot be read: {one_line(str(error), 200)}")
+        return _listing(sizes)
+
+    def _is_away(self) -> bool:
+        """Whether the folder whose mark was read or written is no longer there."""
+        return self._is_marked and not (self.base / _IDENTITY).exists()
 
     def _remote_listing(self) -> Listing:
         self.base.fs.invalidate_cache()  # other processes write there, too

@@ -94,7 +94,7 @@ def _median(costs: list[Cost]) -> Cost:
 
 
 def _run(case: str, picture: str, latency: float, given: argparse.Namespace) -> Cost:
-    with tempfile.TemporaryDirectory() as folder, _service(picture, latency) as url:
+    with tempfile.TemporaryDirectory() as folder, service(picture, latency) as url:
         command = [sys.executable, "-m", "duomi_pipeline_tests.bench.case", case, url]
         ended = subprocess.run(
             [*command, str(given.prompts), str(given.concurrency), folder],
@@ -109,7 +109,7 @@ def _run(case: str, picture: str, latency: float, given: argparse.Namespace) -> 
 
 
 @contextmanager
-def _service(picture: str, latency: float) -> Iterator[str]:
+def service(picture: str, latency: float) -> Iterator[str]:
     """The sandbox in a process of its own; its pictures are drawn before the case begins."""
     faults = ["--latency", str(latency), "--fail", f"picture={picture}"]
     command = ["duomi_pipeline.cli", "sandbox", "--port", "0", *faults]

@@ -13,7 +13,7 @@ from PIL import Image
 from upath import UPath
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
-from duomi_pipeline.images import ImageStore, read_info, with_info
+from duomi_pipeline.images import ImageStore, Listing, read_info, with_info
 from duomi_pipeline.maintenance.quality import damaged
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.prompts import read_sources
@@ -529,3 +529,25 @@ def test_a_mark_that_is_a_folder_is_named_with_what_to_do(made: Home) -> None:
     assert run.stop is not None
     assert f"{made.images / MARK} is no file: remove it" in run.stop.message
     assert made.posts == 15
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["its first picture", "another picture"])
+def test_a_picture_that_another_run_saves_while_this_one_looks_is_not_bought_again(home: Home, again: bool) -> None:
+    home.write("a", "a lighthouse")
+    if again:
+        home.run()
+        home.write("a", "a harbour")
+    with home.session() as session:
+        look = session.store.listing
+
+        def slow_look() -> Listing:
+            found = look()
+            session.store.listing = look  # type: ignore[method-assign]
+            home.run()
+            return found
+
+        session.store.listing = slow_look  # type: ignore[method-assign]
+        plan = session.plan(read_sources(session.settings).prompts)
+        with session.generating(plan.wanted(NOT_CURRENT)) as batch:
+            (outcome,) = list(batch)
+    assert (outcome.status, home.posts, len(home.files())) == ("reused", 1 + again, 1 + again)

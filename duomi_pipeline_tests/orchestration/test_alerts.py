@@ -15,8 +15,9 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.test_utils import freeze_time
+from pydantic import SecretStr
 
-from duomi_pipeline.orchestration.alerts.webhook import WebhookError
+from duomi_pipeline.orchestration.alerts.webhook import WebhookError, chat_of, post
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline_tests.cli.quick import duomi
@@ -232,6 +233,66 @@ def test_the_daemon_keeps_the_message_through_a_failed_tick(
     assert "Posted" in posted.skip_reason
     assert TOKEN not in posted.cursor
     assert len(messages(chat)) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "refusal"),
+    [
+        ("dingtalk", '{"errcode":0,"errmsg":"ok"}', '{"errcode":310000,"errmsg":"keywords not in content"}'),
+        ("wecom", '{"errcode":0,"errmsg":"ok"}', '{"errcode":93000,"errmsg":"invalid webhook url"}'),
+        ("feishu", '{"StatusCode":0,"StatusMessage":"success"}', '{"code":19024,"msg":"Key Words Not Found"}'),
+        ("slack", "ok", '{"code":19001,"msg":"param invalid"}'),
+    ],
+)
+def test_each_chat_gets_its_own_message_and_an_error_behind_http_200_is_no_delivery(
+    project: Project, chat: ScriptedService, watcher: Watcher, kind: str, answer: str, refusal: str
+) -> None:
+    project.configure(webhook_chat=kind)
+    key = project.write("p")
+    project.look()
+    project.service.change_faults(refuse=("p",))
+    project.run(key)
+
+    chat.answers = [Answer(refusal)]
+    code = next(iter(json.loads(refusal).values()))
+    with pytest.raises(WebhookError, match=f"HTTP 200 with the error {code}: "):
+        watcher.look()
+    chat.answers = [Answer(answer)]
+    assert "Posted" in watcher.look()
+
+    content = json.loads(chat.asked[-1].body)
+    if kind == "slack":
+        told = content["text"]
+    elif kind == "feishu":
+        assert content["msg_type"] == "text"
+        told = content["content"]["text"]
+    else:
+        assert content["msgtype"] == "text"
+        told = content["text"]["content"]
+    assert "json_p" in told
+    assert ("*" in told) == (kind == "slack")
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("hooks.slack.com", "slack"),
+        ("oapi.dingtalk.com", "dingtalk"),
+        ("open.feishu.cn", "feishu"),
+        ("open.larksuite.com", "feishu"),
+        ("qyapi.weixin.qq.com", "wecom"),
+        ("chat.example.org", "slack"),
+    ],
+)
+def test_the_address_tells_whose_messages_it_takes(host: str, kind: str) -> None:
+    assert chat_of(SecretStr(f"https://{host}/robot/send?access_token=x")) == kind
+
+
+def test_a_refusal_that_repeats_the_address_is_told_without_it(chat: ScriptedService) -> None:
+    chat.answers = [Answer(json.dumps({"errcode": 1, "errmsg": f"no such robot: /services/{TOKEN}"}))]
+    with pytest.raises(WebhookError) as caught:
+        post(SecretStr(f"{chat.url}/services/{TOKEN}"), "text", 5)
+    assert TOKEN.rsplit("/", maxsplit=1)[-1] not in str(caught.value)
 
 
 def test_a_message_is_escaped_and_short_however_much_failed(

@@ -100,7 +100,7 @@ def build_run_failures(settings: Settings) -> dg.SensorDefinition:
             alert = alert_for(context.instance, session, ended[0])
         suppressed = _suppress_reason(ended[0], alert, cursor, now)
         if not suppressed:
-            post(settings.webhook_url, alert.text(), settings.timeout)
+            post(settings.webhook_url, alert.text(), settings.timeout, settings.webhook_chat)
             cursor = cursor.with_posted(alert.signature, now)
         cursor = cursor.with_handled(ended[0], now)
         left = [group for group in waiting if group is not ended[0]]
