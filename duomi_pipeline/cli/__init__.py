@@ -27,6 +27,7 @@ _COMMANDS = {
     "ledger": "Rebuild a lost ledger from the pictures.",
     "clean": "Show the size of old runs, logs and caches, and remove them when asked; never pictures.",
     "dev": "Dagster's UI with all assets, protected from requests of other web pages.",
+    "webserver": "Dagster's UI alone, protected in the same way; for several machines.",
     "sandbox": "Run the sandbox service alone.",
     "doctor": "Check settings, key, folders, database and Dagster; print what to fix.",
 }
