@@ -189,6 +189,12 @@ class Settings(BaseSettings, ImageParameters):
         SecretStr("sqlite:///out/ledger.db"), description="SQLAlchemy URL of the ledger, a secret."
     )
 
+    run_size: int = Field(
+        500, ge=1, description="Prompts of one run of Dagster: each run costs seconds, and a stop ends all of its run."
+    )
+    image_runs: int | None = Field(
+        None, ge=1, le=256, description="Image runs at a time; empty: 1, or as Dagster's UI says. More need PostgreSQL."
+    )
     max_concurrency: int = Field(4, ge=1, le=256, description="Requests in flight, 1 to 256.")
     delay: float = Field(0.0, ge=0, description="Seconds between two starts of requests.")
     requests_per_minute: int | None = Field(None, ge=1, description="Over all runs on a ledger.")

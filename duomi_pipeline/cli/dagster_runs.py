@@ -36,13 +36,7 @@ def run_in_process(
     options: Options,
 ) -> Report:
     """Generate the wanted prompts. All ranges share one run of the ledger, and so its caps."""
-    config = ImagesConfig(
-        **options.parameters.explicit(),
-        force=options.force,
-        max_images=options.max_images,
-        regenerate_lost=options.regenerate_lost,
-        states=sorted(state.value for state in options.states),
-    )
+    config = images_options(options)
     passable = set() if options.force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
     with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings) as instance:
         left = left_prompts(unwanted_failures(plan, wanted))
@@ -54,7 +48,9 @@ def run_in_process(
                 track(instance, sources, [entry.prompt for entry in plan.entries])
             order = instance.get_dynamic_partitions(PARTITIONS_NAME)
             suspects = {entry.prompt.id for entry in wanted if entry.is_suspect}
-            ranges = partition_ranges(order, {entry.prompt.id for entry in wanted}, passable, last=suspects)
+            ranges = partition_ranges(
+                order, {entry.prompt.id for entry in wanted}, passable, settings.run_size, last=suspects
+            )
             with ProgressReport(len(wanted)) as progress:
                 command = Command(settings, _recorder(log, progress, {entry.prompt.id for entry in wanted}))
                 job = _job(command)
@@ -65,6 +61,17 @@ def run_in_process(
                     if log.stop is not None:
                         break
         return Report.of(settings, plan, wanted, log)
+
+
+def images_options(options: Options) -> ImagesConfig:
+    """The run config that the flags ask for."""
+    return ImagesConfig(
+        **options.parameters.explicit(),
+        force=options.force,
+        max_images=options.max_images,
+        regenerate_lost=options.regenerate_lost,
+        states=sorted(state.value for state in options.states),
+    )
 
 
 def _recorder(log: RunLog, progress: ProgressReport, wanted: Collection[str]) -> Callable[[Outcome], None]:

@@ -25,9 +25,10 @@ def gallery(opens: bool) -> None:
             bar.length = total
             bar.update(done - bar.pos)
 
-        plan = session.plan(read_sources(settings).prompts)
         try:
-            report = write_gallery(session, plan, settings.path(settings.gallery_dir), advance)
+            with session.writing_results():
+                plan = session.plan(read_sources(settings).prompts)
+                report = write_gallery(session, plan, settings.path(settings.gallery_dir), advance)
         except GalleryError as error:
             raise click.ClickException(str(error)) from error
     click.echo(

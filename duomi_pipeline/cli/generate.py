@@ -1,6 +1,7 @@
 """`duomi generate`: from flags to the wanted prompts; the runs themselves are in `dagster_runs`."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from duomi_pipeline.cli.console import json_option, print_findings, print_json, 
 from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
-from duomi_pipeline.cli.report import Report
+from duomi_pipeline.cli.report import EXIT_FAILED, Report
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
@@ -58,6 +59,8 @@ _SETTING_FLAGS = {
 @click.option("--max-images", type=click.IntRange(min=0), metavar="N", help="Buy at most N pictures.")
 @click.option("--max-spend", type=float, metavar="X", help="Spend at most X (needs DUOMI_PRICE_PER_IMAGE).")
 @click.option("--dry-run", is_flag=True, help="Only print what would be done.")
+@click.option("--launch", is_flag=True, help="Leave the work to the workers of the Dagster instance (DAGSTER_HOME).")
+@click.option("--wait", is_flag=True, help="With --launch: until all of it is done.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation before many paid requests.")
 @json_option
 def generate(**flags: Any) -> None:
@@ -70,11 +73,16 @@ def generate(**flags: Any) -> None:
       duomi generate --source prompt --prompt "a cyberpunk cityscape, vertical composition"
       duomi generate --prompt-id db_12 --force --seed 42
       duomi generate --reroll ~/Downloads/duomi-marks.json
+      duomi generate --launch --wait
     \b
     Exit codes: 0 all wanted pictures exist, 1 some failed, 2 wrong usage, 3 stopped by the service, or pictures or
     ledger look lost, 4 stopped by a cap, 130 interrupted (Ctrl-C finishes requests in flight; a second one exits at
     once).
     """
+    if flags["launch"]:
+        _check_launch(flags)
+    elif flags["wait"]:
+        raise click.UsageError("--wait needs --launch")
     settings = Settings.load(**{setting: flags.pop(flag) for flag, setting in _SETTING_FLAGS.items()})
     parameters = given_parameters(flags)
     own = {name: value for name, value in flags.items() if name not in ImageParameters.model_fields}
@@ -88,6 +96,14 @@ def generate(**flags: Any) -> None:
     elif options.text:
         raise click.UsageError("--prompt needs --source prompt")
     _generate(settings, options)
+
+
+def _check_launch(flags: Mapping[str, Any]) -> None:
+    """Refuse what holds for one process and cannot be said to workers elsewhere."""
+    for flag in (*_SETTING_FLAGS, "max_images", "as_json"):
+        if flags[flag] not in (None, False):
+            name = "--json" if flag == "as_json" else f"--{flag.replace('_', '-')}"
+            raise click.UsageError(f"{name} holds for this command alone: leave it out, or --launch")
 
 
 def _generate(settings: Settings, options: Options) -> None:
@@ -116,6 +132,9 @@ def _generate(settings: Settings, options: Options) -> None:
         if reroll and reroll.seeds:
             record_seeds(settings.path(settings.overrides_file), reroll.seeds)
             sources = read_sources(settings)
+        if options.launch and wanted:
+            _launch(settings, sources, plan, wanted, options)
+            return
         report = _run(settings, sources, plan, wanted, options)
     else:
         _announce(settings, wanted, force=options.force)
@@ -150,6 +169,13 @@ def _run(settings: Settings, sources: Sources, plan: Plan, wanted: list[PlannedP
     from duomi_pipeline.cli.dagster_runs import run_in_process  # noqa: PLC0415
 
     return run_in_process(settings, sources, plan, wanted, options)
+
+
+def _launch(settings: Settings, sources: Sources, plan: Plan, wanted: list[PlannedPrompt], options: Options) -> None:
+    from duomi_pipeline.cli.queued_runs import launch  # noqa: PLC0415 - as above
+
+    if not launch(settings, sources, plan, wanted, options):
+        sys.exit(EXIT_FAILED)
 
 
 def _save_single_prompt(settings: Settings, text: str | None, parameters: ParameterOverrides) -> str:

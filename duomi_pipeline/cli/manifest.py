@@ -29,7 +29,7 @@ def manifest() -> None:
         sources = read_sources(settings)
     warn_of(sources.problems)
     try:
-        with announce_if_slow("Writing the manifest"), Session(settings) as session:
+        with announce_if_slow("Writing the manifest"), Session(settings) as session, session.writing_results():
             check_readable(sources, session)
             table = build_manifest(session, session.plan(sources.prompts))
             written = write_manifest(table, sources.problems, settings.path(settings.manifest_dir))

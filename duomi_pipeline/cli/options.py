@@ -26,6 +26,8 @@ class Options:
         regenerate_lost: also buy pictures again that are lost with their folder.
         dry_run: only print what would be done.
         yes: do not ask for confirmation before many paid requests.
+        launch: leave the work to the workers of the Dagster instance.
+        wait: with `launch`, until the last of its runs has ended.
     """
 
     source: Source | None
@@ -41,6 +43,8 @@ class Options:
     regenerate_lost: bool
     dry_run: bool
     yes: bool
+    launch: bool
+    wait: bool
     as_json: bool
 
     @property

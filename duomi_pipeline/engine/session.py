@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -86,6 +87,13 @@ class Session:
             current = {entry.request.key for entry in plan.entries if entry.state is State.CURRENT}
             self.kept.drop([one for one in kept if one.kind == "unrecorded" and one.request_key in current])
         return with_interrupted(plan, self.settings, below, self.ledger)
+
+    def writing_results(self) -> AbstractContextManager[None]:
+        """Make the plan of a manifest or gallery, and write it, in such a block.
+
+        One process at a time is in one, so that what was read earlier is never written over what was read later.
+        """
+        return self.ledger.alone("results")
 
     def waiting(self) -> dict[str | None, int]:
         """How many paid requests have no picture yet, by service; `None`: the service was not recorded."""

@@ -2,6 +2,7 @@
 
 from duomi_pipeline.ledger.database import LedgerError, LedgerLostError, LedgerUnavailableError
 from duomi_pipeline.ledger.figures import BillSum, Figures
+from duomi_pipeline.ledger.leases import Life
 from duomi_pipeline.ledger.ledger import Held, Ledger
 from duomi_pipeline.ledger.limits import LimitReached, Limits, NotYet, RepeatsUsedUp
 from duomi_pipeline.ledger.records import (
@@ -30,6 +31,7 @@ __all__ = [
     "LedgerError",
     "LedgerLostError",
     "LedgerUnavailableError",
+    "Life",
     "LimitReached",
     "Limits",
     "Money",

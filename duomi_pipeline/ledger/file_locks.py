@@ -62,6 +62,16 @@ class FileLocks(Lives):
                 connection.execute(update(runs).where(dead, runs.c.ended_at.is_(None)).values(ended_at=last_sign))
                 file.unlink(missing_ok=True)
 
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """See `Lives`."""
+        with contextlib.ExitStack() as stack:
+            if self._folder is not None:
+                file = self._folder.with_name(f"{self._folder.name}-{name}")
+                with contextlib.suppress(OSError):  # a file system without locks
+                    stack.enter_context(FileLock(file, thread_local=False, fallback_to_soft=False))
+            yield
+
     def release(self) -> None:
         """See `Lives`."""
         while self._held:

@@ -8,6 +8,8 @@ import os
 import socket
 import time
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from enum import StrEnum, auto
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
@@ -16,6 +18,14 @@ from duomi_pipeline.ledger.schema import runs
 
 LEASE = 90.0  # seconds without a heartbeat after which a run without a lock counts as dead
 HEARTBEAT = 20.0  # seconds between two heartbeats
+
+
+class Life(StrEnum):
+    """What the ledger knows of a run's process."""
+
+    NOT_BEGUN = auto()  # it has written nothing yet
+    ALIVE = auto()  # also for `LEASE` after its recorded end: it may still be reporting that to others
+    DEAD = auto()
 
 
 class Lives(ABC):
@@ -46,6 +56,19 @@ class Lives(ABC):
         """Whether a run's process is known to be dead, whether or not its end is recorded."""
         row = _row(connection, run_id)
         return row is not None and self._is_dead(connection, row)
+
+    def life(self, connection: Connection, run_id: str) -> Life:
+        """What is known of a run's process."""
+        row = _row(connection, run_id)
+        if row is None:
+            return Life.NOT_BEGUN
+        ended_itself = row["ended_at"] is not None and row["counts"] is not None  # others record no counts
+        has_just_ended = ended_itself and time.time() - row["ended_at"] < LEASE
+        return Life.ALIVE if has_just_ended or not self._is_dead(connection, row) else Life.DEAD
+
+    @abstractmethod
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Wait until no other process is in a block of this name, on any machine that shares the ledger."""
 
     @abstractmethod
     def release(self) -> None:

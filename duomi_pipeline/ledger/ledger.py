@@ -8,6 +8,7 @@ planned ── submitting ─┬─ submitted (task id) ─┬─ ready (image U
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from duomi_pipeline.ledger import queries, repair, statements
 from duomi_pipeline.ledger.database import Database, LedgerError
 from duomi_pipeline.ledger.file_locks import FileLocks
-from duomi_pipeline.ledger.leases import Lives
+from duomi_pipeline.ledger.leases import Life, Lives
 from duomi_pipeline.ledger.limits import Limits, check_caps, check_rate, check_repeats, lost_answers
 from duomi_pipeline.ledger.queries import LedgerReader
 from duomi_pipeline.ledger.records import (
@@ -97,6 +98,15 @@ class Ledger(LedgerReader):
         """Whether a run's process is known to be dead, whether or not its end is recorded."""
         with self.database.read() as connection:
             return self._lives.is_gone(connection, run_id)
+
+    def life(self, run_id: str) -> Life:
+        """What is known of a run's process."""
+        with self.database.read() as connection:
+            return self._lives.life(connection, run_id)
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """A block in which no other process is at the same time, on any machine that shares the ledger."""
+        return self._lives.alone(name)
 
     def claim(
         self,

@@ -6,6 +6,8 @@ is alive until its lease expires, by the server's clock, and takes the lock agai
 
 import contextlib
 import hashlib
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, func, literal, select, text
@@ -15,6 +17,7 @@ from duomi_pipeline.ledger.leases import LEASE, Lives
 
 # After a power failure no connection is closed: the server probes it after 30 seconds of silence, three times.
 _ASK_FOR_LIFE = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
+_LOOK = 0.2  # seconds between two looks whether it is our turn
 _NOW = func.extract("epoch", func.clock_timestamp())
 
 
@@ -34,6 +37,15 @@ class SessionLocks(Lives):
         except DBAPIError:
             self._held.pop(run_id).close()
         self._hold(run_id)
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """See `Lives`."""
+        with self._engine.connect() as session:
+            session.detach()  # closed at the end, and its lock with it, also where the server is gone by then
+            while not session.execute(select(func.pg_try_advisory_lock(_key(name)))).scalar_one():
+                time.sleep(_LOOK)
+            yield
 
     def release(self) -> None:
         """See `Lives`."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from duomi_pipeline.duomi.request import settings_fingerprint
 from duomi_pipeline.orchestration.alerts.sensor import build_run_failures
 from duomi_pipeline.orchestration.assets.gallery import gallery
 from duomi_pipeline.orchestration.assets.generated_images import build_generated_images
@@ -13,9 +12,9 @@ from duomi_pipeline.orchestration.assets.prompts import prompt_files, prompt_tab
 from duomi_pipeline.orchestration.assets.results_manifest import results_manifest
 from duomi_pipeline.orchestration.checks import manifest_complete, picture_checks, prompts_healthy
 from duomi_pipeline.orchestration.io_manager import PngIOManager
-from duomi_pipeline.orchestration.jobs import check_results, generate_missing_images, regenerate_images
+from duomi_pipeline.orchestration.jobs import check_results, generate_missing_images, regenerate_images, write_results
 from duomi_pipeline.orchestration.resources import Command, DuomiResource, ImageStoreResource, of_command
-from duomi_pipeline.orchestration.sensors import catch_up, new_prompts
+from duomi_pipeline.orchestration.sensors import catch_up, new_prompts, results_after_runs
 from duomi_pipeline.settings import Settings
 
 
@@ -33,7 +32,7 @@ def build_defs(home: Path | None = None, command: Command | None = None) -> dg.D
     root = str(settings.home)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill_policy: pinned, and held by tests
-        generated_images = build_generated_images(settings_fingerprint(settings, settings.parameters))
+        generated_images = build_generated_images(settings)
     return dg.Definitions(
         assets=[
             prompt_table,
@@ -44,8 +43,8 @@ def build_defs(home: Path | None = None, command: Command | None = None) -> dg.D
             gallery,
         ],
         asset_checks=[prompts_healthy, picture_checks, manifest_complete],
-        jobs=[generate_missing_images, regenerate_images, check_results],
-        sensors=[new_prompts, build_run_failures(settings)],
+        jobs=[generate_missing_images, regenerate_images, write_results, check_results],
+        sensors=[new_prompts, results_after_runs, build_run_failures(settings)],
         schedules=[catch_up],
         resources={
             "duomi": of_command(DuomiResource, command)(home=root),

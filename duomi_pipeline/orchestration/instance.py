@@ -10,10 +10,13 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget, WorkspaceLoadTarget
 from filelock import FileLock
 
+from duomi_pipeline.orchestration.partition_ranges import POOL
 from duomi_pipeline.settings import Settings, SettingsError
 
+LOCATION = "duomi_pipeline"  # name of the code location, also in the shipped workspace.yaml
 _SHIPPED = "dagster.yaml"  # beside this file, also where the package is installed and there is no clone
 _LOCK = ".opening.lock"
 _OPENING = ".opening"  # there while the databases are opened, and after a process that died meanwhile
@@ -47,6 +50,14 @@ def prepare_dagster_home(settings: Settings) -> Path:
     return home
 
 
+def workspace_target(settings: Settings) -> WorkspaceLoadTarget:
+    """The code locations of a home: those of its `workspace.yaml`, else this package."""
+    workspace = settings.home / "workspace.yaml"
+    if workspace.is_file():
+        return WorkspaceFileTarget([str(workspace)])
+    return ModuleTarget("duomi_pipeline.definitions", None, str(settings.home), LOCATION)
+
+
 def _from_config(home: Path) -> AbstractContextManager[dg.DagsterInstance]:
     # Where storages, telemetry and runs look for it; without it events and runs would go with the process.
     os.environ["DAGSTER_HOME"] = str(home)
@@ -73,8 +84,22 @@ def open_instance(
                 _remove_half_made(home)
             opening.touch()
             instance = stack.enter_context(opener(home))
+            _limit_image_runs(instance, settings.image_runs)
             opening.unlink()
         yield instance
+
+
+def _limit_image_runs(instance: dg.DagsterInstance, limit: int | None) -> None:
+    """Set the limit of the pool; `None`: that of `dagster.yaml`, where nobody has set another in the UI.
+
+    Dagster itself sets it only when it first sees runs of the pool in the queue, and starts all that it sees then.
+    """
+    storage = instance.event_log_storage
+    known = {pool.name: pool for pool in storage.get_pool_limits()}.get(POOL)
+    if limit is not None and (known is None or known.from_default or known.limit != limit):
+        storage.set_concurrency_slots(POOL, limit)
+    elif limit is None and known is None:
+        storage.initialize_concurrency_limit_to_default(POOL)
 
 
 def _remove_half_made(home: Path) -> None:

@@ -6,6 +6,8 @@ from duomi_pipeline.engine import GENERATED_BY_ITSELF, State
 from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
 
+NEW_PROMPTS_FIRST = {"dagster/priority": "10"}  # before the runs of a backfill, which may take hours
+
 
 def images_config(config: ImagesConfig) -> dg.RunConfig:
     """Run config of a run that generates pictures."""
@@ -29,6 +31,13 @@ regenerate_images = dg.define_asset_job(
     selection=_IMAGES,
     config=images_config(ImagesConfig()),
     description="Generates everything that is not current, also outdated pictures. Each new request costs money.",
+)
+
+write_results = dg.define_asset_job(
+    "write_results",
+    selection=dg.AssetSelection.assets("results_manifest", "gallery").without_checks(),
+    tags={"dagster/max_runtime_seconds": "3600", **NEW_PROMPTS_FIRST},
+    description="The manifest and the gallery. Sends nothing, costs nothing.",
 )
 
 check_results = dg.define_asset_job(

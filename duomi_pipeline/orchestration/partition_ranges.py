@@ -8,18 +8,18 @@ from typing import NamedTuple
 
 import dagster as dg
 
-from duomi_pipeline.ledger import Ledger
+from duomi_pipeline.ledger import Ledger, Life
 
 RUN_TAG = "duomi/run"  # the ledger's run id of a command; all Dagster runs of the command share its caps
 IMAGES_KEY = dg.AssetKey("generated_images")
-RUN_SIZE = 500  # partitions of one run: small runs cost seconds each to start, large ones lose more by a stop
+POOL = "duomi_api"  # its limit is how many image runs work at a time
 MAX_GAP = 20  # partitions with a current picture that a range may include: each costs an event, a run costs seconds
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 _PARTITION = "dagster/partition"
-_WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
+WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 _UNFINISHED = [
-    *_WAITING,
+    *WAITING,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
@@ -42,7 +42,7 @@ def partition_ranges(
     order: Sequence[str],
     wanted: Collection[str],
     passable: Collection[str],
-    run_size: int = RUN_SIZE,
+    run_size: int,
     *,
     last: Collection[str] = (),
 ) -> list[PartitionRange]:
@@ -74,19 +74,10 @@ def partition_ranges(
 
 def active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Runs that generate pictures and are queued or running."""
-    return _image_runs(instance, _UNFINISHED)
+    return [run for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)) if makes_pictures(run)]
 
 
-def waiting_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Runs that generate pictures and have not started yet."""
-    return _image_runs(instance, _WAITING)
-
-
-def _image_runs(instance: dg.DagsterInstance, statuses: Sequence[dg.DagsterRunStatus]) -> list[dg.DagsterRun]:
-    return [run for run in instance.get_runs(dg.RunsFilter(statuses=statuses)) if _makes_pictures(run)]
-
-
-def _makes_pictures(run: dg.DagsterRun) -> bool:
+def makes_pictures(run: dg.DagsterRun) -> bool:
     """Whether a run generates pictures. A run of a command has no selection; one that only checks selects checks."""
     return IMAGES_KEY in run.asset_selection if run.asset_selection else not run.asset_check_selection
 
@@ -101,10 +92,12 @@ def ledger_run(run: dg.DagsterRun) -> str:
 
 
 def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> None:
-    """Report runs of dead commands as failed: Dagster's daemon does not monitor them, and they would stay active."""
+    """Report image runs whose process is dead as failed.
+
+    Dagster's daemon monitors none of a command, and others only with some launchers: they would stay active for ever.
+    """
     for run in active_runs(instance):
-        command = ledger_run(run)
-        if command != run.run_id and ledger.is_gone(command):
+        if ledger.life(ledger_run(run)) is Life.DEAD:
             instance.report_run_failed(
                 run, "The process of this run is gone. Start again: nothing paid is bought twice."
             )

@@ -1,34 +1,43 @@
 """The sensor `new_prompts` and the schedule `catch_up`. Both spend money and are off until the user turns them on.
 
-The sensor for failed runs is in `alerts`.
+The sensor `results_after_runs` costs nothing and is on. That for failed runs is in `alerts`.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import dagster as dg
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
 from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
-from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY
+from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY, left_to_write
 from duomi_pipeline.orchestration.checks import picture_checks, prompts_healthy
-from duomi_pipeline.orchestration.jobs import MISSING_AND_FAILED_FOR_NOW, generate_missing_images, images_config
+from duomi_pipeline.orchestration.jobs import (
+    MISSING_AND_FAILED_FOR_NOW,
+    NEW_PROMPTS_FIRST,
+    generate_missing_images,
+    images_config,
+    write_results,
+)
 from duomi_pipeline.orchestration.partition_ranges import (
     IMAGES_KEY,
     active_runs,
     end_dead_runs,
     keys_in_flight,
+    ledger_run,
     partition_ranges,
 )
 from duomi_pipeline.orchestration.partition_sync import observation, observed_versions, partition_changes, track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
+from duomi_pipeline.orchestration.planned_settings import changed_settings
 from duomi_pipeline.orchestration.resources import DuomiResource
+from duomi_pipeline.settings import Settings
 
 INTERVAL = 30  # seconds between two ticks
 STOPPED_PAUSE = 900.0  # seconds without new runs after a run was stopped by the service, a cap or the user
 MAX_NEW = 2_000  # prompts that one tick reports to Dagster; the next tick continues, so that no tick takes too long
-MAX_RUNS = 5  # runs that one tick requests: if the service stops one, each run after it still sends a request
+MAX_RUNS = 5  # runs of the sensor at a time: if the service stops one, each run after it still sends a request
 _MAX_NAMED = 50
 
 
@@ -55,17 +64,37 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
     existing = list(instance.get_dynamic_partitions(PARTITIONS_NAME))
     with duomi.session() as session:
         end_dead_runs(instance, session.ledger)
-        in_flight = keys_in_flight(instance, existing)
+        in_flight, active = keys_in_flight(instance, existing), active_runs(instance)
         changes = partition_changes(sources, existing, observed_versions(instance), in_flight)
         retired = set(changes.retire)
         order = [key for key in existing if key not in retired] + list(changes.add[:MAX_NEW])
-        requests, waiting = _requests(session, session.plan(sources.prompts), order, bool(active_runs(instance)))
+        requests, waiting = _requests(session, session.plan(sources.prompts), order, in_flight, active)
+    if requests and (reload := _needs_reload(context.repository_def, session.settings)):
+        requests, waiting = [], reload
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else dg.SkipReason(waiting),
         dynamic_partitions_requests=_partition_requests(changes.add[:MAX_NEW], changes.retire),
         asset_events=[observation(prompt) for prompt in changes.observe[:MAX_NEW]],
     )
+
+
+@dg.sensor(
+    job=write_results,
+    minimum_interval_seconds=INTERVAL,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Writes manifest and gallery once the last of several image runs has ended. Costs nothing.",
+)
+def results_after_runs(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.RunRequest | dg.SkipReason:
+    """One run for everything that image runs left to others, when none works any more."""
+    left = left_to_write(context.instance)
+    if left is None:
+        return dg.SkipReason("Manifest and gallery have every image run.")
+    with duomi.session() as session:
+        end_dead_runs(context.instance, session.ledger)
+    if active := active_runs(context.instance):
+        return dg.SkipReason(f"Waiting for the end of {counted(len(active), 'image run')}.")
+    return dg.RunRequest(run_key=f"after event {left}")
 
 
 @dg.schedule(
@@ -83,13 +112,15 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
     order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     try:
         with duomi.session() as session:
-            plan = session.plan(sources.prompts)
+            plan, settings = session.plan(sources.prompts), session.settings
     except dg.Failure as error:
         return dg.SkipReason(error.description)
     if plan.stop:
         return dg.SkipReason(f"{plan.stop.message} {plan.stop.advice}")
+    if reload := _needs_reload(context.repository_def, settings):
+        return dg.SkipReason(reload)
     when = context.scheduled_execution_time.isoformat()
-    runs = _image_runs(plan, order, _ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]), when)
+    runs = _image_runs(plan, order, settings.run_size, _ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]), when)
     manifest_run = dg.RunRequest(
         run_key=f"{when} manifest and checks",
         asset_selection=[MANIFEST_KEY],
@@ -98,23 +129,40 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
     return [*runs, manifest_run]
 
 
-def _requests(session: Session, plan: Plan, order: Sequence[str], running: bool) -> tuple[list[dg.RunRequest], str]:
-    """The runs to start now, and why there are none."""
+def _requests(
+    session: Session, plan: Plan, order: Sequence[str], in_flight: Collection[str], active: Sequence[dg.DagsterRun]
+) -> tuple[list[dg.RunRequest], str]:
+    """The runs to start now, and why there are none. Prompts of active runs are theirs; of a command's all may be."""
     now = time.time()
     if plan.stop:
         return [], f"{plan.stop.message} {plan.stop.advice}"
-    wanted = {e.prompt.id for e in plan.wanted([*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]) if e.is_due(now)}
-    if not wanted:
+    due = {e.prompt.id for e in plan.wanted([*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]) if e.is_due(now)}
+    if not due:
         return [], f"Nothing to generate: {_summary(plan)}."
-    if running:
-        return [], f"{counted(len(wanted), 'prompt')} waiting for the end of the active image run."
+    wanted, room = due - set(in_flight), MAX_RUNS - sum(_is_own(run) for run in active)
+    if not wanted or room < 1 or any(ledger_run(run) != run.run_id for run in active):
+        return [], f"{counted(len(due), 'prompt')} waiting for the end of active image runs."
     last = session.ledger.last_run()
     if last and last.stopped_by and now - (last.ended_at or 0) < STOPPED_PAUSE:
         return [], f"{counted(len(wanted), 'prompt')} waiting, because the last run was stopped. {last.message}"
-    return _image_runs(plan, order, wanted), ""
+    return _image_runs(plan, order, session.settings.run_size, wanted)[:room], ""
 
 
-def _image_runs(plan: Plan, order: Sequence[str], wanted: set[str], when: str | None = None) -> list[dg.RunRequest]:
+def _is_own(run: dg.DagsterRun) -> bool:
+    return "dagster/sensor_name" in run.tags
+
+
+def _needs_reload(repository: dg.RepositoryDefinition | None, settings: Settings) -> str | None:
+    """Why runs that are planned now would fail."""
+    if repository is None:
+        return None
+    changed = changed_settings(repository.assets_defs_by_key[IMAGES_KEY].op.tags, settings)
+    return changed and f"Reload the code location (Deployment, Reload): changed since it was loaded: {changed}."
+
+
+def _image_runs(
+    plan: Plan, order: Sequence[str], run_size: int, wanted: set[str], when: str | None = None
+) -> list[dg.RunRequest]:
     """Runs over the wanted prompts.
 
     Args:
@@ -122,14 +170,14 @@ def _image_runs(plan: Plan, order: Sequence[str], wanted: set[str], when: str | 
     """
     config = images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW))
     suspects = {entry.prompt.id for entry in plan.entries if entry.is_suspect}
-    ranges = partition_ranges(order, wanted, passable=_ids(plan, [State.CURRENT]), last=suspects)
+    ranges = partition_ranges(order, wanted, _ids(plan, [State.CURRENT]), run_size, last=suspects)
     return [
         dg.RunRequest(
             run_key=when and f"{when} {found.first}",
             asset_selection=[IMAGES_KEY],
             asset_check_keys=[],
             run_config=config,
-            tags=dict(found.tags),
+            tags={**found.tags, **NEW_PROMPTS_FIRST},
         )
         for found in ranges[:MAX_RUNS]
     ]

@@ -8,7 +8,7 @@ import dagster as dg
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session
 from duomi_pipeline.orchestration.build import build_defs
-from duomi_pipeline.orchestration.partition_ranges import RUN_SIZE, partition_ranges
+from duomi_pipeline.orchestration.partition_ranges import partition_ranges
 from duomi_pipeline.orchestration.partition_sync import track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.orchestration.resources import Command
@@ -44,7 +44,7 @@ def _runs(settings: Settings, instance: dg.DagsterInstance, total: Cost) -> None
     order = instance.get_dynamic_partitions(PARTITIONS_NAME)
     command = Command(settings, lambda _: None)
     job = build_defs(command=command).resolve_job_def("generate_missing_images")
-    ranges = partition_ranges(order, wanted, set(), RUN_SIZE)
+    ranges = partition_ranges(order, wanted, set(), settings.run_size)
     for number, found in enumerate(ranges, 1):
         command.more_runs_follow = number < len(ranges)  # as the command line does, and as a queue of runs says
         ended = Cost()

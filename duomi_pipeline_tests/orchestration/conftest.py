@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 # captured: Dagster starts two processes for that in every run.
 _OVERRIDES = {
     "telemetry": {"enabled": False},
+    "run_monitoring": {"enabled": True},
+    "concurrency": {"pools": {"default_limit": 1, "granularity": "run"}},
     "compute_logs": {
         "module": "dagster._core.storage.noop_compute_log_manager",
         "class": "NoOpComputeLogManager",

@@ -50,7 +50,7 @@ _STATUSES = """
   assetPartitionStatuses { ... on DefaultPartitionStatuses {
     materializedPartitions failedPartitions unmaterializedPartitions materializingPartitions } } } } }
 """
-_BACKFILL = """
+BACKFILL = """
 mutation ($keys: [String!]!) { launchPartitionBackfill(backfillParams: {
     partitionNames: $keys, assetSelection: [{path: ["generated_images"]}], tags: []}) {
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
@@ -224,16 +224,20 @@ class Project:
     def backfill(self, keys: Sequence[str]) -> tuple[str, list[dg.DagsterRun]]:
         """Backfill partitions as the UI does, to the end; returns its status and its runs, oldest first."""
         with self.workspace() as workspace:
-            launched = self.graphql(_BACKFILL, workspace, keys=list(keys))["launchPartitionBackfill"]
+            launched = self.graphql(BACKFILL, workspace, keys=list(keys))["launchPartitionBackfill"]
             backfill_id = launched["backfillId"]
             for _ in range(4):
-                assert list(execute_backfill_iteration(workspace, logging.getLogger("backfill"))) == []
+                self.plan_backfills(workspace)
                 self._work_off_queue(workspace)
                 backfill = self.instance.get_backfill(backfill_id)
                 if backfill and backfill.status.value != "REQUESTED":
                     runs = self.instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill_id}))
                     return backfill.status.value, list(reversed(runs))
         raise AssertionError("the backfill did not end")
+
+    def plan_backfills(self, workspace: WorkspaceProcessContext) -> None:
+        """One look of the daemon at backfills: it puts their runs into the queue."""
+        assert list(execute_backfill_iteration(workspace, logging.getLogger("backfill"))) == []
 
     def daemon_tick(self, sensor: str = "new_prompts") -> Any:
         """Switch a sensor on and let the daemon look once, and run what it asks for; returns the tick."""
@@ -263,14 +267,20 @@ class Project:
         for run in reversed(self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))):
             self.instance.launch_run(run.run_id, workspace.create_request_context())
 
-    def tick(self) -> SensorExecutionData:
-        """One look of the sensor, as Dagster's code server evaluates it; nothing is done about it."""
+    def tick(self, defs: dg.Definitions | None = None, sensor: str = "new_prompts") -> SensorExecutionData:
+        """One look of a sensor, as Dagster's code server evaluates it; nothing is done about it.
+
+        Args:
+            defs: loaded earlier; default: anew.
+            sensor: its name.
+        """
+        defs = defs or self.defs()
         with dg.build_sensor_context(
             instance=self.instance,
-            repository_def=self.defs().get_repository_def(),
+            repository_def=defs.get_repository_def(),
             resources={"duomi": DuomiResource(home=str(self.home))},
         ) as context:
-            return self.defs().resolve_sensor_def("new_prompts").evaluate_tick(context)
+            return defs.resolve_sensor_def(sensor).evaluate_tick(context)
 
     def obey(self, tick: SensorExecutionData) -> None:
         """Do what a tick asks for, as the daemon does, but for its runs."""

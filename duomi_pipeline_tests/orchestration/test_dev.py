@@ -269,3 +269,43 @@ def test_its_end_is_the_end_of_all_that_it_started(tmp_path: Path, how: signal.S
         while time.monotonic() < deadline:
             os.killpg(process.pid, 0)
             time.sleep(0.1)
+
+
+# --- duomi generate --launch -------------------------------------------------------------------------
+
+
+def test_launch_leaves_the_work_to_the_workers_and_wait_follows_it_to_the_end(ui: Ui) -> None:
+    write_prompts(ui.home, {"kite": "A red kite"})
+
+    found = duomi(ui.home, "generate", "--launch", "--wait", DUOMI_BASE_URL="sandbox")
+
+    assert found.returncode == 0, found.stderr
+    (run, *_), said = found.stdout.split(), found.stderr.splitlines()
+    assert found.stdout == f"{run}  json_kite to json_kite\n"
+    assert any(line.startswith("1 run in the queue. In Dagster's UI: Runs, tag duomi/command=") for line in said)
+    assert said[-1] == f"{run}  success"
+    assert run in ui.runs()
+    assert len(list((ui.home / "out/generated_images").glob("kite_*.png"))) == 1
+
+
+def test_workers_with_other_settings_refuse_what_was_launched(ui: Ui) -> None:
+    write_prompts(ui.home, {"owl": "An owl"})
+
+    found = duomi(
+        ui.home, "generate", "--launch", "--wait", "--prompt-id", "json_owl", DUOMI_BASE_URL="sandbox", DUOMI_SEED="7"
+    )
+
+    assert found.returncode == 1
+    assert found.stderr.splitlines()[-1] == f"{found.stdout.split()[0]}  failure"
+    assert list((ui.home / "out/generated_images").glob("owl_*.png")) == []
+
+
+@pytest.mark.parametrize("flag", ["--max-images=3", "--max-spend=1", "--api-key=k", "--json"])
+def test_what_holds_for_one_process_cannot_be_launched(ui: Ui, flag: str) -> None:
+    before = ui.runs()
+
+    found = duomi(ui.home, "generate", "--launch", flag, DUOMI_BASE_URL="sandbox")
+
+    assert found.returncode == 2
+    assert f"{flag.partition('=')[0]} holds for this command alone" in found.stderr
+    assert ui.runs() == before

@@ -52,18 +52,18 @@ class TestRanges:
     def test_scattered_prompts_become_one_range_where_the_gaps_are_current(self) -> None:
         wanted = {ORDER[place] for place in (5, 6, 7, 17, 27)}
 
-        assert partition_ranges(ORDER, wanted, set(ORDER) - wanted) == [("k005", "k027")]
-        assert partition_ranges(ORDER, wanted, ()) == [("k005", "k007"), ("k017", "k017"), ("k027", "k027")]
+        assert partition_ranges(ORDER, wanted, set(ORDER) - wanted, 500) == [("k005", "k027")]
+        assert partition_ranges(ORDER, wanted, (), 500) == [("k005", "k007"), ("k017", "k017"), ("k027", "k027")]
 
     def test_a_gap_is_crossed_up_to_a_length_that_costs_less_than_a_run(self) -> None:
         near, far = {ORDER[0], ORDER[MAX_GAP + 1]}, {ORDER[0], ORDER[MAX_GAP + 2]}
 
-        assert len(partition_ranges(ORDER, near, set(ORDER))) == 1
-        assert len(partition_ranges(ORDER, far, set(ORDER))) == 2
+        assert len(partition_ranges(ORDER, near, set(ORDER), 500)) == 1
+        assert len(partition_ranges(ORDER, far, set(ORDER), 500)) == 2
 
     def test_nothing_wanted_needs_no_run(self) -> None:
-        assert partition_ranges(ORDER, (), ORDER) == []
-        assert partition_ranges([], ["unknown"], ()) == []
+        assert partition_ranges(ORDER, (), ORDER, 500) == []
+        assert partition_ranges([], ["unknown"], (), 500) == []
 
 
 class TestInFlight:
@@ -196,5 +196,5 @@ class TestDagsterItself:
 
 def test_ranges_of_prompts_that_met_what_may_end_a_run_come_last() -> None:
     order = ["a", "b", "gap", "c", "d", "gap2", "e"]
-    found = partition_ranges(order, {"a", "b", "c", "d", "e"}, passable=set(), last={"a", "b", "d"})
+    found = partition_ranges(order, {"a", "b", "c", "d", "e"}, passable=set(), run_size=500, last={"a", "b", "d"})
     assert [(one.first, one.last) for one in found] == [("c", "d"), ("e", "e"), ("a", "b")]

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from duomi_pipeline.orchestration.partition_ranges import PartitionRange
+from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange
 from duomi_pipeline_tests.orchestration.harness import OTHER_MODEL, Project, added, range_of, ranges, retired
 
 HOUR = 3600.0
@@ -259,20 +259,49 @@ class TestWhatIsLeftAlone:
         assert project.staleness(keys[:2]) == {keys[0]: "has a new code version", keys[1]: "FRESH"}
 
     @pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED], ids=str)
-    def test_nothing_is_requested_while_an_image_run_is_active(
+    def test_prompts_of_an_active_run_are_left_to_it_and_others_do_not_wait_for_it(
         self, project: Project, status: dg.DagsterRunStatus
     ) -> None:
         keys = project.write_many(2)
         project.look()
-        project.start_run(status, PartitionRange(keys[0], keys[0]).tags)
+        project.start_run(status, PartitionRange(keys[0], keys[1]).tags)
+
+        assert project.tick().skip_message == "2 prompts waiting for the end of active image runs."
+        new = project.write("p99")
+        assert ranges(project.tick().run_requests or ()) == [(new, new)]
+
+    def test_nothing_is_requested_while_a_command_works_which_may_be_about_any_prompt(self, project: Project) -> None:
+        keys = project.write_many(2)
+        project.look()
+        project.start_run(dg.DagsterRunStatus.STARTED, {**PartitionRange(keys[0], keys[0]).tags, RUN_TAG: "a command"})
         new = project.write("p99")
 
         tick = project.tick()
 
         assert not tick.run_requests
-        assert tick.skip_message == "3 prompts waiting for the end of the active image run."
+        assert tick.skip_message == "3 prompts waiting for the end of active image runs."
         assert added(tick) == [new]  # the UI shows it all the same
         assert [found.partition for found in tick.asset_events] == [new]
+
+    def test_runs_of_the_sensor_that_wait_leave_no_room_for_more(self, project: Project) -> None:
+        keys = project.write_many(7)
+        project.look()
+        for key in keys[:5]:
+            sensor = {"dagster/sensor_name": "new_prompts"}
+            project.start_run(dg.DagsterRunStatus.QUEUED, {**PartitionRange(key, key).tags, **sensor})
+
+        assert project.tick().skip_message == "7 prompts waiting for the end of active image runs."
+
+    def test_after_a_change_of_settings_it_waits_until_the_code_location_is_loaded_anew(self, project: Project) -> None:
+        (key,) = project.write_many(1)
+        loaded = project.defs()
+        project.configure(max_spend_per_day=5, price_per_image=1)
+
+        assert project.tick(loaded).skip_message == (
+            "Reload the code location (Deployment, Reload): changed since it was loaded: "
+            "DUOMI_MAX_SPEND_PER_DAY, DUOMI_PRICE_PER_IMAGE."
+        )
+        assert ranges(project.tick().run_requests or ()) == [(key, key)]
 
     def test_a_run_of_another_asset_holds_nothing_up(self, project: Project) -> None:
         (key,) = project.write_many(1)

@@ -33,7 +33,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     _, env = command(folder, DUOMI_BASE_URL="sandbox")
     dagster = [str(Path(sys.executable).parent / "dagster"), "api"]
-    server = [*dagster, "grpc", "--module-name", "duomi_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)]
+    server = [
+        *dagster,
+        "grpc",
+        "--module-name",
+        "duomi_pipeline.definitions",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     env = {**env, "DAGSTER_HOME": str(folder / ".dagster_home")}
     (folder / ".dagster_home").mkdir()
     with started(server, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

@@ -33,7 +33,7 @@ def gallery(duomi: DuomiResource) -> dg.MaterializeResult[None]:
     Search, filters, versions side by side, picks and rejects; failed and missing prompts with their reason.
     Thumbnails are made once per picture. Costs nothing.
     """
-    with duomi.session() as session:
+    with duomi.session() as session, session.writing_results():
         settings = session.settings
         report = write_gallery(session, session.plan(duomi.sources().prompts), settings.path(settings.gallery_dir))
     return dg.MaterializeResult(

@@ -10,24 +10,25 @@ from pydantic import Field
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ErrorClass
-from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State, Status
+from duomi_pipeline.duomi.request import settings_fingerprint
+from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State, Status, Stop
 from duomi_pipeline.engine.signals import stopped_by_signals
 from duomi_pipeline.ledger import Selection
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
 from duomi_pipeline.orchestration.assets.events import ImageEvents
 from duomi_pipeline.orchestration.assets.failures import failure
-from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY, refresh_manifest
+from duomi_pipeline.orchestration.assets.results_manifest import leave_manifest, refresh_manifest
 from duomi_pipeline.orchestration.assets.run_results import run_results
 from duomi_pipeline.orchestration.event_log.batches import log_events
-from duomi_pipeline.orchestration.partition_ranges import RUN_SIZE, ledger_run, waiting_runs
+from duomi_pipeline.orchestration.partition_ranges import POOL, WAITING, active_runs, end_dead_runs, ledger_run
 from duomi_pipeline.orchestration.partition_sync import track
 from duomi_pipeline.orchestration.partitions import prompt_partitions
+from duomi_pipeline.orchestration.planned_settings import check_planned, settings_tag
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.reporting.receipt import FailedPrompt, left_prompts
 from duomi_pipeline.reporting.run_log import RunLog, rows_and_files_left_out
-from duomi_pipeline.settings import ImageParameters, ParameterOverrides
+from duomi_pipeline.settings import ImageParameters, ParameterOverrides, Settings
 
-POOL = "duomi_api"
 GROUP_SECONDS = 1.0  # outcomes within this time are logged together; one by one each event would cost 10 ms
 RECEIPT = "receipt"  # metadata of a failed run
 # Columns of the view `generated_images` in `results.db`.
@@ -84,14 +85,15 @@ class ImagesConfig(dg.Config):
         return frozenset(map(State, self.states)) | ({State.CURRENT} if self.force else set())
 
 
-def build_generated_images(code_version: str) -> dg.AssetsDefinition:
-    """The asset; a new fingerprint of the settings as `code_version` makes every partition outdated."""
+def build_generated_images(settings: Settings) -> dg.AssetsDefinition:
+    """The asset; a new fingerprint of the settings as its `code_version` makes every partition outdated."""
 
     @dg.asset(
         deps=["prompts"],
         partitions_def=prompt_partitions,
-        code_version=code_version,
-        backfill_policy=dg.BackfillPolicy.multi_run(RUN_SIZE),
+        code_version=settings_fingerprint(settings, settings.parameters),
+        op_tags=settings_tag(settings),
+        backfill_policy=dg.BackfillPolicy.multi_run(settings.run_size),
         output_required=False,
         io_manager_key="png_io_manager",
         pool=POOL,
@@ -108,7 +110,10 @@ def build_generated_images(code_version: str) -> dg.AssetsDefinition:
         Started by materializing or backfilling partitions, by the sensor `new_prompts`, or by `duomi generate`.
         Each new request costs money; a picture of the very same request is reused at no cost.
         """
+        check_planned(context.instance, context.run, duomi.settings())
         with duomi.session(_trigger(context.run), ledger_run(context.run)) as session:
+            # Before prompts are read and pictures looked at, which takes a while: from now on a death is seen.
+            session.ledger.start_run(session.run_id, session.trigger)
             _generate(context, config, duomi, session)
         yield from ()  # a generator without an Output: Dagster then records nothing but the events logged here
 
@@ -159,8 +164,8 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     problem = failure(receipt)
     try:
         results = run_results(receipt, outcomes, time.monotonic() - started)
-        if batch.stop_reason is None and _more_runs_follow(context.instance, duomi):
-            context.log_event(dg.AssetObservation(MANIFEST_KEY, metadata=results))
+        if _is_left_to_others(context, duomi, session, batch.stop_reason):
+            leave_manifest(context, results)
         else:
             refresh_manifest(context, duomi, session, results)
     except OSError as error:
@@ -173,9 +178,19 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
         raise problem
 
 
-def _more_runs_follow(instance: dg.DagsterInstance, duomi: DuomiResource) -> bool:
-    """Whether a later run will write the manifest; its cost grows with the number of all prompts."""
-    return duomi.command.more_runs_follow if duomi.command else bool(waiting_runs(instance))
+def _is_left_to_others(
+    context: dg.AssetExecutionContext, duomi: DuomiResource, session: Session, stop: Stop | None
+) -> bool:
+    """Whether a later run will write the manifest; its cost grows with the number of all prompts.
+
+    Of runs that end together none may be the last: the sensor `results_after_runs` sees what was left.
+    """
+    if duomi.command:
+        return stop is None and duomi.command.more_runs_follow
+    end_dead_runs(context.instance, session.ledger)
+    others = [run for run in active_runs(context.instance) if run.run_id != context.run.run_id]
+    # What stopped this run will stop those that wait.
+    return any(stop is None or run.status not in WAITING for run in others)
 
 
 def _split(

@@ -14,6 +14,7 @@ from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.prompts import SourceError
 
 MANIFEST_KEY = dg.AssetKey("results_manifest")
+_HAS_TAG = "duomi/has_runs_until"  # storage id of the latest event of `leave_manifest` that the manifest has
 _COLUMNS = [dg.TableColumn(column.name, column.type, description=column.description) for column in SCHEMA]
 
 
@@ -29,14 +30,16 @@ def results_manifest(context: dg.AssetExecutionContext, duomi: DuomiResource) ->
     """One row per prompt, whatever its state: `results.parquet`, `.csv`, `.json` and `.db` in `DUOMI_MANIFEST_DIR`.
 
     Beside them `left_out.json`: rows and files that give no prompt, and why.
-    Rewritten at the end of an image run, also a partly failed one; of several that wait in the queue, by the last.
+    Rewritten at the end of an image run, also a partly failed one; where others wait or work, by the last of them or
+    in a run of its own.
     Costs nothing.
     """
     with duomi.session() as session:
         try:
-            return dg.MaterializeResult(metadata=_write(duomi, session))
+            metadata, tags = _write(context.instance, duomi, session)
         except SourceError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
+    return dg.MaterializeResult(metadata=metadata, tags=tags)
 
 
 def refresh_manifest(
@@ -47,21 +50,48 @@ def refresh_manifest(
 ) -> None:
     """Write the manifest inside an image run and log the event; a downstream step would be skipped in a failed run."""
     try:
-        context.log_event(dg.AssetMaterialization(MANIFEST_KEY, metadata={**_write(duomi, session), **results}))
+        metadata, tags = _write(context.instance, duomi, session)
     except SourceError as error:
         context.log.warning("The manifest is left as it was: %s", error)
+    else:
+        context.log_event(dg.AssetMaterialization(MANIFEST_KEY, metadata={**metadata, **results}, tags=tags))
 
 
-def _write(duomi: DuomiResource, session: Session) -> dict[str, Any]:
-    sources = duomi.sources()
-    check_readable(sources, session)
-    table = manifest(session, session.plan(sources.prompts))
-    paths = write_manifest(table, sources.problems, session.settings.path(session.settings.manifest_dir))
+def leave_manifest(context: dg.AssetExecutionContext, results: Mapping[str, dg.MetadataValue]) -> None:
+    """Log what an image run did, and that the manifest does not have it yet."""
+    context.log_event(dg.AssetObservation(MANIFEST_KEY, metadata=results))
+
+
+def left_to_write(instance: dg.DagsterInstance) -> int | None:
+    """Storage id of the latest event of an image run that left the manifest, if it was not written since."""
+    left, has = _latest_left(instance), 0
+    for written in instance.fetch_materializations(MANIFEST_KEY, limit=1).records:
+        tags = written.asset_materialization.tags if written.asset_materialization else None
+        has = int((tags or {}).get(_HAS_TAG, written.storage_id))  # earlier versions wrote no tag
+    return left if left > has else None
+
+
+def _latest_left(instance: dg.DagsterInstance) -> int:
+    records = instance.fetch_observations(MANIFEST_KEY, limit=1).records
+    return records[0].storage_id if records else 0
+
+
+def _write(
+    instance: dg.DagsterInstance, duomi: DuomiResource, session: Session
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write the files. Returns metadata and tags of the event."""
+    with session.writing_results():
+        has = _latest_left(instance)  # before the ledger is read: what comes later may not be in it
+        sources = duomi.sources()
+        check_readable(sources, session)
+        table = manifest(session, session.plan(sources.prompts))
+        paths = write_manifest(table, sources.problems, session.settings.path(session.settings.manifest_dir))
     counts = Counter(table["state"])
-    return {
+    metadata = {
         "dagster/row_count": dg.MetadataValue.int(len(table)),
         "left_out": dg.MetadataValue.int(len(sources.problems)),
         **{f"{state.value}": dg.MetadataValue.int(counts[state.value]) for state in State},
         **money_metadata(session.ledger.money(), session.settings.currency),
         **{f"path_{kind}": dg.MetadataValue.path(str(path)) for kind, path in paths.items()},
     }
+    return metadata, {_HAS_TAG: str(has)}

@@ -20,10 +20,10 @@ import uvicorn
 from dagster._cli.proxy_server_manager import ProxyServerManager
 from dagster._cli.utils import get_instance_for_cli
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget, WorkspaceLoadTarget
+from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.cli import DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_MAX_OVERFLOW, DEFAULT_POOL_RECYCLE
 
-from duomi_pipeline.orchestration.instance import open_instance, prepare_dagster_home
+from duomi_pipeline.orchestration.instance import open_instance, prepare_dagster_home, workspace_target
 from duomi_pipeline.orchestration.webserver.ui import interrupt, ui_server
 from duomi_pipeline.settings import Settings
 
@@ -50,7 +50,7 @@ def serve(settings: Settings, listening: socket.socket, hosts: Collection[str]) 
     with ExitStack() as stack:
         instance = stack.enter_context(open_instance(settings, lambda _: get_instance_for_cli()))
         instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
-        code_servers = stack.enter_context(ProxyServerManager(instance, _target(settings), "warning"))
+        code_servers = stack.enter_context(ProxyServerManager(instance, workspace_target(settings), "warning"))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="duomi_dev_")))
         workspace = folder / "workspace.yaml"
         workspace.write_text(json.dumps({"load_from": code_servers.get_code_server_specs()}))  # JSON is YAML, too
@@ -61,13 +61,6 @@ def serve(settings: Settings, listening: socket.socket, hosts: Collection[str]) 
         server.run(sockets=[listening])
         if daemon.poll() is not None:
             raise DaemonEndedError(f"Dagster's daemon ended by itself, with exit code {daemon.returncode}")
-
-
-def _target(settings: Settings) -> WorkspaceLoadTarget:
-    workspace = settings.home / "workspace.yaml"
-    if workspace.is_file():
-        return WorkspaceFileTarget([str(workspace)])
-    return ModuleTarget("duomi_pipeline.definitions", None, str(settings.home), "duomi_pipeline")
 
 
 @contextmanager
