@@ -1,4 +1,4 @@
-"""Make the bucket of DUOMI_IMAGE_DIR, unless it is there. Run once, by the service `bucket`: the pipeline itself never does.
+"""Make the bucket of DUOMI_IMAGE_DIR, unless it is there: the pipeline itself never does. Run by the service `bucket`.
 
 Needs the storage's administrator in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 """

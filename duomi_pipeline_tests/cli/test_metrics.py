@@ -35,6 +35,7 @@ def served(home: Path) -> Iterator[str]:
     """The address of the metrics that `duomi metrics --port` serves."""
     line, env = command(home, "metrics", "--port", "0")
     with started(line, env=env, cwd=home, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         found = re.search(r"http://127\.0\.0\.1:\d+/metrics", process.stdout.readline())
         assert found
         yield found[0]
