@@ -61,6 +61,9 @@ docs: ## the handbook and the API reference as a static site, site/index.html
 	@mkdir -p build/handbook/duomi_pipeline/duomi
 	@for page in README.md CONTRIBUTING.md CHANGELOG.md docs duomi_pipeline/duomi/models.toml; do \
 		ln -sfn "$(CURDIR)/$$page" "build/handbook/$$page"; done
+	@# Of this folder only what is committed: passwords may lie in it.
+	@for file in $$(git ls-files deploy); do mkdir -p "build/handbook/$$(dirname $$file)"; \
+		ln -sfn "$(CURDIR)/$$file" "build/handbook/$$file"; done
 	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict --quiet
 
 audit: install ## known vulnerabilities of the pinned packages (asks PyPI), and whether they fit together

@@ -21,11 +21,13 @@ _COMMANDS = {
     "models": "The model profiles; --probe sends each model one small request.",
     "lint": "What a model ignores or misreads in each prompt, and what cleaning would send.",
     "inspect": "Metadata of PNG files: prompt, settings, origin, disclosure.",
+    "metrics": "Metrics for Prometheus: printed, as a file, or served.",
     "manifest": "Write the results manifest.",
     "gallery": "Write the gallery: a page that shows all pictures.",
     "ledger": "Rebuild a lost ledger from the pictures.",
     "clean": "Show the size of old runs, logs and caches, and remove them when asked; never pictures.",
     "dev": "Dagster's UI with all assets, protected from requests of other web pages.",
+    "webserver": "Dagster's UI alone, protected in the same way; for several machines.",
     "sandbox": "Run the sandbox service alone.",
     "doctor": "Check settings, key, folders, database and Dagster; print what to fix.",
 }

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, func, select
 
 from duomi_pipeline.ledger.database import Database
+from duomi_pipeline.ledger.figures import Figures, read_figures
 from duomi_pipeline.ledger.records import (
     Billing,
     Cost,
@@ -216,6 +217,15 @@ class LedgerReader:
         with self.database.read() as connection:
             rows = connection.execute(query.group_by(posts.c.billing, posts.c.currency)).all()
             return _money(rows, int(connection.execute(copies).scalar_one()))
+
+    def figures(self, *, day: float, lately: float) -> Figures:
+        """Sums over the whole ledger, for monitoring.
+
+        Args:
+            day, lately: since when `bills_today` and `saved_lately` count, in seconds since 1970.
+        """
+        with self.database.read() as connection:
+            return read_figures(connection, day=day, lately=lately)
 
     def last_run(self) -> RunRecord | None:
         """The run that started last."""

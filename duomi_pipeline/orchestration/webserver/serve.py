@@ -15,22 +15,18 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 
 import uvicorn
 from dagster._cli.proxy_server_manager import ProxyServerManager
 from dagster._cli.utils import get_instance_for_cli
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
-from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.cli import DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_MAX_OVERFLOW, DEFAULT_POOL_RECYCLE
 
 from duomi_pipeline.orchestration.instance import open_instance, prepare_dagster_home, workspace_target
-from duomi_pipeline.orchestration.webserver.guard import RequestGuard
+from duomi_pipeline.orchestration.webserver.ui import interrupt, ui_server
 from duomi_pipeline.settings import Settings
 
-_POLL_MILLISECONDS = 2000  # how often the UI asks for live data: `dagster dev`'s own default
-_GRACE_SECONDS = 5  # for open pages; otherwise the server would wait for their websockets
 _DAEMON_STOPS_WITHIN = 60
 
 
@@ -49,7 +45,7 @@ def serve(settings: Settings, listening: socket.socket, hosts: Collection[str]) 
     Raises:
         DaemonEndedError: the daemon ended by itself.
     """
-    signal.signal(signal.SIGTERM, _interrupt)  # uvicorn raises it again, once it has stopped
+    signal.signal(signal.SIGTERM, interrupt)
     os.environ["DAGSTER_HOME"] = str(prepare_dagster_home(settings))  # for code servers, daemon and the runs they start
     with ExitStack() as stack:
         instance = stack.enter_context(open_instance(settings, lambda _: get_instance_for_cli()))
@@ -59,12 +55,7 @@ def serve(settings: Settings, listening: socket.socket, hosts: Collection[str]) 
         workspace = folder / "workspace.yaml"
         workspace.write_text(json.dumps({"load_from": code_servers.get_code_server_specs()}))  # JSON is YAML, too
         context = stack.enter_context(WorkspaceProcessContext(instance, WorkspaceFileTarget([str(workspace)])))
-        app = create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MILLISECONDS)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                RequestGuard(app, hosts), log_level="warning", lifespan="off", timeout_graceful_shutdown=_GRACE_SECONDS
-            )
-        )
+        server = ui_server(context, hosts)
         daemon = stack.enter_context(_daemon(["--workspace", str(workspace)]))
         threading.Thread(target=_stop_with, args=(daemon, server), daemon=True).start()
         server.run(sockets=[listening])
@@ -90,7 +81,3 @@ def _daemon(arguments: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
 def _stop_with(process: "subprocess.Popen[bytes]", server: uvicorn.Server) -> None:
     process.wait()
     server.should_exit = True
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
