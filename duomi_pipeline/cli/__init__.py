@@ -1,5 +1,6 @@
 """The command line `duomi`. Each command is a module, imported only when it is used: a plan does not import Dagster."""
 
+import signal
 import sys
 from importlib import import_module
 
@@ -69,9 +70,8 @@ def main() -> None:
     protect_new_files()
     try:
         cli(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(EXIT_INTERRUPTED)
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more Ctrl-C changes nothing about the end
         sys.exit(EXIT_INTERRUPTED)
     except click.ClickException as error:
         error.show()

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from duomi_pipeline.duomi import ErrorClass
+from duomi_pipeline.common.text import counted
+from duomi_pipeline.duomi import ErrorClass, ImageRequest
 from duomi_pipeline.engine import FAILED, Outcome, Plan, PlannedPrompt, State, StoppedBy
-from duomi_pipeline.reporting.receipt import Receipt, left_prompts, named
+from duomi_pipeline.engine.plan import total_cost
+from duomi_pipeline.reporting.receipt import Receipt, amount, left_prompts, named
 from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline.settings import Settings
 
@@ -100,11 +102,25 @@ class Report:
         elif left := left_prompts(unwanted_failures(self.plan, ())):
             classes = [kind for kind in ErrorClass if any(one.error_class == kind for one in left)]
             lines += [*named(left, len(left)), *(f"Next: {kind.policy.advice}" for kind in classes)]
+        if outdated := [entry for entry in self.plan.entries if self._is_left_outdated(entry)]:
+            requests = {entry.request.key: entry.request for entry in outdated}
+            cost = "" if self.settings.uses_sandbox else f", cost: {self._cost(requests.values())}"
+            what = "was" if len(outdated) == 1 else "were"
+            lines.append(
+                f"{counted(len(outdated), 'picture')} {what} made with other settings or by the sandbox, and left as "
+                f"they are: add --outdated to make them again ({counted(len(requests), 'request')}{cost})"
+            )
         lines.append(f"Pictures: {self.settings.path(self.settings.image_dir)}")
         lines.append(f"Manifest: {self.settings.path(self.settings.manifest_dir) / 'results.csv'}")
         if self.results_file is not None:
             lines.append(f"Results: {self.results_file}")
         return "\n".join(lines)
+
+    def _is_left_outdated(self, entry: PlannedPrompt) -> bool:
+        return entry.state is State.OUTDATED and self._fate(entry) == "skipped"
+
+    def _cost(self, requests: Iterable[ImageRequest]) -> str:
+        return amount(total_cost(requests), self.settings.currency)
 
     def _fate(self, entry: PlannedPrompt) -> str:
         outcome = self.outcomes.get(entry.prompt.id)

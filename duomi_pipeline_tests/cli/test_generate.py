@@ -88,6 +88,9 @@ def test_outdated_pictures_are_made_anew_only_when_asked(home: Path, sandbox: Sa
     assert plan["requests"] == 0
     assert duomi(home, "generate", DUOMI_MODEL="black-forest-labs/FLUX.1-dev").returncode == 0
     assert sandbox.books.totals().posts == 4
+    left = duomi(home, "generate", "--limit", "2", DUOMI_MODEL="black-forest-labs/FLUX.1-dev")
+    assert "2 pictures were made with other settings or by the sandbox, and left as they are" in left.stdout
+    assert "add --outdated to make them again (2 requests, cost: " in left.stdout
     run = duomi(home, "generate", "--outdated", "--limit", "1", DUOMI_MODEL="black-forest-labs/FLUX.1-dev")
     assert (run.returncode, sandbox.books.totals().posts) == (0, 5)
     assert duomi(home, "generate", "--outdated").returncode == 0
