@@ -1,7 +1,6 @@
 """`duomi` as an installed program, from Enter to its end: its imports, Dagster and the ends of runs are all in it."""
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
