@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
@@ -19,6 +19,16 @@ from duomi_pipeline.prompts.table import COLUMNS, fetch_rows
 _PREVIEW_ROWS = 10
 _CELL = 120  # characters
 _MAX_NAMED = 200  # problems; all are in the manifest's left_out.json
+
+
+def _is_frame(_context: dg.TypeCheckContext, value: object) -> bool:
+    # Imported where it is used: it takes 0.4 s and 90 MB, and image runs do not need it.
+    import pandas as pd  # noqa: PLC0415
+
+    return isinstance(value, pd.DataFrame)
+
+
+_FRAME = dg.DagsterType(name="DataFrame", type_check_fn=_is_frame, description="A table of pandas.")
 
 prompts = dg.AssetSpec(
     PROMPTS_KEY,
@@ -43,6 +53,7 @@ prompts = dg.AssetSpec(
 
 
 @dg.asset(
+    dagster_type=_FRAME,
     group_name=GROUP,
     owners=OWNERS,
     kinds={"sqlite", "pandas"},
@@ -56,7 +67,7 @@ prompts = dg.AssetSpec(
         )
     },
 )
-def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
+def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> Any:
     """The prompts of the SQLite table, one row each (`DUOMI_DATABASE`, read-only).
 
     Materializing it also updates the partitions of its prompts. Costs nothing.
@@ -74,6 +85,8 @@ def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
     _check_not_lost(context.instance, reading, "db_", settings.path(settings.database))
     changes = track(context.instance, Sources(reading, Reading(), {}))
     usable = {prompt.origin for prompt in reading.prompts}
+    import pandas as pd  # noqa: PLC0415 - see `_is_frame`
+
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).infer_objects()
     table = table[[f"prompts.id={row_id}" in usable for row_id in table["id"]]].reset_index(drop=True)
     context.add_output_metadata(_reading_metadata(reading, changes))
@@ -81,6 +94,7 @@ def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
 
 
 @dg.asset(
+    dagster_type=_FRAME,
     group_name=GROUP,
     owners=OWNERS,
     kinds={"json", "pandas"},
@@ -93,7 +107,7 @@ def prompt_table(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
         )
     },
 )
-def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.DataFrame:
+def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> Any:
     """The prompts of the JSON files, one row each (`DUOMI_PROMPT_DIR`); invalid files are named and skipped.
 
     Materializing it also updates the partitions of its prompts. Costs nothing.
@@ -108,6 +122,8 @@ def prompt_files(context: dg.AssetExecutionContext, duomi: DuomiResource) -> pd.
     for problem in reading.problems[:_MAX_NAMED]:
         context.log.warning("Left out: %s", problem)
     context.add_output_metadata(_reading_metadata(reading, changes))
+    import pandas as pd  # noqa: PLC0415 - see `_is_frame`
+
     rows = [(prompt.id, prompt.origin, prompt.text, prompt.overrides.explicit()) for prompt in reading.prompts]
     return pd.DataFrame(rows, columns=["prompt_id", "file", "image_prompt", "overrides"])
 

@@ -57,7 +57,7 @@ def _write(duomi: DuomiResource, session: Session) -> dict[str, Any]:
     check_readable(sources, session)
     table = manifest(session, session.plan(sources.prompts))
     paths = write_manifest(table, sources.problems, session.settings.path(session.settings.manifest_dir))
-    counts = Counter(table["state"])
+    counts = Counter(row["state"] for row in table)
     return {
         "dagster/row_count": dg.MetadataValue.int(len(table)),
         "left_out": dg.MetadataValue.int(len(sources.problems)),
