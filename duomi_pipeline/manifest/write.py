@@ -38,7 +38,7 @@ def write_manifest(table: Sequence[Row], left_out: Sequence[Problem], folder: Pa
     sweep_drafts(folder)
     rows = _plain_rows(table)
     writers: dict[str, Callable[[Path], None]] = {
-        "parquet": lambda path: _write_parquet(table, path),
+        "parquet": lambda path: _write_parquet(rows, path),
         "csv": lambda path: write_csv(_NAMES, rows, path),
         "json": lambda path: _write_json(rows, path),
         "db": lambda path: write_database(_NAMES, rows, left_out, path),
@@ -60,11 +60,11 @@ def _plain(value: Any) -> Any:
     return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 
 
-def _write_parquet(table: Sequence[Row], path: Path) -> None:
+def _write_parquet(rows: Rows, path: Path) -> None:
     # Imported here: its library takes 40 MB, which a run shall not have beside the pictures that it decodes.
     from duomi_pipeline.manifest.parquet import write_parquet  # noqa: PLC0415
 
-    write_parquet(table, path)
+    write_parquet(_NAMES, rows, path)
 
 
 def _write_json(rows: Rows, path: Path) -> None:
