@@ -53,6 +53,7 @@ class DeadlineSession(requests.Session):
 
     def __init__(self, pool_size: int, user_agent: str = "") -> None:
         super().__init__()
+        self._environment: dict[tuple[str, str], dict[str, Any]] = {}
         if user_agent:
             self.headers["User-Agent"] = user_agent
         adapter = _Adapter(pool_connections=_HOSTS, pool_maxsize=pool_size)
@@ -62,12 +63,19 @@ class DeadlineSession(requests.Session):
     def get_redirect_target(self, _answer: requests.Response) -> None:
         """Return `None`, so that no redirect is followed."""
 
-    def merge_environment_settings(self, url: Any, *args: Any, **options: Any) -> Any:
-        """Use proxies and certificates from the environment, but no proxy for this machine itself."""
-        merged = super().merge_environment_settings(url, *args, **options)
-        if is_loopback(urlsplit(str(url)).hostname):
-            merged["proxies"] = {}
-        return merged
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Use proxies and certificates from the environment, but no proxy for this machine itself.
+
+        The environment is read once per host: `requests` would search it for each request, for longer than it sends.
+        """
+        parts = urlsplit(str(url))
+        host = parts.scheme, parts.netloc
+        if host not in self._environment:
+            found = super().merge_environment_settings(url, {}, None, None, None)
+            self._environment[host] = {**found, "proxies": {} if is_loopback(parts.hostname) else found["proxies"]}
+        known = self._environment[host]
+        own = {name: value for name, value in (("verify", verify), ("cert", cert)) if value is not None}
+        return {**known, **own, "proxies": {**known["proxies"], **(proxies or {})}, "stream": stream}
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
         """Send a request as `requests` does; raises `NeverSentError` if nothing was sent."""

@@ -19,6 +19,7 @@ from duomi_pipeline.engine.flow_control import FlowControl
 from duomi_pipeline.engine.job import Endings, Job
 from duomi_pipeline.engine.outcome import Failure, Outcome, Status, Stop, StoppedBy
 from duomi_pipeline.engine.purchase import Buyer, FailedBeforeError, NoRoomError, StoppedError
+from duomi_pipeline.engine.reuse import AT_ONCE, has_own_pictures, reuse
 from duomi_pipeline.engine.verdict import Judge, Verdict
 from duomi_pipeline.images import PictureLostError, StoreError
 from duomi_pipeline.ledger import Held, LedgerError, LedgerLostError, LimitReached, NotYet, PurchaseState
@@ -59,7 +60,9 @@ class Batch:
         self._error: BaseException | None = None
         self._suspects = Suspects()
         self._has_sold = False
-        for job in sorted(jobs, key=_urgency):
+        self._ready = [job for job in jobs if has_own_pictures(job)]
+        ready = set(map(id, self._ready))
+        for job in sorted((job for job in jobs if id(job) not in ready), key=_urgency):
             self._push(job, 0.0)
         self._threads = [
             threading.Thread(target=self._work, name=f"duomi-{number}", daemon=True)
@@ -134,6 +137,9 @@ class Batch:
 
     def _work(self) -> None:
         try:
+            while ready := self._next_ready():
+                for reused, outcomes in reuse(ready, self._buyer.ledger, self._buyer.saver_of):
+                    self._done(reused, outcomes)
             while (job := self._next()) is not None:
                 self._try(job)
         except LedgerLostError as error:
@@ -146,6 +152,12 @@ class Batch:
             self.stop(Stop(StoppedBy.ERROR, f"An unforeseen error: {error!r}"))
         finally:
             self._results.put(None)
+
+    def _next_ready(self) -> list[Job]:
+        """Some of the jobs that cost nothing; none once the run is stopped."""
+        with self._changed:
+            some, self._ready = self._ready[:AT_ONCE], self._ready[AT_ONCE:]
+            return [] if self._flow.stopped.is_set() else some
 
     def _next(self) -> Job | None:
         """The next job that is due, or `None` when there is no more work."""

@@ -29,6 +29,7 @@ from duomi_pipeline.engine.kept_answers import KeptAnswer
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
 from duomi_pipeline.engine.outcome import Failure, Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
+from duomi_pipeline.engine.reuse import outcome_of
 from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.engine.tasks import Tasks, where
 from duomi_pipeline.images import PictureLostError, StoreError
@@ -113,9 +114,14 @@ class Buyer:
             bought, seed, thumbnail = self._buy(first, purchase, found, recovery.pictures)
         if recovery.pictures is not None:
             self.keeper.mark_recovered(purchase, recovery.kept)
-        outcome = self._outcome(job, first, bought, seed, thumbnail)
-        generated = replace(outcome, status=Status.GENERATED, attempts=job.attempts + 1, cost=job.request.cost)
-        return [generated, *(self._copy(job, entry, bought.files) for entry in others)]
+        generated = replace(
+            outcome_of(job, first, bought, seed),
+            status=Status.GENERATED,
+            attempts=job.attempts + 1,
+            cost=job.request.cost,
+            thumbnail=thumbnail,
+        )
+        return [generated, *(self._copy(job, entry, bought.files, thumbnail) for entry in others)]
 
     def _check(self, request: ImageRequest) -> None:
         """Raise a known error of a request instead of sending it."""
@@ -123,10 +129,10 @@ class Buyer:
             raise ConfigurationError(str(request.problem))
         self.fallbacks.check(request)
 
-    def _copy(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile]) -> Outcome:
+    def _copy(self, job: Job, entry: PlannedPrompt, files: Sequence[PictureFile], thumbnail: bytes | None) -> Outcome:
         """Copy the pictures for one more prompt; if that fails, only this prompt fails."""
         try:
-            return self._reuse(job, entry, files)
+            return replace(self._reuse(job, entry, files), thumbnail=thumbnail)
         except StoreError as error:
             failure = Failure(ErrorClass.STORE, "", str(error), final=False)
             return Outcome(entry.prompt, entry.request, Status.FAILED, failure=failure)
@@ -184,9 +190,9 @@ class Buyer:
         write: Callable[[Callable[[], None]], None] = retry_ledger_write,
     ) -> Selection:
         in_order = [files[position] for position in sorted(files)]
-        return self._saver(entry, len(files)).record(entry.prompt, entry.request, purchase, in_order, write)
+        return self.saver_of(entry, len(files)).record(entry.prompt, entry.request, purchase, in_order, write)
 
-    def _saver(self, entry: PlannedPrompt, pictures: int) -> Saver:
+    def saver_of(self, entry: PlannedPrompt, pictures: int) -> Saver:
         """A saver for one prompt's pictures, with the price of each: together they cost what the request cost."""
         cost, fingerprint = entry.request.cost, self.saver.settings_fingerprint
         if entry.stands_in_for is not None:
@@ -241,7 +247,7 @@ class Buyer:
         task_id = pictures.task_id or purchase.task_id
         bought = replace(purchase, state=PurchaseState.READY, seed=pictures.seed, task_id=task_id, run_id=self.run_id)
         count = max([len(pictures.images), *(position + 1 for position in (*found, *pngs))])
-        saver = self._saver(entry, count)
+        saver = self.saver_of(entry, count)
         try:
             files = {**found, **saver.write(entry.prompt, request, bought, pngs, count, Origin.GENERATED)}
         except StoreError as error:
@@ -354,29 +360,12 @@ class Buyer:
         if not files:
             raise PictureLostError("another run saved its picture, but the file is gone already: start again")
         purchase = self.ledger.purchase(files[0].purchase_id)
-        saver = self._saver(entry, len(files))
+        saver = self.saver_of(entry, len(files))
         if files[0].prompt_id == entry.prompt.id:
-            return self._outcome(job, entry, saver.select(entry.prompt, entry.request, files), purchase.seed)
-        return self._outcome(job, entry, saver.copy(entry.prompt, entry.request, purchase, files), purchase.seed)
-
-    def _outcome(
-        self,
-        job: Job,
-        entry: PlannedPrompt,
-        selection: Selection,
-        seed: int | None,
-        thumbnail: bytes | None = None,
-    ) -> Outcome:
-        return Outcome(
-            prompt=entry.prompt,
-            request=entry.request,
-            status=Status.REUSED,
-            files=selection.files,
-            selection=selection,
-            seed=entry.request.seed if seed is None else seed,
-            latency=time.monotonic() - job.started_at,
-            thumbnail=thumbnail or self.saver.thumbnail(selection.files[0]),
-        )
+            selection = saver.select(entry.prompt, entry.request, files)
+        else:
+            selection = saver.copy(entry.prompt, entry.request, purchase, files)
+        return outcome_of(job, entry, selection, purchase.seed)
 
 
 def _nothing_usable(kept: Sequence[KeptAnswer]) -> Failure:

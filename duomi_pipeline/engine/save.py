@@ -19,7 +19,6 @@ from duomi_pipeline.images import (
     PictureLostError,
     Png,
     check_whole,
-    thumbnail_of,
     with_info,
 )
 from duomi_pipeline.ledger import Ledger, Origin, PictureFile, Purchase, Selection
@@ -109,10 +108,20 @@ class Saver:
         return selection
 
     def select(self, prompt: Prompt, request: ImageRequest, files: Sequence[PictureFile]) -> Selection:
-        """Select files that are recorded already as the prompt's current ones."""
-        selection = self._selection(prompt, request, files[0].purchase_id, files)
+        """Select files that are recorded already as the prompt's current ones.
+
+        Raises:
+            PictureLostError: one is missing or damaged.
+        """
+        selection = self.selection(prompt, request, files)
         self.ledger.select(selection)
         return selection
+
+    def selection(self, prompt: Prompt, request: ImageRequest, files: Sequence[PictureFile]) -> Selection:
+        """The same without recording it."""
+        for file in files:
+            self._whole(file)
+        return self._selection(prompt, request, files[0].purchase_id, files)
 
     def copy(
         self, prompt: Prompt, request: ImageRequest, purchase: Purchase, source: Sequence[PictureFile]
@@ -152,26 +161,24 @@ class Saver:
                 )
         return found
 
-    def thumbnail(self, file: PictureFile) -> bytes:
-        """A small WebP of a stored picture.
+    def _reread(self, file: PictureFile) -> Png:
+        data = self._whole(file)
+        known = file.perceptual_hash is not None and file.contrast is not None
+        look = Look(file.perceptual_hash or "", file.contrast or 0.0) if known else None
+        return Png.stored(data, file.size, file.received_size, look)
+
+    def _whole(self, file: PictureFile) -> bytes:
+        """The bytes of a stored picture, checked by its checksums.
 
         Raises:
-            StoreError: it is missing or damaged.
+            PictureLostError: it is missing or damaged.
         """
-        try:
-            return thumbnail_of(self.store.read(file.file))
-        except NotAPictureError as error:
-            raise PictureLostError(f"{file.file}: {error}; delete it, and it is made again") from error
-
-    def _reread(self, file: PictureFile) -> Png:
         data = self.store.read(file.file)
         try:
             check_whole(data)
         except NotAPictureError as error:
             raise PictureLostError(f"{file.file}: {error}; delete it, and it is made again") from error
-        known = file.perceptual_hash is not None and file.contrast is not None
-        look = Look(file.perceptual_hash or "", file.contrast or 0.0) if known else None
-        return Png.stored(data, file.size, file.received_size, look)
+        return data
 
     def _selection(
         self, prompt: Prompt, request: ImageRequest, purchase_id: int, files: Iterable[PictureFile]

@@ -14,6 +14,7 @@ from duomi_pipeline.images.bounds import BoundedFile, check_pixels, check_scans
 from duomi_pipeline.images.errors import NotAPictureError
 from duomi_pipeline.images.png_chunks import SIGNATURE, BrokenPngError, png_size
 from duomi_pipeline.images.salvage import salvage
+from duomi_pipeline.images.unpacking import unpacked
 from duomi_pipeline.settings import Size
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # no others are opened: the bytes are untrusted
@@ -56,7 +57,7 @@ def decode(data: bytes) -> Decoded:
         if data.startswith(SIGNATURE):
             data, bare = salvage(data)
             check_pixels("PNG", png_size(data))
-            picture, kind = _loaded(bare)
+            picture, kind = _loaded(unpacked(bare))
         else:
             picture, kind = _loaded(data)
     except UnidentifiedImageError as error:

@@ -388,6 +388,12 @@ class Ledger(LedgerReader):
         with self.database.write() as connection:
             _select(connection, selection)
 
+    def select_all(self, chosen: Sequence[Selection]) -> None:
+        """The same for many prompts, in one transaction."""
+        with self.database.write() as connection:
+            for selection in chosen:
+                _select(connection, selection)
+
     def forget(self, files: Iterable[PictureFile]) -> None:
         """Drop the records of files that are gone: their prompts become *missing*. Their cost stays recorded."""
         with self.database.write("repair") as connection:

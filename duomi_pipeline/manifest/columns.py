@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+Row = dict[str, Any]  # a value or `None` by column: of Python's own types, times as `datetime` in UTC
 Type = Literal["text", "integer", "number", "boolean", "time", "list of text", "JSON"]
 
 _PANDAS: Mapping[Type, str] = {

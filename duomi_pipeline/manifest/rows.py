@@ -1,4 +1,4 @@
-"""Plan and ledger as a table: one row per prompt. Columns are defined in `columns`, files written in `write`."""
+"""Plan and ledger as rows, one per prompt. Columns are defined in `columns`, files written in `write`."""
 
 import json
 import re
@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pandas as pd
-
 from duomi_pipeline.common.text import without_surrogates
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.states import presence_of
 from duomi_pipeline.images import Presence
 from duomi_pipeline.ledger import Cost, Origin, PictureFile, Purchase, Selection
-from duomi_pipeline.manifest.columns import COLUMNS
+from duomi_pipeline.manifest.columns import SCHEMA, Row
 from duomi_pipeline.prompts import Prompt, SourceError
 from duomi_pipeline.prompts.sources import Sources
 
 _PICTURED = {State.CURRENT, State.CHANGED, State.OUTDATED}
+_NAMES = tuple(column.name for column in SCHEMA)
 _ROW_ID = re.compile(r"db_(0|-?[1-9]\d{0,17})")  # as an integer key of a table is written, within 64 bits
 
 
@@ -45,14 +44,12 @@ def check_readable(sources: Sources, session: Session) -> None:
             raise SourceError(reason)
 
 
-def manifest(session: Session, plan: Plan) -> pd.DataFrame:
+def manifest(session: Session, plan: Plan) -> list[Row]:
     """One row per prompt of a plan; if a prompt has pictures, the row describes them, also if they are outdated."""
     shown = _shown(session, plan)
     bought = session.ledger.purchases({selection.purchase_id for selection in shown.values()})
     records = _Records(session, bought, session.ledger.costs())
-    rows = [_row(entry, shown.get(entry.prompt.id), records) for entry in plan.entries]
-    # Column by column with its type: pandas would guess, and squeeze large seeds through floating point.
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in COLUMNS.items()})
+    return [_row(entry, shown.get(entry.prompt.id), records) for entry in plan.entries]
 
 
 def _shown(session: Session, plan: Plan) -> dict[str, Selection]:
@@ -66,8 +63,8 @@ def _shown(session: Session, plan: Plan) -> dict[str, Selection]:
     }
 
 
-def _row(entry: PlannedPrompt, selection: Selection | None, records: _Records) -> dict[str, Any]:
-    row = dict.fromkeys(COLUMNS) | _prompt(entry) | _failure(entry)
+def _row(entry: PlannedPrompt, selection: Selection | None, records: _Records) -> Row:
+    row = dict.fromkeys(_NAMES) | _prompt(entry) | _failure(entry)
     if selection is not None:
         row |= _pictures(entry.prompt, selection, records)
     return {name: _writable(value) for name, value in row.items()}

@@ -1,17 +1,14 @@
 """The manifest's files, each whole or not at all. CSV and SQLite are in `csv_file` and `sqlite`."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from duomi_pipeline.common.files import drafts, sweep_drafts
-from duomi_pipeline.manifest.columns import SCHEMA, Type
+from duomi_pipeline.manifest.columns import SCHEMA, Row
 from duomi_pipeline.manifest.csv_file import write_csv
 from duomi_pipeline.manifest.sqlite import write_database
 from duomi_pipeline.prompts import Problem
@@ -19,18 +16,9 @@ from duomi_pipeline.prompts import Problem
 Rows = Sequence[Sequence[Any]]
 _LEFT_OUT = "left_out"
 _NAMES = [column.name for column in SCHEMA]
-_PARQUET: Mapping[Type, pa.DataType] = {
-    "text": pa.string(),
-    "integer": pa.int64(),
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-    "time": pa.timestamp("ms", tz="UTC"),
-    "list of text": pa.list_(pa.string()),
-    "JSON": pa.string(),
-}
 
 
-def write_manifest(table: pd.DataFrame, left_out: Sequence[Problem], folder: Path) -> dict[str, Path]:
+def write_manifest(table: Sequence[Row], left_out: Sequence[Problem], folder: Path) -> dict[str, Path]:
     """Write `results.parquet`, `.csv`, `.json`, `.db` and `left_out.json`; if one cannot be, all stay as they were.
 
     Whoever has one of them open keeps reading what it was.
@@ -50,7 +38,7 @@ def write_manifest(table: pd.DataFrame, left_out: Sequence[Problem], folder: Pat
     sweep_drafts(folder)
     rows = _plain_rows(table)
     writers: dict[str, Callable[[Path], None]] = {
-        "parquet": lambda path: _write_parquet(table, path),
+        "parquet": lambda path: _write_parquet(rows, path),
         "csv": lambda path: write_csv(_NAMES, rows, path),
         "json": lambda path: _write_json(rows, path),
         "db": lambda path: write_database(_NAMES, rows, left_out, path),
@@ -63,22 +51,20 @@ def write_manifest(table: pd.DataFrame, left_out: Sequence[Problem], folder: Pat
     return {kind: path for kind, path in written.items() if kind != _LEFT_OUT}
 
 
-def _plain_rows(table: pd.DataFrame) -> Rows:
-    """The rows as Python's own values: `None` for null, times in ISO 8601."""
-    columns = []
-    for column in SCHEMA:
-        values = table[column.name]
-        known = values.notna().tolist()
-        shown = [one.isoformat(timespec="milliseconds") for one in values] if column.type == "time" else values.tolist()
-        columns.append([value if there else None for value, there in zip(shown, known, strict=True)])
-    return list(zip(*columns, strict=True))
+def _plain_rows(table: Sequence[Row]) -> Rows:
+    """The rows as tuples, times in ISO 8601."""
+    return [tuple(_plain(row[name]) for name in _NAMES) for row in table]
 
 
-def _write_parquet(table: pd.DataFrame, path: Path) -> None:
-    fields = [
-        pa.field(column.name, _PARQUET[column.type], metadata={"description": column.description}) for column in SCHEMA
-    ]
-    pq.write_table(pa.Table.from_pandas(table, schema=pa.schema(fields), preserve_index=False), path)
+def _plain(value: Any) -> Any:
+    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
+
+
+def _write_parquet(rows: Rows, path: Path) -> None:
+    # Imported here: its library takes 40 MB, which a run shall not have beside the pictures that it decodes.
+    from duomi_pipeline.manifest.parquet import write_parquet  # noqa: PLC0415
+
+    write_parquet(_NAMES, rows, path)
 
 
 def _write_json(rows: Rows, path: Path) -> None:

@@ -10,6 +10,9 @@ CASES = {
     "R2 threads, decode, thumbnail": "references.threads_and_decode",
     "engine alone": "engine.engine_alone",
     "through Dagster": "through_dagster.through_dagster",
+    "duomi generate": "installed.generate",
+    "duomi generate, all reused": "installed.reuse",
+    "duomi generate, one of 10,000, until its request": "installed.first_request",
     "idiomatic Dagster": "idiomatic.idiomatic_dagster",
     "idiomatic Dagster, decode, thumbnail": "idiomatic.idiomatic_and_decode",
 }

@@ -1,11 +1,14 @@
-"""What one case costs: wall time, CPU time of this process, peak memory."""
+"""What one case costs: wall time, CPU time and peak memory, of this process or of a program that it starts."""
 
 import json
+import os
 import resource
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 
 @dataclass
@@ -35,6 +38,26 @@ def measured(cost: Cost) -> Iterator[Cost]:
     yield cost
     cost.wall, cost.cpu = time.perf_counter() - wall, _cpu() - cpu
     cost.peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def child_cost(line: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Cost:
+    """Run a program in a folder until it ends; CPU and memory are its own, without those of its own children.
+
+    Raises:
+        SystemExit: it failed; with what it printed.
+    """
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        line, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout
+    printed = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(line)} ended with {process.returncode}:\n{printed}")
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def _cpu() -> float:

@@ -299,7 +299,22 @@ def test_a_second_run_without_force_sends_no_request(home: Home) -> None:
     run = home.run(states=frozenset(State))
     assert run.counts == {"generated": 0, "reused": 5, "failed": 0, "remaining": 0}
     assert (home.posts, len(home.files())) == (5, 5)
-    assert all(o.thumbnail for o in run.outcomes)
+
+
+def test_a_damaged_picture_that_would_be_reused_fails_its_prompt_alone(home: Home) -> None:
+    home.write_many(5)
+    home.run()
+    damaged = sorted(home.files())[2]
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1  # same size: only its checksum tells
+    damaged.write_bytes(data)
+
+    run = home.run(states=frozenset(State))
+
+    assert run.counts == {"generated": 0, "reused": 4, "failed": 1, "remaining": 0}
+    (failed,) = (outcome for outcome in run.outcomes if outcome.failure)
+    assert damaged.name in str(failed.failure)
+    assert home.posts == 5
 
 
 def test_leaving_the_iteration_early_finishes_what_is_in_flight_and_sends_nothing_more(home: Home) -> None:

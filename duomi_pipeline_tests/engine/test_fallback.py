@@ -282,7 +282,7 @@ def test_each_record_names_the_model_that_drew_and_calls_the_picture_outdated(ho
             for outcome in batch:
                 log.record(outcome)
         after = session.plan(read_sources(session.settings).prompts)
-        row = manifest(session, after).iloc[0]
+        row = manifest(session, after)[0]
     assert log.results_file is not None
     result = json.loads(log.results_file.read_text("utf-8"))["results"][0]
     assert (result["success"], result["state"], result["data"]["model"]) == (True, "outdated", "f")

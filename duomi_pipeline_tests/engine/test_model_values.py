@@ -67,6 +67,6 @@ def test_requested_received_and_delivered_size_are_on_record(
     assert (file.received_size, file.size) == (received, SIZE)
     assert home.pictures() == [("PNG", (72, 128))]
     with home.session(model=model) as session:
-        row = manifest(session, session.plan(read_sources(session.settings).prompts)).iloc[0]
+        row = manifest(session, session.plan(read_sources(session.settings).prompts))[0]
     assert (row["received_size"], row["size"]) == (received, SIZE)
     assert requested in json.dumps(json.loads(row["data"])["request"]) or model.startswith("gemini")

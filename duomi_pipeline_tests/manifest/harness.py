@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from duomi_pipeline.manifest import manifest, write_manifest
+from duomi_pipeline.manifest import COLUMNS, manifest, write_manifest
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline_tests.engine.home import Home
 
@@ -28,7 +28,13 @@ CREATE TABLE videos (id INTEGER PRIMARY KEY, image_id INTEGER, prompt_id INTEGER
 
 
 def table(home: Home, **changes: Any) -> pd.DataFrame:
-    """The manifest of a home as it is now."""
+    """The manifest of a home as it is now, in pandas."""
+    found = made(home, **changes)
+    return pd.DataFrame({n: pd.Series([row[n] for row in found], dtype=kind) for n, kind in COLUMNS.items()})
+
+
+def made(home: Home, **changes: Any) -> list[Row]:
+    """The same as the rows that are written."""
     with home.session(**changes) as session:
         return manifest(session, session.plan(read_sources(session.settings).prompts))
 
@@ -42,7 +48,7 @@ def rows(home: Home, **changes: Any) -> dict[str, Row]:
 def write(home: Home, **changes: Any) -> dict[str, Path]:
     """Write the manifest's files; returns their paths."""
     problems = read_sources(home.settings(**changes)).problems
-    return write_manifest(table(home, **changes), problems, home.path / "out/manifest")
+    return write_manifest(made(home, **changes), problems, home.path / "out/manifest")
 
 
 def query(file: Path, statement: str, *parameters: object) -> list[tuple[Any, ...]]:

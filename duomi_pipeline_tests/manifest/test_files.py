@@ -16,7 +16,7 @@ import pytest
 
 from duomi_pipeline.manifest import COLUMNS, DESCRIPTIONS, write_manifest
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.manifest.harness import query, seed_database, table, write
+from duomi_pipeline_tests.manifest.harness import made, query, seed_database, write
 
 HOSTILE = {
     "html": "</script><img src=x onerror=alert(1)> & &amp; <!--",
@@ -100,7 +100,7 @@ def test_a_hostile_prompt_is_exact_in_parquet_json_and_sqlite(home: Home, name: 
 
 
 def test_where_one_file_cannot_be_written_all_stay_as_they_were(filled: Home) -> None:
-    folder, found = filled.path / "out/manifest", table(filled)
+    folder, found = filled.path / "out/manifest", made(filled)
     before = contents(folder)
 
     with room_for(60_000), pytest.raises(OSError, match=r"results\.db-\w+"):  # the last one, and the largest

@@ -13,10 +13,10 @@ from sqlalchemy import Engine, event
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.ledger import Ledger, Limits, Origin, PictureFile, Purchase
 from duomi_pipeline.ledger.repair import Findings, FoundPurchase
-from duomi_pipeline.manifest import COLUMNS, manifest
+from duomi_pipeline.manifest import COLUMNS, Row, manifest
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline_tests.engine.home import Home
-from duomi_pipeline_tests.manifest.harness import rows, seed_database, table
+from duomi_pipeline_tests.manifest.harness import made, rows, seed_database, table, write
 
 
 def restored(home: Home, names: list[str], seed: int) -> None:
@@ -227,9 +227,9 @@ def test_large_seeds_are_exact_beside_rows_that_have_none(home: Home) -> None:
 def test_half_a_character_is_shown_as_one_that_is_missing(home: Home) -> None:
     with home.session() as session:
         plan = session.plan([Prompt("json_a", "half \ud83e of a fox", "json", "a\udcff.json", "a")])
-        found = manifest(session, plan)
+        (found,) = manifest(session, plan)
 
-    assert (found["prompt"][0], found["origin"][0]) == ("half \ufffd of a fox", "a\ufffd.json")
+    assert (found["prompt"], found["origin"]) == ("half \ufffd of a fox", "a\ufffd.json")
 
 
 def test_no_question_is_asked_per_prompt(home: Home) -> None:
@@ -243,11 +243,11 @@ def test_no_question_is_asked_per_prompt(home: Home) -> None:
     with home.session() as session, statements() as many:
         found = asked_of(session)
 
-    assert (len(found), set(found["state"])) == (30, {"current"})
+    assert (len(found), {row["state"] for row in found}) == (30, {"current"})
     assert len(many) <= len(few), "of prompts without a picture the ledger is asked more, but once for all"
 
 
-def asked_of(session: Session) -> pd.DataFrame:
+def asked_of(session: Session) -> list[Row]:
     """The manifest of a session's home."""
     return manifest(session, session.plan(read_sources(session.settings).prompts))
 
@@ -268,7 +268,9 @@ def statements() -> Iterator[list[str]]:
 
 
 def test_without_a_prompt_the_columns_keep_their_types(home: Home) -> None:
-    found = table(home)
+    assert made(home) == []
+    assert Path(home.path / "out/manifest").exists() is False
+
+    found = pd.read_parquet(write(home)["parquet"])
 
     assert {name: str(kind) for name, kind in found.dtypes.items()} == COLUMNS
-    assert Path(home.path / "out/manifest").exists() is False

@@ -83,6 +83,7 @@ def test_a_run_that_buys_nothing_logs_reused_images(project: Project) -> None:
     assert {event.metadata["how"] for event in again.values()} == {"reused"}
     assert [again[key].metadata["path"] for key in keys] == [first[key].metadata["path"] for key in keys]
     assert [again[key].tags for key in keys] == [first[key].tags for key in keys]
+    assert [again[key].metadata["preview"] for key in keys] == [first[key].metadata["preview"] for key in keys]
     assert project.posts() == []
 
 
@@ -142,6 +143,7 @@ def test_the_job_of_missing_images_leaves_outdated_ones_as_they_are(project: Pro
     found = project.events(run)
     assert found[keys[0]].metadata["how"] == "kept: outdated"
     assert found[keys[0]].metadata["path"] == made.metadata["path"]
+    assert found[keys[0]].metadata["preview"] == made.metadata["preview"]
     assert found[keys[0]].tags["dagster/code_version"] == made.tags["dagster/code_version"]
     assert found[keys[1]].metadata["how"] == "generated"
     assert [post.model for post in project.service.books.posts()] == [ONE_MODEL, OTHER_MODEL]

@@ -1,17 +1,17 @@
 """Dagster's events for pictures: one materialization each, with the tags from which Dagster knows what is stale."""
 
-import base64
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
-from duomi_pipeline.engine import Outcome, PlannedPrompt
+from duomi_pipeline.engine import Outcome, PlannedPrompt, Status
 from duomi_pipeline.images import ImageStore, NotAPictureError, PictureLostError, thumbnail_of
 from duomi_pipeline.ledger import Purchase, Selection
+from duomi_pipeline.orchestration.event_log.previews import PREVIEW, markdown, shown_before
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
 from duomi_pipeline.orchestration.partition_sync import DATA_VERSION_TAG, PROMPTS_KEY, USER_PROVIDED_TAG
 from duomi_pipeline.prompts import Prompt
@@ -27,11 +27,13 @@ class ImageEvents:
     """Makes the events of one run.
 
     Attributes:
+        instance: in whose event log earlier events are.
         store: the folder of pictures, for their paths.
         observations: storage id of each prompt's latest observation.
         currency: currency of the costs.
     """
 
+    instance: dg.DagsterInstance
     store: ImageStore
     observations: Mapping[str, int]
     currency: str
@@ -42,7 +44,13 @@ class ImageEvents:
         observations = instance.event_log_storage.get_latest_storage_id_by_partition(
             PROMPTS_KEY, dg.DagsterEventType.ASSET_OBSERVATION, set(keys)
         )
-        return cls(store, observations, currency)
+        return cls(instance, store, observations, currency)
+
+    def shown(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes with a thumbnail each, also those whose picture was made by an earlier run."""
+        found = [o.selection for o in outcomes if o.status != Status.FAILED and o.selection and o.thumbnail is None]
+        thumbnails = self._thumbnails(found)
+        return [o if o.thumbnail else replace(o, thumbnail=thumbnails.get(o.prompt.id)) for o in outcomes]
 
     def made(self, outcome: Outcome, selection: Selection) -> dg.AssetMaterialization:
         """The event of a prompt whose picture was generated or reused."""
@@ -61,14 +69,29 @@ class ImageEvents:
         }
         return self._event(outcome.prompt, selection, metadata)
 
-    def kept(self, entry: PlannedPrompt, selection: Selection, purchase: Purchase) -> dg.AssetMaterialization:
-        """The event of a prompt that the run leaves as it is, with the request that its picture was made from.
+    def kept(
+        self, kept: Sequence[tuple[PlannedPrompt, Selection]], made_by: Mapping[int, Purchase]
+    ) -> list[dg.AssetMaterialization]:
+        """The events of prompts that the run leaves as they are, with the requests that their pictures were made from.
 
-        Without this event a failed run would show this partition as failed, too.
+        Without these events a failed run would show their partitions as failed, too.
+
+        Args:
+            kept: the prompts with their pictures.
+            made_by: the purchases of these pictures, by id.
         """
+        thumbnails = self._thumbnails(selection for _, selection in kept)
+        return [
+            self._kept(entry, selection, made_by[selection.purchase_id], thumbnails.get(selection.prompt_id))
+            for entry, selection in kept
+        ]
+
+    def _kept(
+        self, entry: PlannedPrompt, selection: Selection, purchase: Purchase, thumbnail: bytes | None
+    ) -> dg.AssetMaterialization:
         request = purchase.content
         metadata = {
-            **self._files(selection, self._thumbnail(selection)),
+            **self._files(selection, thumbnail),
             **_request(request, purchase.seed_used),
             "how": dg.MetadataValue.text(f"kept: {entry.state.value}"),
             "prompt": dg.MetadataValue.text(str(request["body"].get("prompt", ""))[:_MAX_TEXT]),
@@ -76,14 +99,19 @@ class ImageEvents:
         }
         return self._event(entry.prompt, selection, metadata)
 
-    def _thumbnail(self, selection: Selection) -> bytes | None:
-        with contextlib.suppress(NotAPictureError, PictureLostError):
-            return thumbnail_of(self.store.read(selection.files[0].file))
-        return None
+    def _thumbnails(self, selections: Iterable[Selection]) -> dict[str, bytes]:
+        """Thumbnails by prompt id: from earlier events, else made from the files; none of a damaged file."""
+        chosen = list(selections)
+        before = shown_before(self.instance, IMAGES_KEY, {_version(one) for one in chosen}) if chosen else {}
+        found: dict[str, bytes] = {}
+        for one in chosen:
+            with contextlib.suppress(NotAPictureError, PictureLostError):
+                found[one.prompt_id] = before.get(_version(one)) or thumbnail_of(self.store.read(one.files[0].file))
+        return found
 
     def _files(self, selection: Selection, thumbnail: bytes | None) -> dict[str, dg.MetadataValue]:
         first = selection.files[0]
-        preview = {} if thumbnail is None else {"preview": dg.MetadataValue.md(image_markdown(thumbnail, "thumbnail"))}
+        preview = {} if thumbnail is None else {PREVIEW: dg.MetadataValue.md(markdown(thumbnail, "thumbnail"))}
         made = datetime.fromtimestamp(first.saved_at, UTC).isoformat(timespec="milliseconds")
         return {
             **preview,
@@ -99,7 +127,7 @@ class ImageEvents:
         self, prompt: Prompt, selection: Selection, metadata: Mapping[str, dg.MetadataValue]
     ) -> dg.AssetMaterialization:
         tags = {
-            DATA_VERSION_TAG: f"{selection.request_key[:24]}-{selection.purchase_id}",
+            DATA_VERSION_TAG: _version(selection),
             _CODE_VERSION_TAG: selection.settings_fingerprint,
             _INPUT_VERSION_TAG: selection.prompt_version,
             USER_PROVIDED_TAG: "true",
@@ -121,6 +149,6 @@ def _request(content: Mapping[str, Any], seed: int | None) -> dict[str, dg.Metad
     return metadata if seed is None else {**metadata, "seed": dg.MetadataValue.int(seed)}
 
 
-def image_markdown(webp: bytes, name: str) -> str:
-    """A picture embedded in Markdown, as Dagster's UI can show it."""
-    return f"![{name}](data:image/webp;base64,{base64.b64encode(webp).decode()})"
+def _version(selection: Selection) -> str:
+    """The data version of a partition with these pictures."""
+    return f"{selection.request_key[:24]}-{selection.purchase_id}"

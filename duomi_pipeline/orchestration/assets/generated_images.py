@@ -132,7 +132,7 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     wanted, kept, left = _split(plan.entries, config)
     events = ImageEvents.of(context.instance, session.store, keys, session.settings.currency)
     made_by = session.ledger.purchases({selection.purchase_id for _, selection in kept}) if kept else {}
-    log_events(context, [events.kept(entry, selection, made_by[selection.purchase_id]) for entry, selection in kept])
+    log_events(context, events.kept(kept, made_by))
 
     unknown = why_unusable(session.ledger, sorted(set(keys) - {prompt.id for prompt in here}))
     outcomes: list[Outcome] = []
@@ -149,7 +149,8 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
         ) as batch,
         stopped_by_signals(batch),
     ):
-        for group in batch.groups(GROUP_SECONDS):
+        for found in batch.groups(GROUP_SECONDS):
+            group = events.shown(found)
             outcomes += group
             log_events(
                 context, [events.made(o, o.selection) for o in group if o.status != Status.FAILED and o.selection]

@@ -86,7 +86,7 @@ def _write(
         check_readable(sources, session)
         table = manifest(session, session.plan(sources.prompts))
         paths = write_manifest(table, sources.problems, session.settings.path(session.settings.manifest_dir))
-    counts = Counter(table["state"])
+    counts = Counter(row["state"] for row in table)
     metadata = {
         "dagster/row_count": dg.MetadataValue.int(len(table)),
         "left_out": dg.MetadataValue.int(len(sources.problems)),

@@ -8,8 +8,8 @@ from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.engine import Outcome, Status
 from duomi_pipeline.images.contact_sheet import contact_sheet
 from duomi_pipeline.ledger import Money
-from duomi_pipeline.orchestration.assets.events import image_markdown
 from duomi_pipeline.orchestration.assets.failures import failures_table
+from duomi_pipeline.orchestration.event_log.previews import markdown
 from duomi_pipeline.reporting.receipt import Receipt, failed_prompts
 
 
@@ -29,7 +29,7 @@ def run_results(receipt: Receipt, outcomes: Sequence[Outcome], seconds: float) -
     if failed:
         metadata["failures"] = failures_table(failed)
     if sheet := contact_sheet([outcome.thumbnail for outcome in made or outcomes if outcome.thumbnail]):
-        metadata["contact_sheet"] = dg.MetadataValue.md(image_markdown(sheet, "contact sheet"))
+        metadata["contact_sheet"] = dg.MetadataValue.md(markdown(sheet, "contact sheet"))
     return metadata
 
 
