@@ -188,8 +188,10 @@ class Settings(BaseSettings, ImageParameters):
         False, description="Send prompts without what is not part of the picture: [prompt lint](prompt_care.md)."
     )
     image_dir: str = Field("out/generated_images", description="Where pictures are saved: a path or an fsspec URL.")
-    manifest_dir: Path = Field(Path("out/manifest"), description="Folder of the [manifest](manifest.md).")
-    gallery_dir: Path = Field(Path("out/gallery"), description="Folder of the [gallery](gallery.md).")
+    manifest_dir: str = Field(
+        "out/manifest", description="Place of the [manifest](manifest.md): a path or an fsspec URL."
+    )
+    gallery_dir: str = Field("out/gallery", description="Place of the [gallery](gallery.md): a path or an fsspec URL.")
     log_dir: Path = Field(
         Path("logs"),
         description="Folder of `duomi_image_generation.log` and of each run's results; see *Logs and messages*.",

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from duomi_pipeline.cli.console import warn_of
+from duomi_pipeline.common.places import publish, remove, shown
 from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.duomi import DuomiError
 from duomi_pipeline.duomi.broken_calls import without_secrets
@@ -19,6 +20,7 @@ from duomi_pipeline.duomi.transport import certificates_in_force, proxies_in_for
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.engine.generating import open_client
 from duomi_pipeline.engine.kept_answers import KeptAnswers
+from duomi_pipeline.engine.session import open_store, output_place
 from duomi_pipeline.ledger import LedgerError, PurchaseState
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.orchestration.instance import dagster_home
@@ -118,18 +120,18 @@ def _sources(settings: Settings) -> Iterator[Finding]:
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
-    folders = [settings.manifest_dir]
-    if "://" not in settings.image_dir:
-        folders.append(Path(settings.image_dir))
-    for folder in map(settings.path, folders):
+    for setting in ("manifest_dir", "gallery_dir"):
+        folder = output_place(settings, setting)
         trial = folder / f".trial-{secrets.token_hex(4)}.tmp"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            trial.write_bytes(b"")
-            trial.unlink()
-            yield True, f"{folder} can be written"
+            publish(trial, b"")
+            remove(trial)
+            yield True, f"{shown(folder)} can be written"
         except OSError as error:
-            yield False, f"{folder} cannot be written: {error.strerror}"
+            yield False, f"{shown(folder)} cannot be written (DUOMI_{setting.upper()}): {error.strerror or error}"
+    store = open_store(settings)
+    problem = store.problem()
+    yield not problem, problem or f"{shown(store.base)} can be written"
 
 
 def _ledger(settings: Settings) -> Iterator[Finding]:

@@ -4,9 +4,11 @@ import sys
 
 import click
 
+from duomi_pipeline.common.places import is_remote, shown
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.looking import look
+from duomi_pipeline.engine.session import gallery_place
 from duomi_pipeline.gallery import GalleryError, write_gallery
 from duomi_pipeline.settings import Settings
 
@@ -28,14 +30,20 @@ def gallery(opens: bool) -> None:
         try:
             with session.writing_results():
                 plan = session.plan(look(session.ledger, settings).completed(session.ledger).prompts)
-                report = write_gallery(session, plan, settings.path(settings.gallery_dir), advance)
+                report = write_gallery(session, plan, gallery_place(settings), advance)
         except GalleryError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(f"The gallery cannot be written (DUOMI_GALLERY_DIR): {error}") from error
     click.echo(
         f"{counted(report.prompts, 'prompt')}, {counted(report.pictures, 'picture')}, "
         f"{counted(report.thumbnails_made, 'thumbnail')} made",
         err=True,
     )
-    click.echo(report.index)
+    click.echo(shown(report.index))
+    if opens and is_remote(report.index):
+        raise click.ClickException(
+            "--open shows a gallery on disk; docs/object_storage.md says how one in a bucket is opened."
+        )
     if opens:
         click.launch(report.index.as_uri())

@@ -4,8 +4,10 @@ import click
 
 from duomi_pipeline.cli.console import warn_of
 from duomi_pipeline.cli.progress import announce_if_slow
+from duomi_pipeline.common.places import shown
 from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.looking import look
+from duomi_pipeline.engine.session import manifest_place
 from duomi_pipeline.manifest import check_readable, write_manifest
 from duomi_pipeline.manifest import manifest as build_manifest
 from duomi_pipeline.prompts import SourceError
@@ -34,12 +36,12 @@ def manifest() -> None:
             with announce_if_slow("Writing the manifest"), session.writing_results():
                 check_readable(sources, session)
                 table = build_manifest(session, session.plan(sources.prompts))
-                written = write_manifest(table, sources.problems, settings.path(settings.manifest_dir))
+                written = write_manifest(table, sources.problems, manifest_place(settings))
     except SourceError as error:
         raise click.ClickException(f"The manifest was not changed: {error}") from error
     except OSError as error:
         raise click.ClickException(f"The manifest cannot be written: {error}") from error
     if sources.problems:
-        click.echo(f"All that is left out: {settings.path(settings.manifest_dir) / 'left_out.json'}", err=True)
+        click.echo(f"All that is left out: {shown(manifest_place(settings) / 'left_out.json')}", err=True)
     for path in written.values():
-        click.echo(path)
+        click.echo(shown(path))

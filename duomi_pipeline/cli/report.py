@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from duomi_pipeline.common.places import Place, place_of, shown
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ErrorClass, ImageRequest
 from duomi_pipeline.engine import FAILED, Outcome, Plan, PlannedPrompt, State, StoppedBy
@@ -110,8 +111,8 @@ class Report:
                 f"{counted(len(outdated), 'picture')} {what} made with other settings or by the sandbox, and left as "
                 f"they are: add --outdated to make them again ({counted(len(requests), 'request')}{cost})"
             )
-        lines.append(f"Pictures: {self.settings.path(self.settings.image_dir)}")
-        lines.append(f"Manifest: {self.settings.path(self.settings.manifest_dir) / 'results.csv'}")
+        lines.append(f"Pictures: {shown(self._place(self.settings.image_dir))}")
+        lines.append(f"Manifest: {shown(self._place(self.settings.manifest_dir) / 'results.csv')}")
         if self.results_file is not None:
             lines.append(f"Results: {self.results_file}")
         return "\n".join(lines)
@@ -142,7 +143,7 @@ class Report:
             "state": state.value,
             "success": state is State.CURRENT and fate != "failed",
             "what": fate,
-            "saved_path": self.settings_path(files[0].file) if files else None,
+            "saved_path": shown(self._place(self.settings.image_dir) / files[0].file) if files else None,
             "error": str(outcome.failure) if outcome and outcome.failure else failed_before,
             "source": entry.prompt.source,
             "prompt": entry.prompt.text,
@@ -150,10 +151,8 @@ class Report:
             "attempts": outcome.attempts if outcome else 0,
         }
 
-    def settings_path(self, name: str) -> str:
-        """The path or URL of a picture."""
-        base = self.settings.image_dir
-        return f"{base}/{name}" if "://" in base else str(self.settings.path(base) / name)
+    def _place(self, setting: str) -> Place:
+        return place_of(setting, self.settings.home)
 
 
 def unwanted_failures(plan: Plan, wanted: Iterable[PlannedPrompt]) -> list[PlannedPrompt]:

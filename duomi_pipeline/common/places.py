@@ -1,8 +1,47 @@
-"""Places that are named by an fsspec URL: object storage such as `s3://bucket/pictures`."""
+"""Folders on disk, and folders in object storage by an fsspec URL such as `s3://bucket/gallery`, used alike.
+
+No bucket is ever made: a mistyped name would look like an empty place.
+"""
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from upath import UPath
 
+from duomi_pipeline.common.files import drafts, write_whole
+
+Place = Path | UPath
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
+# What a browser must know to show an object; the tables of an operating system differ.
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".csv": "text/csv; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+}
+_OTHER = "application/octet-stream"
+
+
+def is_url(place: str) -> bool:
+    """Whether a setting names a place by its URL."""
+    return "://" in place
+
+
+def place_of(setting: str, home: Path) -> Place:
+    """The folder that a setting names; a path is relative to the home folder.
+
+    Raises:
+        ValueError: the package that speaks to it is not installed, or nobody knows such URLs.
+    """
+    return remote_place(setting) if is_url(setting) else home / Path(setting).expanduser()
 
 
 def remote_place(url: str) -> UPath:
@@ -20,3 +59,90 @@ def remote_place(url: str) -> UPath:
         install = f"pip install 'duomi-pipeline[{extra}]'" if extra else f"install what fsspec needs for {scheme}://"
         raise ValueError(f"the package for {scheme}:// is not installed: {install}") from None
     return place
+
+
+def shown(place: Place | str) -> str:
+    """A place as text, without user name and password."""
+    return re.sub(r"//[^/]*@", "//", str(place))
+
+
+def is_remote(place: Place) -> bool:
+    """Whether a place is in object storage."""
+    return not isinstance(place, Path)
+
+
+def names_in(folder: Place) -> set[str]:
+    """The names of the files in a folder; none if there is no such folder.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    if isinstance(folder, Path):
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    with _explained(folder):
+        try:
+            entries = folder.fs.ls(folder.path, detail=True)
+        except FileNotFoundError:
+            return set()
+    return {entry["name"].rpartition("/")[2] for entry in entries if entry["type"] == "file"}
+
+
+def publish(place: Place, data: bytes) -> None:
+    """Write a file or an object, whole or not at all, replacing an existing one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if isinstance(place, Path):
+        write_whole(place, data)
+        return
+    with _explained(place):
+        place.fs.pipe_file(place.path, data, **_type_of(place))
+
+
+def remove(place: Place) -> None:
+    """Remove a file or an object, if that is possible."""
+    with contextlib.suppress(OSError):
+        place.unlink()
+
+
+@contextlib.contextmanager
+def replacing(*places: Place) -> Iterator[list[Path]]:
+    """Local files to fill; when the block ends they replace those at the places: on disk all together, else in turn.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    on_disk = [place for place in places if isinstance(place, Path)]
+    if len(on_disk) == len(places):
+        with drafts(*on_disk, on_disk=True) as made:
+            yield made
+        return
+    with tempfile.TemporaryDirectory(prefix="duomi-") as folder:
+        filled = [Path(folder) / place.name for place in places]
+        yield filled
+        for place, file in zip(places, filled, strict=True):
+            publish(place, file.read_bytes())
+
+
+def _type_of(place: UPath) -> dict[str, Any]:
+    kind = _TYPES.get(place.suffix, _OTHER)
+    extra = _EXTRAS.get(place.protocol)
+    if extra == "s3":
+        return {"ContentType": kind}
+    if extra == "gcs":
+        return {"content_type": kind}
+    return {}
+
+
+@contextlib.contextmanager
+def _explained(place: UPath) -> Iterator[None]:
+    """Errors of any object storage as `OSError` with its words."""
+    try:
+        yield
+    except FileNotFoundError:
+        bucket = place.path.strip("/").split("/")[0]
+        raise FileNotFoundError(f"there is no {bucket}: check its name, or create it") from None
+    except Exception as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise OSError(f"{shown(place)}: {shown(words)[:300]}") from error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from upath import UPath
 
-from duomi_pipeline.common.places import remote_place
+from duomi_pipeline.common.places import Place, place_of, shown
 from duomi_pipeline.duomi.request import check_parameters
 from duomi_pipeline.engine.adoption import adopt
 from duomi_pipeline.engine.fallback import with_interrupted
@@ -185,14 +185,40 @@ class Session:
 
 
 def open_store(settings: Settings, run_id: str = "") -> ImageStore:
-    """The folder of pictures, as a run uses it; a path without a scheme is relative to the home folder.
+    """The folder of pictures, as a run uses it.
 
     Raises:
         SettingsError: what its kind of URL needs is not installed.
     """
-    if "://" not in settings.image_dir:
-        return ImageStore(UPath(settings.path(settings.image_dir)), run_id)
+    return ImageStore(UPath(output_place(settings, "image_dir")), run_id)
+
+
+def manifest_place(settings: Settings) -> Place:
+    """Where the manifest is written.
+
+    Raises:
+        SettingsError: what its kind of URL needs is not installed.
+    """
+    return output_place(settings, "manifest_dir")
+
+
+def gallery_place(settings: Settings) -> Place:
+    """Where the gallery is written.
+
+    Raises:
+        SettingsError: what its kind of URL needs is not installed.
+    """
+    return output_place(settings, "gallery_dir")
+
+
+def output_place(settings: Settings, setting: str) -> Place:
+    """The place that a setting such as `image_dir` names; a path is relative to the home folder.
+
+    Raises:
+        SettingsError: what its kind of URL needs is not installed.
+    """
+    value = str(getattr(settings, setting))
     try:
-        return ImageStore(remote_place(settings.image_dir), run_id)
+        return place_of(value, settings.home)
     except ValueError as error:
-        raise SettingsError(f"DUOMI_IMAGE_DIR={settings.image_dir}: {error}") from None
+        raise SettingsError(f"DUOMI_{setting.upper()}={shown(value)}: {error}") from None

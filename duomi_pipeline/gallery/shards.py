@@ -4,16 +4,14 @@
 need, `details-…js` what the large view needs, each for `SHARD` prompts and loaded when it is needed.
 """
 
-import contextlib
 import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
-from duomi_pipeline.common.files import write_whole
+from duomi_pipeline.common.places import Place, names_in, publish, remove
 from duomi_pipeline.common.text import SURROGATES
 from duomi_pipeline.gallery.cards import Card, Step, Version
 
@@ -31,7 +29,7 @@ def script(name: str, content: Any, number: int | None = None) -> str:
     return f"duomi.receive({arguments},{text});\n"
 
 
-def write_data(cards: Sequence[Card], folder: Path, about: Mapping[str, Any]) -> None:
+def write_data(cards: Sequence[Card], folder: Place, about: Mapping[str, Any]) -> None:
     """Write the shards, then the index that names them, then remove those of earlier writings.
 
     Args:
@@ -39,12 +37,12 @@ def write_data(cards: Sequence[Card], folder: Path, about: Mapping[str, Any]) ->
         folder: the gallery's `data` folder.
         about: what the page should know besides: where the pictures lie, the currency, the time.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    there = names_in(folder)
     names: dict[str, list[str]] = {"cards": [], "details": []}
     for number, start in enumerate(range(0, len(cards), SHARD)):
         some = cards[start : start + SHARD]
         for kind, content in (("cards", _cards(some)), ("details", [_details(card) for card in some])):
-            names[kind].append(_write(folder, kind, script(kind, content, number)))
+            names[kind].append(_write(folder, there, kind, script(kind, content, number)))
     index = {
         "schema": SCHEMA,
         "shard": SHARD,
@@ -54,10 +52,9 @@ def write_data(cards: Sequence[Card], folder: Path, about: Mapping[str, Any]) ->
         "flags": dict(Counter(kind for card in cards for kind in _kinds(card)).most_common()),
         "columns": _columns(cards),
     }
-    write_whole(folder / "index.js", script("index", index).encode())
-    for old in {path.name for path in folder.iterdir()} - {"index.js", *names["cards"], *names["details"]}:
-        with contextlib.suppress(OSError):
-            (folder / old).unlink()
+    publish(folder / "index.js", script("index", index).encode())
+    for old in there - {"index.js", *names["cards"], *names["details"]}:
+        remove(folder / old)
 
 
 def _columns(cards: Sequence[Card]) -> dict[str, Any]:
@@ -135,9 +132,9 @@ def _natural(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
-def _write(folder: Path, kind: str, text: str) -> str:
+def _write(folder: Place, there: Collection[str], kind: str, text: str) -> str:
     """Named by its content: what did not change is not written again, and a browser's cache never shows old data."""
     name = f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.js"
-    if not (folder / name).exists():
-        write_whole(folder / name, text.encode())
+    if name not in there:
+        publish(folder / name, text.encode())
     return name

@@ -1,14 +1,13 @@
 """Small WebPs of the pictures, made once per file: a picture is never overwritten, so neither is its thumbnail."""
 
-import contextlib
+import io
 import os
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from PIL import Image
 
-from duomi_pipeline.common.files import drafts
+from duomi_pipeline.common.places import Place, names_in, publish, remove
 
 BOX = (256, 456)  # pixels: sharp at 256 CSS pixels, and at 128 on a screen of double density
 _QUALITY = 70
@@ -21,7 +20,7 @@ def thumbnail_name(file: str) -> str:
 
 
 def make_thumbnails(
-    pictures: Path, folder: Path, files: Collection[str], progress: Callable[[int, int], None] | None = None
+    pictures: Place, folder: Place, files: Collection[str], progress: Callable[[int, int], None] | None = None
 ) -> int:
     """Make the thumbnails that are not there yet, and remove those of pictures that are gone.
 
@@ -34,13 +33,10 @@ def make_thumbnails(
     Returns:
         How many were made. A damaged picture gets none; the page shows a placeholder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with os.scandir(folder) as entries:
-        there = {entry.name for entry in entries}
+    there = names_in(folder)
     wanted = {thumbnail_name(file): file for file in files}
     for name in there - wanted.keys():
-        with contextlib.suppress(OSError):
-            (folder / name).unlink()
+        remove(folder / name)
     to_make = sorted(wanted.keys() - there)
     made = 0
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="duomi-thumbnail") as pool:
@@ -52,14 +48,16 @@ def make_thumbnails(
     return made
 
 
-def _make(picture: Path, thumbnail: Path) -> bool:
+def _make(picture: Place, thumbnail: Place) -> bool:
+    small_file = io.BytesIO()
+    source = picture if isinstance(picture, Path) else io.BytesIO(picture.read_bytes())
     try:
-        with Image.open(picture) as opened:
+        with Image.open(source) as opened:
             factor = max(1, min(opened.width // (2 * BOX[0]), opened.height // (2 * BOX[1])))
             small = (opened if opened.mode in ("RGB", "RGBA", "L") else opened.convert("RGB")).reduce(factor)
         small.thumbnail(BOX, Image.Resampling.LANCZOS)
-        with drafts(thumbnail) as (draft,):
-            small.save(draft, "WEBP", quality=_QUALITY, method=4)
+        small.save(small_file, "WEBP", quality=_QUALITY, method=4)
+        publish(thumbnail, small_file.getvalue())
     except (OSError, SyntaxError, ValueError):
         return False
     return True

@@ -1,14 +1,17 @@
 """Writes the gallery's folder: page, data (`shards`) and thumbnails (`thumbnails`), from one plan."""
 
 import os
-import shutil
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
+from upath import UPath
+
+from duomi_pipeline.common.places import Place, publish, shown
 from duomi_pipeline.engine import Plan, Session
 from duomi_pipeline.gallery.records import read_cards
 from duomi_pipeline.gallery.shards import write_data
@@ -31,14 +34,14 @@ class GalleryReport:
         thumbnails_made: those that were not there yet.
     """
 
-    index: Path
+    index: Place
     prompts: int
     pictures: int
     thumbnails_made: int
 
 
 def write_gallery(
-    session: Session, plan: Plan, folder: Path, progress: Callable[[int, int], None] | None = None
+    session: Session, plan: Plan, folder: Place, progress: Callable[[int, int], None] | None = None
 ) -> GalleryReport:
     """Write the gallery of a plan; thumbnails that are there are kept.
 
@@ -49,9 +52,11 @@ def write_gallery(
         progress: called with the number of thumbnails done and the total.
 
     Raises:
-        GalleryError: the pictures lie where a page on this machine cannot point to.
+        GalleryError: the pictures lie where a page there cannot point to.
+        OSError: the page cannot be written.
     """
-    pictures = picture_folder(session)
+    base_of_pictures = session.store.base
+    pictures = Path(base_of_pictures.path) if base_of_pictures.protocol in ("", "file", "local") else base_of_pictures
     base = relative_address(pictures, folder)
     cards = list(read_cards(session, plan, session.store.listing().sizes, flags_of(session, plan)))
     shown = {file.file for card in cards for version in card.versions for file in version.files}
@@ -67,36 +72,32 @@ def write_gallery(
     return GalleryReport(folder / "index.html", len(cards), len(shown), made)
 
 
-def copy_page(folder: Path) -> None:
+def copy_page(folder: Place) -> None:
     """Put the page itself, which never differs, beside its data."""
-    with as_file(files(__package__) / "page") as page:
-        for file in page.iterdir():
-            shutil.copyfile(file, folder / file.name)
+    for file in (files(__package__) / "page").iterdir():
+        publish(folder / file.name, file.read_bytes())
 
 
-def picture_folder(session: Session) -> Path:
-    """The folder of pictures as a local path.
-
-    Raises:
-        GalleryError: it is not local.
-    """
-    base = session.store.base
-    if base.protocol not in ("", "file", "local"):
-        raise GalleryError(
-            f"DUOMI_IMAGE_DIR={session.settings.image_dir} is remote: a page on this machine cannot show its pictures. "
-            "Copy them to a local folder and set DUOMI_IMAGE_DIR to it for the gallery."
-        )
-    return Path(base.path)
-
-
-def relative_address(pictures: Path, folder: Path) -> str:
+def relative_address(pictures: Place, folder: Place) -> str:
     """The address of the folder of pictures as seen from the gallery; both may be moved together.
 
     Raises:
-        GalleryError: there is no relative way, as between two drives.
+        GalleryError: there is none, as between a bucket and a disk, two buckets or two drives.
     """
+    if _root(pictures) != _root(folder):
+        raise GalleryError(
+            f"A page in {shown(folder)} cannot show pictures in {shown(pictures)}: set DUOMI_GALLERY_DIR to a place in "
+            f"the same bucket or on the same disk, such as {shown(pictures.parent / 'gallery')}."
+        )
+    if isinstance(pictures, UPath) and isinstance(folder, UPath):
+        return quote(posixpath.relpath(pictures.path, folder.path)) + "/"
     try:
-        way = os.path.relpath(pictures.resolve(), folder.resolve())
+        way = os.path.relpath(str(pictures.resolve()), str(folder.resolve()))
     except ValueError as error:
         raise GalleryError(f"{folder} and {pictures} lie on different drives; set DUOMI_GALLERY_DIR") from error
     return quote(Path(way).as_posix()) + "/"
+
+
+def _root(place: Place) -> tuple[str, str]:
+    """The protocol and bucket of a place; nothing for one on disk."""
+    return ("", "") if isinstance(place, Path) else (place.protocol, place.path.strip("/").split("/")[0])

@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from duomi_pipeline.common.files import drafts, sweep_drafts
+from duomi_pipeline.common.files import sweep_drafts
+from duomi_pipeline.common.places import Place, replacing
 from duomi_pipeline.manifest.columns import SCHEMA, Row
 from duomi_pipeline.manifest.csv_file import write_csv
 from duomi_pipeline.manifest.sqlite import write_database
@@ -18,15 +19,17 @@ _LEFT_OUT = "left_out"
 _NAMES = [column.name for column in SCHEMA]
 
 
-def write_manifest(table: Sequence[Row], left_out: Sequence[Problem], folder: Path) -> dict[str, Path]:
-    """Write `results.parquet`, `.csv`, `.json`, `.db` and `left_out.json`; if one cannot be, all stay as they were.
+def write_manifest(table: Sequence[Row], left_out: Sequence[Problem], folder: Place) -> dict[str, Place]:
+    """Write `results.parquet`, `.csv`, `.json`, `.db` and `left_out.json`.
+
+    On disk all stay as they were if one cannot be written; in object storage each is replaced as a whole.
 
     Whoever has one of them open keeps reading what it was.
 
     Args:
         table: a row per prompt.
         left_out: rows and files that give no prompt.
-        folder: where the files go; made if it is not there.
+        folder: where the files go; a folder on disk is made if it is not there.
 
     Returns:
         The paths of the first four by ending.
@@ -34,8 +37,9 @@ def write_manifest(table: Sequence[Row], left_out: Sequence[Problem], folder: Pa
     Raises:
         OSError: the folder cannot be written, or is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    sweep_drafts(folder)
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep_drafts(folder)
     rows = _plain_rows(table)
     writers: dict[str, Callable[[Path], None]] = {
         "parquet": lambda path: _write_parquet(rows, path),
@@ -44,8 +48,10 @@ def write_manifest(table: Sequence[Row], left_out: Sequence[Problem], folder: Pa
         "db": lambda path: write_database(_NAMES, rows, left_out, path),
         _LEFT_OUT: lambda path: _write_left_out(left_out, path),
     }
-    written = {kind: folder / f"results.{kind}" for kind in writers} | {_LEFT_OUT: folder / "left_out.json"}
-    with drafts(*written.values(), on_disk=True) as made:
+    written: dict[str, Place] = {kind: folder / f"results.{kind}" for kind in writers} | {
+        _LEFT_OUT: folder / "left_out.json"
+    }
+    with replacing(*written.values()) as made:
         for write, draft in zip(writers.values(), made, strict=True):
             write(draft)
     return {kind: path for kind, path in written.items() if kind != _LEFT_OUT}

@@ -3,6 +3,7 @@
 The rules are in `maintenance.quality` and `maintenance.reconcile`. A broken new picture fails its prompt instead.
 """
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from duomi_pipeline.engine import Plan, Session
+from duomi_pipeline.engine.session import manifest_place
 from duomi_pipeline.ledger import Look
 from duomi_pipeline.maintenance.quality import Flag, damaged, look_at_unseen, picture_flags, prompt_flags
 from duomi_pipeline.maintenance.reconcile import survey
@@ -122,7 +124,7 @@ def _looks_table(looks: Iterable[Look]) -> dg.TableMetadataValue:
 def manifest_complete(context: dg.AssetCheckExecutionContext, duomi: DuomiResource) -> dg.AssetCheckResult:
     """Compare the manifest with a new plan."""
     with duomi.session() as session:
-        path = session.settings.path(session.settings.manifest_dir) / "results.parquet"
+        path = manifest_place(session.settings) / "results.parquet"
         states = {
             entry.prompt.id: entry.state.value
             for entry in session.plan(duomi.registered(session, context.instance).prompts).entries
@@ -131,7 +133,7 @@ def manifest_complete(context: dg.AssetCheckExecutionContext, duomi: DuomiResour
         return _result("manifest_complete", {"results.parquet": "there is no such file"}, "duomi manifest")
     import pyarrow.parquet as pq  # noqa: PLC0415 - image runs load this module and must not have its 40 MB
 
-    table = pq.read_table(path, columns=["prompt_id", "state"]).to_pydict()
+    table = pq.read_table(io.BytesIO(path.read_bytes()), columns=["prompt_id", "state"]).to_pydict()
     written = dict(zip(table["prompt_id"], table["state"], strict=True))
     found = {key: "has several rows" for key, rows in Counter(table["prompt_id"]).items() if rows > 1}
     found |= dict.fromkeys(states.keys() - written.keys(), "has no row")

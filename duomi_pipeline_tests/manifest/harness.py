@@ -48,7 +48,8 @@ def rows(home: Home, **changes: Any) -> dict[str, Row]:
 def write(home: Home, **changes: Any) -> dict[str, Path]:
     """Write the manifest's files; returns their paths."""
     problems = read_sources(home.settings(**changes)).problems
-    return write_manifest(made(home, **changes), problems, home.path / "out/manifest")
+    written = write_manifest(made(home, **changes), problems, home.path / "out/manifest")
+    return {kind: Path(str(path)) for kind, path in written.items()}
 
 
 def query(file: Path, statement: str, *parameters: object) -> list[tuple[Any, ...]]:

@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from duomi_pipeline.common.places import shown
+from duomi_pipeline.engine.session import gallery_place
 from duomi_pipeline.gallery import write_gallery
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
 from duomi_pipeline.orchestration.resources import DuomiResource
@@ -38,11 +40,11 @@ def gallery(context: dg.AssetExecutionContext, duomi: DuomiResource) -> dg.Mater
         report = write_gallery(
             session,
             session.plan(duomi.registered(session, context.instance).prompts),
-            settings.path(settings.gallery_dir),
+            gallery_place(settings),
         )
     return dg.MaterializeResult(
         metadata={
-            "path": dg.MetadataValue.path(str(report.index)),
+            "path": dg.MetadataValue.path(shown(report.index)),
             "prompts": dg.MetadataValue.int(report.prompts),
             "pictures": dg.MetadataValue.int(report.pictures),
             "thumbnails_made": dg.MetadataValue.int(report.thumbnails_made),

@@ -6,7 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from duomi_pipeline.common.places import shown
 from duomi_pipeline.engine import Session, State
+from duomi_pipeline.engine.session import manifest_place
 from duomi_pipeline.manifest import SCHEMA, check_readable, manifest, write_manifest
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS
 from duomi_pipeline.orchestration.assets.run_results import money_metadata
@@ -85,13 +87,13 @@ def _write(
         sources = duomi.registered(session, instance)
         check_readable(sources, session)
         table = manifest(session, session.plan(sources.prompts))
-        paths = write_manifest(table, sources.problems, session.settings.path(session.settings.manifest_dir))
+        paths = write_manifest(table, sources.problems, manifest_place(session.settings))
     counts = Counter(row["state"] for row in table)
     metadata = {
         "dagster/row_count": dg.MetadataValue.int(len(table)),
         "left_out": dg.MetadataValue.int(len(sources.problems)),
         **{f"{state.value}": dg.MetadataValue.int(counts[state.value]) for state in State},
         **money_metadata(session.ledger.money(), session.settings.currency),
-        **{f"path_{kind}": dg.MetadataValue.path(str(path)) for kind, path in paths.items()},
+        **{f"path_{kind}": dg.MetadataValue.path(shown(path)) for kind, path in paths.items()},
     }
     return metadata, {_HAS_TAG: str(has)}
