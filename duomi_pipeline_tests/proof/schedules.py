@@ -123,10 +123,10 @@ class Story:
         elif how == DIES_BEFORE:
             self.wire += sent
             run.die()
-            self.on.bury(run.run_id)
         else:
             self.wire += sent
             run.go_and_die()
+        if run.is_dead:  # a step that is turned away is not taken, and nobody dies after it
             self.on.bury(run.run_id)
 
     def state(self) -> State:
