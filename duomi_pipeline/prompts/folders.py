@@ -14,7 +14,7 @@ _AT_ONCE = 200  # files that are fetched side by side
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
 _MARKS = ("ETag", "etag", "md5Hash", "md5", "generation", "VersionId", "content_settings")
 # Object stores, by fsspec protocol: the extra that installs what speaks it.
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
 
 
 class Seen(NamedTuple):

@@ -125,7 +125,7 @@ def test_no_bucket_is_made_for_a_single_prompt(bucket: Bucket, tmp_path: Path) -
 def test_a_missing_package_is_a_sentence_that_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     reason = read_sources(Settings.load(tmp_path, prompt_dir="gs://bucket/prompts")).unreadable["json_"]
-    assert reason == "gs:// needs a package that is not installed: pip install 'duomi-pipeline[gs]'."
+    assert reason == "gs:// needs a package that is not installed: pip install 'duomi-pipeline[gcs]'."
 
 
 def test_an_unknown_kind_of_url_is_named_without_its_password(tmp_path: Path) -> None:
