@@ -295,7 +295,7 @@ def _until_the_end(line: list[str], **how: Any) -> Iterator["subprocess.Popen[An
 
 @contextlib.contextmanager
 def _database(server: str, name: str) -> Iterator[str]:
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
     with engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
     try:

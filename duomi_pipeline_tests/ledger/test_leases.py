@@ -320,7 +320,8 @@ def test_a_run_whose_connection_the_server_cut_off_lives_on(
     ledger.claim("k", "{}", "r")
     other = opened()
     other.start_run("s", "cli")
-    sql(url, tmp_path, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+    here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"  # others use the server, too
+    sql(url, tmp_path, f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND {here}")
     with pytest.raises(Held):
         other.claim("k", "{}", "s")
     ledger.renew_run("r")
