@@ -19,6 +19,7 @@ import dagster
 import requests
 
 from duomi_pipeline_tests.bench.case import CASES
+from duomi_pipeline_tests.bench.installed import starts
 from duomi_pipeline_tests.bench.measure import Cost
 from duomi_pipeline_tests.processes import started
 
@@ -41,6 +42,8 @@ def main() -> None:
     for picture in given.picture or ["flat", "photo"]:
         for latency in given.latency or [0.2, 2.0]:
             lines += _table(picture, latency, given)
+    if given.case is None:
+        lines += _starts(given.repeat)
     text = "\n".join(lines)
     if given.save:
         _FOLDER.mkdir(parents=True, exist_ok=True)
@@ -73,6 +76,28 @@ def _table(picture: str, latency: float, given: argparse.Namespace) -> list[str]
         reference = cost if case == REFERENCE else reference
         rows.append(_row(case, cost, ideal, reference))
         print(rows[-1], flush=True)
+    return [*head, *rows]
+
+
+def _starts(repeat: int) -> list[str]:
+    """How long commands take that need no Dagster, beside a Python that does nothing."""
+    head = [
+        "\n## Commands that need no Dagster\n",
+        "| command | wall s | / python | CPU s | peak MB |",
+        "|---|---|---|---|---|",
+    ]
+    print("\n".join(head), flush=True)
+    tries = []
+    for _ in range(repeat):
+        with tempfile.TemporaryDirectory() as folder, service("flat", 0.0) as url:
+            tries.append(starts(url, Path(folder) / "home"))
+    costs = {name: _median([found[name] for found in tries]) for name in tries[0]}
+    bare = next(iter(costs.values()))
+    rows = [
+        f"| {name} | {cost.wall:.2f} | {cost.wall / bare.wall:.0f} | {cost.cpu:.2f} | {cost.peak:.0f} |"
+        for name, cost in costs.items()
+    ]
+    print("\n".join(rows), flush=True)
     return [*head, *rows]
 
 
