@@ -83,8 +83,8 @@ def _starts(repeat: int) -> list[str]:
     """How long commands take that need no Dagster, beside a Python that does nothing."""
     head = [
         "\n## Commands that need no Dagster\n",
-        "| command | wall s | / python | CPU s | peak MB |",
-        "|---|---|---|---|---|",
+        "| command | wall s | / python | CPU s |",
+        "|---|---|---|---|",
     ]
     print("\n".join(head), flush=True)
     tries = []
@@ -94,8 +94,7 @@ def _starts(repeat: int) -> list[str]:
     costs = {name: _median([found[name] for found in tries]) for name in tries[0]}
     bare = next(iter(costs.values()))
     rows = [
-        f"| {name} | {cost.wall:.2f} | {cost.wall / bare.wall:.0f} | {cost.cpu:.2f} | {cost.peak:.0f} |"
-        for name, cost in costs.items()
+        f"| {name} | {cost.wall:.2f} | {cost.wall / bare.wall:.0f} | {cost.cpu:.2f} |" for name, cost in costs.items()
     ]
     print("\n".join(rows), flush=True)
     return [*head, *rows]
