@@ -6,11 +6,7 @@ from importlib import import_module
 
 import click
 
-from duomi_pipeline.common.processes import protect_new_files
-from duomi_pipeline.engine.signals import EXIT_INTERRUPTED
-from duomi_pipeline.ledger import LedgerError
-from duomi_pipeline.prompts.prompt import SourceError
-from duomi_pipeline.settings import SettingsError
+from duomi_pipeline.common.processes import EXIT_INTERRUPTED, protect_new_files
 
 EXIT_USAGE = 2
 _COMMANDS = {
@@ -78,6 +74,15 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USAGE)
-    except (SettingsError, LedgerError, SourceError) as error:
+    except _mendable_errors() as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(EXIT_USAGE)
+
+
+def _mendable_errors() -> tuple[type[Exception], ...]:
+    """Errors that a user can mend; asked for when a command has failed: `--help` needs none of these modules."""
+    from duomi_pipeline.ledger import LedgerError  # noqa: PLC0415
+    from duomi_pipeline.prompts.prompt import SourceError  # noqa: PLC0415
+    from duomi_pipeline.settings import SettingsError  # noqa: PLC0415
+
+    return SettingsError, LedgerError, SourceError

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+EXIT_INTERRUPTED = 130  # of a process that Ctrl-C ended
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from duomi_pipeline.common.processes import EXIT_INTERRUPTED
 from duomi_pipeline.engine.outcome import INTERRUPTED
 
 if TYPE_CHECKING:
     from duomi_pipeline.engine.batch import Batch
 
-EXIT_INTERRUPTED = 130
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

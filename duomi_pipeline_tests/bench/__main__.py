@@ -20,6 +20,7 @@ import requests
 
 from duomi_pipeline_tests.bench import ledger
 from duomi_pipeline_tests.bench.case import CASES
+from duomi_pipeline_tests.bench.installed import starts
 from duomi_pipeline_tests.bench.measure import Cost
 from duomi_pipeline_tests.processes import started
 
@@ -46,6 +47,7 @@ def main() -> None:
         for line in ledger.table():
             print(line, flush=True)
             lines.append(line)
+        lines += _starts(given.repeat)
     text = "\n".join(lines)
     if given.save:
         _FOLDER.mkdir(parents=True, exist_ok=True)
@@ -78,6 +80,27 @@ def _table(picture: str, latency: float, given: argparse.Namespace) -> list[str]
         reference = cost if case == REFERENCE else reference
         rows.append(_row(case, cost, ideal, reference))
         print(rows[-1], flush=True)
+    return [*head, *rows]
+
+
+def _starts(repeat: int) -> list[str]:
+    """How long commands take that need no Dagster, beside a Python that does nothing."""
+    head = [
+        "\n## Commands that need no Dagster\n",
+        "| command | wall s | / python | CPU s |",
+        "|---|---|---|---|",
+    ]
+    print("\n".join(head), flush=True)
+    tries = []
+    for _ in range(repeat):
+        with tempfile.TemporaryDirectory() as folder, service("flat", 0.0) as url:
+            tries.append(starts(url, Path(folder) / "home"))
+    costs = {name: _median([found[name] for found in tries]) for name in tries[0]}
+    bare = next(iter(costs.values()))
+    rows = [
+        f"| {name} | {cost.wall:.2f} | {cost.wall / bare.wall:.0f} | {cost.cpu:.2f} |" for name, cost in costs.items()
+    ]
+    print("\n".join(rows), flush=True)
     return [*head, *rows]
 
 

@@ -52,13 +52,13 @@ def first_request(url: str, _texts: list[str], concurrency: int, home: Path) -> 
     return cost
 
 
-def starts(url: str, _texts: list[str], concurrency: int, home: Path) -> list[tuple[str, Cost]]:
-    """Commands that need no Dagster, behind a Python that does nothing."""
-    _home(home, url, concurrency)
+def starts(url: str, home: Path) -> dict[str, Cost]:
+    """Commands that need no Dagster, in a home with one picture; the first line is a Python that does nothing."""
+    _home(home, url, 1)
     (picture,) = map(str, (home / "out" / "generated_images").glob("*.png"))
-    nothing = child_cost([sys.executable, "-c", "pass"], home, _environment(home))
     commands = [["--help"], ["status"], ["why", "json_p000000"], ["inspect", picture]]
-    return [("python -c pass", nothing), *((f"duomi {line[0]}", run(home, *line, pictures=1)) for line in commands)]
+    nothing = {"python -c pass": child_cost([sys.executable, "-c", "pass"], home, _environment(home))}
+    return {**nothing, **{f"duomi {line[0]}": run(home, *line, pictures=1) for line in commands}}
 
 
 def run(home: Path, *arguments: str, pictures: int) -> Cost:

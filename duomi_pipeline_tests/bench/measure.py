@@ -43,6 +43,8 @@ def measured(cost: Cost) -> Iterator[Cost]:
 def child_cost(line: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Cost:
     """Run a program in a folder until it ends; CPU and memory are its own, without those of its own children.
 
+    Peak memory is never less than that of this process, of which the program's is a copy for a moment.
+
     Raises:
         SystemExit: it failed; with what it printed.
     """

@@ -17,9 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from duomi_pipeline.common.processes import EXIT_INTERRUPTED
 from duomi_pipeline.engine import NOT_CURRENT, Session
 from duomi_pipeline.engine.outcome import Stop
-from duomi_pipeline.engine.signals import EXIT_INTERRUPTED, stopped_by_signals
+from duomi_pipeline.engine.signals import stopped_by_signals
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 
