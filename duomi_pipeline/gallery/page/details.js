@@ -38,10 +38,10 @@
 
   const copyButton = (text, what, name = "Copy") => el("button", { class: "small", onclick: () => duomi.copy(text, what) }, name);
 
-  /** Open the file itself, or save it. */
+  /** Open the file itself, or save it. From disk browsers take a download for a link, and it is on this computer already. */
   const fileLinks = (file) => el("p", { class: "links" },
     el("a", { class: "button", href: duomi.pictureAddress(file), target: "_blank", rel: "noopener" }, "Open original"),
-    el("a", { class: "button", href: duomi.pictureAddress(file), download: file }, "Download"));
+    location.protocol !== "file:" && el("a", { class: "button", href: duomi.pictureAddress(file), download: file }, "Download"));
 
   /** A version's model and settings as JSON, as they were sent. */
   const settingsText = (version) => JSON.stringify({ ...version.settings, model: version.model }, null, 1);

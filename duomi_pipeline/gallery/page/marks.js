@@ -57,8 +57,9 @@
 
     /** The file of an earlier version that is to be kept, where the picture in use is another one. */
     kept(row) {
-      const found = entry(row);
-      return this.of(row) === "pick" && found.made !== duomi.columns.made[row] ? found.picture : null;
+      const card = duomi.card(row);
+      const { picture } = entry(row) ?? {};
+      return card && this.of(row) === "pick" && picture !== card.picture ? picture : null;
     },
 
     /** `pick` or `reject` where such a mark was of a picture that another one replaced; else `null`. */
