@@ -82,8 +82,7 @@ def mark_folder(ledger: Ledger, store: ImageStore) -> None:
     """
     mark = store.identity()
     if mark is None:
-        mark = uuid.uuid4().hex
-        store.set_identity(mark)
+        mark = store.set_identity(uuid.uuid4().hex)
     if ledger.fact(_MARK) != mark:
         ledger.set_fact(_MARK, mark)
 

@@ -182,7 +182,7 @@ def _why_unread(prompt: Prompt, listing: Listing) -> str:
     """Why nobody can tell what a file is that has the name of this prompt's pictures; a ledger may be lost, too."""
     if not listing.unknown:
         return ""
-    name_of_picture = re.compile(re.escape(prompt.file_prefix) + r"_\d{8}_\d{6}_\d{3}(_\d)?\.png")
+    name_of_picture = re.compile(re.escape(prompt.file_prefix) + r"_\d{8}_\d{6}_\d{3}(_[0-9a-f]{8})?(_\d)?\.png")
     return next((f"{name}: {why}" for name, why in listing.unknown.items() if name_of_picture.fullmatch(name)), "")
 
 

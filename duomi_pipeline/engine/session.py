@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from upath import UPath
 
+from duomi_pipeline.common.places import remote_place
 from duomi_pipeline.duomi.request import check_parameters
 from duomi_pipeline.engine.adoption import adopt
 from duomi_pipeline.engine.fallback import with_interrupted
@@ -24,7 +25,7 @@ from duomi_pipeline.images import ImageStore, StoreError
 from duomi_pipeline.ledger import Ledger, LedgerError, PurchaseState
 from duomi_pipeline.ledger.leases import HEARTBEAT
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.settings import ParameterOverrides, Settings
+from duomi_pipeline.settings import ParameterOverrides, Settings, SettingsError
 
 if TYPE_CHECKING:
     from duomi_pipeline.engine.batch import Batch
@@ -40,6 +41,7 @@ class Session:
         waits: how long to wait between retries.
 
     Raises:
+        SettingsError: what the place of the pictures needs is not installed.
         LedgerError: the ledger cannot be opened.
     """
 
@@ -50,8 +52,8 @@ class Session:
         self.waits = waits
         self.trigger = trigger
         self.run_id = run_id or uuid.uuid4().hex
-        self.ledger = Ledger(settings.ledger_url.get_secret_value(), settings.home)
         self.store = open_store(settings, self.run_id)
+        self.ledger = Ledger(settings.ledger_url.get_secret_value(), settings.home)
         self.kept = KeptAnswers(settings.home)
         self._stop: Stop | None = None
         self._is_blind = False
@@ -175,6 +177,14 @@ class Session:
 
 
 def open_store(settings: Settings, run_id: str = "") -> ImageStore:
-    """The folder of pictures, as a run uses it; a path without a scheme is relative to the home folder."""
-    base = settings.image_dir if "://" in settings.image_dir else settings.path(settings.image_dir)
-    return ImageStore(UPath(base), run_id)
+    """The folder of pictures, as a run uses it; a path without a scheme is relative to the home folder.
+
+    Raises:
+        SettingsError: what its kind of URL needs is not installed.
+    """
+    if "://" not in settings.image_dir:
+        return ImageStore(UPath(settings.path(settings.image_dir)), run_id)
+    try:
+        return ImageStore(remote_place(settings.image_dir), run_id)
+    except ValueError as error:
+        raise SettingsError(f"DUOMI_IMAGE_DIR={settings.image_dir}: {error}") from None

@@ -1,4 +1,4 @@
-"""The result of listing the folder of pictures: which files are present, and which cannot be read. Listing: `store`.
+"""The result of listing the folder of pictures: which files are present, and which cannot be read.
 
 Unreadable is not gone: an error of the store, an entry that vanishes meanwhile, an empty placeholder of a cloud drive
 are *unknown*, and nothing is bought for them.
@@ -7,6 +7,8 @@ are *unknown*, and nothing is bought for them.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+PICTURE = ".png"
 
 
 class Presence(StrEnum):
@@ -50,3 +52,9 @@ class Listing:
     def why_unknown(self, name: str) -> str:
         """Why it is unknown whether a file exists."""
         return self.problem or self.unknown.get(name, "")
+
+
+def listing_of(sizes: Mapping[str, int], unknown: Mapping[str, str] | None = None) -> Listing:
+    """The listing of these files; empty ones are unknown: cloud drives leave such placeholders."""
+    empty = {name: "it is empty: a placeholder of a cloud drive?" for name, size in sizes.items() if not size}
+    return Listing({name: size for name, size in sizes.items() if size}, {**(unknown or {}), **empty})

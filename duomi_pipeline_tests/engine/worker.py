@@ -27,11 +27,17 @@ EXIT_CODES = {"service": 3, "cap": 4, "interrupted": EXIT_INTERRUPTED, "store": 
 
 
 def die_at(event: str, number: int) -> None:
-    """Kill this process, as kill -9 would, the moment before it does something for the n-th time."""
-    lock, seen = threading.Lock(), 0
+    """Kill this process, as kill -9 would, the moment before it does something for a picture for the n-th time."""
+    lock, seen, is_mark = threading.Lock(), 0, False
 
     def hook(name: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal seen
+        nonlocal seen, is_mark
+        if name == "os.link" and Path(arguments[1]).suffix == ".json":  # the mark of the folder, before all pictures
+            is_mark = True
+            return
+        if name == "os.remove" and is_mark and _is_ours(arguments[0]):
+            is_mark = False
+            return
         if name == event and (name != "os.remove" or _is_ours(arguments[0])):
             with lock:
                 seen += 1

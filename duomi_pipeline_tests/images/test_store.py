@@ -1,6 +1,7 @@
 """The store of pictures: guide's names, whole or not at all, never overwritten, on any file system."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -59,17 +60,26 @@ def save_in_another_process(folder: Path, limit: str, *wrapper: str) -> str:
         (3, [f"cat_20260304_050607_089_{index}.png" for index in (1, 2, 3)]),
     ],
 )
-def test_pictures_are_named_as_the_guide_says(store: ImageStore, count: int, names: list[str]) -> None:
-    assert store.names("cat", MOMENT, count) == names
+def test_pictures_are_named_as_the_guide_says(tmp_path: Path, count: int, names: list[str]) -> None:
+    assert ImageStore(UPath(tmp_path)).names("cat", MOMENT, count) == names
 
 
 def test_the_timestamp_of_a_name_is_utc(store: ImageStore) -> None:
     there = MOMENT.astimezone(timezone(timedelta(hours=8)))
-    assert store.names("cat", there, 1) == ["cat_20260304_050607_089.png"]
+    assert store.names("cat", there, 1)[0].startswith("cat_20260304_050607_089")
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_name_that_is_taken_moves_the_new_one_by_a_millisecond(store: ImageStore, count: int) -> None:
+def test_in_a_bucket_two_hosts_never_choose_the_same_name(count: int) -> None:
+    base = UPath(f"memory://{uuid.uuid4()}/new")
+    names = [name for _ in range(5) for name in ImageStore(base).names("cat", MOMENT, count)]
+    assert len(set(names)) == 5 * count
+    assert all(re.fullmatch(r"cat_20260304_050607_089_[0-9a-f]{8}(_\d)?\.png", name) for name in names)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_name_that_is_taken_moves_the_new_one_by_a_millisecond(tmp_path: Path, count: int) -> None:
+    store = ImageStore(UPath(tmp_path))
     store.save(store.names("cat", MOMENT, count)[-1], b"old")
     fresh = ImageStore(store.base)
     assert fresh.names("cat", MOMENT, count)[0].startswith("cat_20260304_050607_090")

@@ -1,0 +1,67 @@
+"""An S3 server for tests: moto's, with the calls that it got, and with refusals."""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+
+class Bucket:
+    """A bucket on a server of its own.
+
+    Attributes:
+        url: `s3://NAME`.
+        calls: of everybody since the last `forget`: method and path.
+        refuses: whether a call gets 403 instead of an answer.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.url = f"s3://{name}"
+        self.calls: list[tuple[str, str]] = []
+        self.refuses: Callable[[str, str], bool] = lambda _method, _path: False
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self.calls.clear()
+
+    def answered(self, app: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Count a call, and refuse it or hand it on."""
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        self.calls.append((method, path))
+        if self.refuses(method, path):
+            start_response("403 Forbidden", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
+        answer: Iterable[bytes] = app(environ, start_response)
+        return answer
+
+
+@contextmanager
+def bucket(patch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """An empty bucket, which the environment points to; skips the test where moto or s3fs is not installed."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
+    from werkzeug.serving import make_server  # noqa: PLC0415
+
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    found, app = Bucket(name), DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, lambda *asked: found.answered(app, *asked), threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for variable, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        patch.setenv(variable, value)
+    import boto3  # noqa: PLC0415
+    import s3fs  # noqa: PLC0415
+
+    boto3.client("s3").create_bucket(Bucket=name)
+    found.forget()
+    yield found
+    server.shutdown()
+    s3fs.S3FileSystem.clear_instance_cache()  # its clients know this server's address
