@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from duomi_pipeline.common.places import Place, names_in, publish, remove
@@ -49,6 +49,7 @@ def write_data(cards: Sequence[Card], folder: Place, about: Mapping[str, Any]) -
         "total": len(cards),
         **about,
         "files": names,
+        "models": list(dict(Counter(version.model for card in cards for version in card.versions).most_common())),
         "flags": dict(Counter(kind for card in cards for kind in _kinds(card)).most_common()),
         "columns": _columns(cards),
     }
@@ -80,6 +81,7 @@ def _cards(cards: Sequence[Card]) -> dict[str, Any]:
         "text": [card.text for card in cards],
         "picture": [card.picture for card in cards],
         "reason": [card.reason for card in cards],
+        "seeds": [list(dict.fromkeys(_seeds(card))) for card in cards],
     }
 
 
@@ -115,6 +117,15 @@ def _version(version: Version, text: str) -> dict[str, Any]:
 
 def _step(step: Step) -> list[Any]:
     return [int(step.at), step.what, step.price]
+
+
+def _seeds(card: Card) -> Iterator[str]:
+    """Those of all versions as text: asked for, and told by the answer."""
+    for version in card.versions:
+        if "seed" in version.settings:
+            yield version.settings["seed"]
+        if version.seed is not None:
+            yield str(version.seed)
 
 
 def _kinds(card: Card) -> tuple[str, ...]:

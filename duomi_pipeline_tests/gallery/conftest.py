@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,12 +21,14 @@ from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.engine.home import Home
+from duomi_pipeline_tests.gallery.browser import Page, start_chromium
 from duomi_pipeline_tests.prompts.harness import prompt_database
 
 HOSTILE = (
     "שלום \u202e</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\n=HYPERLINK(1)  +1 -1 @SUM"
     " \"q\" 'a' `b` &amp; {{c}} ${d} \u2028 🦊👩‍👧 مرحبا\t%3Cb%3E"
 )
+ALL = ("Silver owl", "Boat", "Fox", "Tower", "Hostile", "Refused", "Waiting")
 OTHER_MODEL = "black-forest-labs/FLUX.1-dev"
 
 
@@ -103,3 +108,49 @@ def write_large(folder: Path, count: int, made_at: float = 1_700_000_000.0) -> P
     write_data(cards, folder / "data", about)
     copy_page(folder)
     return folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    opened = start_chromium(tmp_path_factory.mktemp("chromium"))
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("gallery") / "a home # 1"
+    path.mkdir()
+    with (
+        SandboxServer(faults=Faults(picture="flat"), books_path=path / "books.db") as server,
+        closing(Home(path, server)) as home,
+    ):
+        fill(home)
+        yield Path(str(write(home).index))
+
+
+@pytest.fixture
+def page(driver: Any, index: Path) -> Page:
+    opened = Page(driver, index)
+    driver.get(index.as_uri())
+    opened.run("localStorage.clear()")
+    opened.open()
+    return opened
+
+
+@pytest.fixture
+def served(driver: Any, index: Path) -> Iterator[Page]:
+    """The same page from a web server on this machine, as an object store would serve it."""
+    home = index.parents[2]
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=home)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        opened = Page(driver, index, f"http://127.0.0.1:{server.server_port}/out/gallery/index.html")
+        opened.open()
+        yield opened
+        driver.get("about:blank")
+        server.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: Any) -> None:
+        """Nothing of it into the tests' output."""

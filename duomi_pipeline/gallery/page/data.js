@@ -46,7 +46,7 @@
     const shard = shards.cards[shardOf(row)];
     if (!shard) return null;
     const at = row % duomi.index.shard;
-    return { text: shard.text[at], picture: shard.picture[at], reason: shard.reason[at] };
+    return { text: shard.text[at], picture: shard.picture[at], reason: shard.reason[at], seeds: shard.seeds[at] };
   };
 
   duomi.loadCards = (number) => load("cards", number);

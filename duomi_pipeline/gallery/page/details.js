@@ -36,19 +36,15 @@
 
   const section = (title, ...children) => el("section", {}, el("h3", {}, title), ...children);
 
-  function copyButton(text) {
-    return el("button", {
-      class: "small",
-      onclick: async () => {
-        try {
-          await navigator.clipboard.writeText(text);
-          duomi.say("Prompt copied");
-        } catch {
-          duomi.say("This browser does not let pages from disk copy: select the text");
-        }
-      },
-    }, "Copy");
-  }
+  const copyButton = (text, what, name = "Copy") => el("button", { class: "small", onclick: () => duomi.copy(text, what) }, name);
+
+  /** Open the file itself, or save it. From disk browsers take a download for a link, and it is on this computer already. */
+  const fileLinks = (file) => el("p", { class: "links" },
+    el("a", { class: "button", href: duomi.pictureAddress(file), target: "_blank", rel: "noopener" }, "Open original"),
+    location.protocol !== "file:" && el("a", { class: "button", href: duomi.pictureAddress(file), download: file }, "Download"));
+
+  /** A version's model and settings as JSON, as they were sent. */
+  const settingsText = (version) => JSON.stringify({ ...version.settings, model: version.model }, null, 1);
 
   /** The panel beside the picture. */
   duomi.panel = (row, card, details, shown, choose) => {
@@ -63,6 +59,8 @@
         el("span", { class: "pill", "data-state": state }, duomi.words(state)),
         el("code", {}, id[row]), el("span", { dir: "auto" }, details.origin)),
       card.reason && el("p", { class: "why", dir: "auto" }, card.reason),
+      duomi.marks.ofReplaced(row) && el("p", { class: "replaced" }, duomi.replaced(row),
+        el("button", { class: "small", onclick: () => { duomi.marks.forget(row); choose(shown); } }, "Forget it")),
       details.versions.length > 1 && section(`${details.versions.length} versions`, el("div", { class: "strip" },
         details.versions.map((one, number) => el("button", {
           "aria-label": `Version ${details.versions.length - number}: ${one.model}, ${duomi.moment(one.at)}${one.current ? ", in use" : ""}`,
@@ -70,10 +68,12 @@
           onclick: () => choose(number),
         }, el("img", { src: duomi.thumbnailAddress(one.files[0][0]), alt: "" }))))),
       version?.prompt && section("Prompt now", el("p", { class: "prompt", dir: "auto" }, card.text)),
-      section(version?.prompt ? "Prompt of this picture" : "Prompt", el("p", { class: "prompt", dir: "auto" }, text), copyButton(text)),
+      section(version?.prompt ? "Prompt of this picture" : "Prompt", el("p", { class: "prompt", dir: "auto" }, text), copyButton(text, "Prompt", "Copy prompt")),
       details.flags.length > 0 && section("Flags", el("ul", { class: "flagged" }, details.flags.map(([kind, sentence]) =>
         el("li", {}, el("b", {}, duomi.words(kind)), el("span", { dir: "auto" }, sentence))))),
-      version && section("Settings", table(settingsOf(version))),
+      version && section("Settings", table(settingsOf(version)), el("p", { class: "links" },
+        copyButton(settingsText(version), "Settings", "Copy settings"),
+        settingsOf(version).seed && copyButton(settingsOf(version).seed, "Seed", "Copy seed"))),
       !version && Object.keys(details.wanted).length > 0 && section("Would be asked with", table(details.wanted)),
       Object.keys(details.overrides).length > 0 && section("This prompt's own", table(details.overrides)),
       version && section("File", table({
@@ -81,7 +81,7 @@
         bytes: duomi.bytes(version.files.reduce((sum, [, bytes]) => sum + bytes, 0)),
         saved: duomi.moment(version.at),
         cost: money(version.cost),
-      })),
+      }), version.files.map(([file]) => fileLinks(file))),
       steps.length > 0 && section("History", history(steps)),
     ].filter(Boolean);
   };

@@ -32,6 +32,36 @@ duomi.say = (text) => {
   duomi.sayTimer = setTimeout(() => message.classList.remove("shown"), 2500);
 };
 
+/** What stays to be read until it is closed, with something that can be done about it. */
+duomi.tell = (text, action = null, act = null) => {
+  const notice = duomi.byId("notice");
+  const close = () => { notice.hidden = true; };
+  notice.replaceChildren(duomi.el("span", { dir: "auto" }, text),
+    action && duomi.el("button", { onclick: () => { close(); act(); } }, action) || "",
+    duomi.el("button", { onclick: close }, "Close"));
+  notice.hidden = false;
+};
+
+/** Copy a text, and say so: what was copied is named. */
+duomi.copy = async (text, what) => {
+  try {
+    await navigator.clipboard.writeText(text);
+    duomi.say(`${what} copied`);
+  } catch {
+    duomi.say("This browser does not let this page copy: select the text");
+  }
+};
+
+/** `1 picture`, `2 pictures`. */
+duomi.count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+
+/** Hand a blob over as a download. */
+duomi.download = (blob, name) => {
+  const address = URL.createObjectURL(blob);
+  duomi.el("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+};
+
 duomi.moment = (seconds) => (seconds ? new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ") + " UTC" : "–");
 
 duomi.bytes = (count) => (count < 1e6 ? `${Math.max(1, Math.round(count / 1e3))} kB` : `${(count / 1e6).toFixed(1)} MB`);

@@ -6,8 +6,10 @@
   const DAY = 86_400;
   const PHONE = matchMedia("(max-width: 700px)");
   const ORDER = ["current", "outdated", "changed", "missing", "failed_for_now", "failed_for_good", "unknown", "retired"];
-  const fields = ["source", "model", "flag", "mark", "sort"].map(byId);
+  const fields = ["source", "model", "flag", "mark", "sort", "from", "until"].map(byId);
   const states = new Set();
+  let shownView = null; // the part of the address that says which prompts are shown
+  let isTypingOn = false; // letters of one search are one step of Back
 
   const missing = setTimeout(() => duomi.say("data/index.js could not be loaded: write the gallery again."), 8000);
   await duomi.ready;
@@ -15,11 +17,75 @@
   const { columns, total } = duomi.index;
 
   const viewer = new duomi.Viewer(byId("viewer"), (at, isClosed) => {
-    grid.focus(at, { quietly: !isClosed });
-    remember(isClosed ? "" : columns.id[viewer.row]);
+    if (viewer.rows === grid.rows && !isVersions()) grid.focus(at, { quietly: !isClosed });
+    if (!isClosed) duomi.address.write(seen());
+    else if (duomi.address.read().has("open")) { // closed here, not by Back
+      if (history.state?.opened) history.back();
+      else duomi.address.write(seen());
+    }
     if (isClosed && byId("mark").value) update({ stays: true });
   });
-  const grid = new duomi.Grid(byId("scroller"), byId("grid"), (at) => viewer.open(grid.rows, at));
+  const grid = new duomi.Grid(byId("scroller"), byId("grid"), (at) => open(grid.rows, at));
+  const versions = new duomi.Versions(byId("scroller"), byId("versions"), (rows, at, file) => open(rows, at, { file }));
+
+  const isVersions = () => !byId("versions").hidden;
+
+  function open(rows, at, what = {}) {
+    const parts = seen();
+    parts.set("open", columns.id[rows[at]]);
+    duomi.address.write(parts, { push: true, state: { opened: true } });
+    viewer.open(rows, at, what).catch((error) => duomi.say(error.message));
+  }
+
+  /** What is seen, as the address tells it. */
+  function seen() {
+    const parts = new URLSearchParams();
+    const add = (name, value) => value && parts.set(name, value);
+    add("q", byId("query").value);
+    add("state", [...states].join(" "));
+    for (const field of fields) if (field.value !== (field.options?.[0].value ?? "")) parts.set(field.id, field.value);
+    add("view", isVersions() && "versions");
+    if (viewer.dialog.open) {
+      add("open", columns.id[viewer.row]);
+      add("file", !viewer.compares && viewer.file);
+      add("compare", viewer.compares && "yes");
+    }
+    return parts;
+  }
+
+  /** See what the address tells, and say what of it is not here. */
+  async function show() {
+    const parts = duomi.address.read();
+    const unknown = [];
+    byId("query").value = parts.get("q") ?? "";
+    states.clear();
+    for (const state of (parts.get("state") ?? "").split(" ").filter(Boolean)) {
+      if (columns.state.names.includes(state)) states.add(state);
+      else unknown.push(`state ${state}`);
+    }
+    for (const chip of byId("states").children) chip.setAttribute("aria-pressed", String(states.has(chip.dataset.state)));
+    for (const field of fields) {
+      const wanted = parts.get(field.id) ?? field.options?.[0].value ?? "";
+      field.value = wanted;
+      if (field.value === wanted) continue;
+      unknown.push(`${field.id} ${wanted}`);
+      field.value = field.options?.[0].value ?? "";
+    }
+    setVersions(parts.get("view") === "versions");
+    const [id, file] = [parts.get("open"), parts.get("file")];
+    const compares = parts.has("compare");
+    const row = id === null ? -1 : duomi.rowOf(id);
+    if (id !== null && row < 0) unknown.push(`prompt ${id}`);
+    for (const name of ["open", "file", "compare"]) parts.delete(name);
+    if (String(parts) !== shownView) await update();
+    if (row >= 0) {
+      const at = grid.rows.indexOf(row);
+      await viewer.open(at < 0 ? Int32Array.of(row) : grid.rows, Math.max(at, 0), { file, compares });
+    } else if (viewer.dialog.open) viewer.dialog.close();
+    if (unknown.length) {
+      duomi.tell(`The link names what is not in this gallery: ${unknown.join(", ")}. It may have another name now, or the gallery is older than the link.`);
+    }
+  }
 
   function view() {
     const date = (id) => (byId(id).value ? Date.parse(`${byId(id).value}T00:00:00Z`) / 1000 : null);
@@ -30,15 +96,48 @@
     };
   }
 
-  function update({ stays = false } = {}) {
-    duomi.find(view(), (rows, isDone) => {
-      if (!stays) byId("scroller").scrollTop = 0;
-      grid.show(rows);
-      const found = rows.length === total ? total.toLocaleString("en") : `${rows.length.toLocaleString("en")} of ${total.toLocaleString("en")}`;
-      byId("count").textContent = isDone ? found : `${found} …`;
-      byId("empty").hidden = rows.length > 0 || !isDone;
-      byId("empty").textContent = total ? "Nothing is like that. Reset shows all." : "There are no prompts yet.";
-    }).catch((error) => duomi.say(error.message));
+  async function update({ stays = false } = {}) {
+    const parts = seen();
+    for (const name of ["open", "file", "compare"]) parts.delete(name);
+    shownView = String(parts);
+    try {
+      await duomi.find(view(), (rows, isDone) => {
+        if (!stays) byId("scroller").scrollTop = 0;
+        if (isVersions()) versions.show(rows);
+        grid.show(rows);
+        const found = rows.length === total ? total.toLocaleString("en") : `${rows.length.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+        byId("count").textContent = isDone ? found : `${found} …`;
+        const isEmpty = isVersions() ? versions.rows.length === 0 : rows.length === 0;
+        byId("empty").hidden = !isEmpty || !isDone;
+        byId("empty").textContent = rows.length ? "None of these has a picture." : total ? "Nothing is like that. Reset shows all." : "There are no prompts yet.";
+      });
+    } catch (error) {
+      duomi.say(error.message);
+    }
+  }
+
+  /** Something was chosen: a step of Back. */
+  function chosen() {
+    isTypingOn = false;
+    duomi.address.write(seen(), { push: true, state: null });
+    update();
+  }
+
+  function typed() {
+    duomi.address.write(seen(), { push: !isTypingOn, state: null });
+    isTypingOn = true;
+    update();
+  }
+
+  function setVersions(isOn) {
+    byId("versions").hidden = !isOn;
+    byId("grid").hidden = isOn;
+    byId("show-versions").setAttribute("aria-pressed", String(isOn));
+  }
+
+  function toggleVersions() {
+    setVersions(!isVersions());
+    chosen();
   }
 
   /** A field to choose by; it is left out where there is nothing to choose. */
@@ -60,7 +159,7 @@
       onclick: (event) => {
         if (!states.delete(name)) states.add(name);
         event.currentTarget.setAttribute("aria-pressed", String(states.has(name)));
-        update();
+        chosen();
       },
     }, duomi.words(name), el("span", {}, counts.get(columns.state.names.indexOf(name)).toLocaleString("en")))));
   }
@@ -70,20 +169,23 @@
     for (const chip of byId("states").children) chip.setAttribute("aria-pressed", "false");
     for (const field of fields) field.selectedIndex = 0;
     for (const id of ["query", "from", "until"]) byId(id).value = "";
-    update();
-  }
-
-  function remember(id) {
-    try { history.replaceState(null, "", id ? `#${encodeURIComponent(id)}` : location.pathname + location.search); } catch { /* not from here */ }
+    chosen();
   }
 
   function key(event) {
     if (document.querySelector("dialog[open]")) return;
-    if (event.key === "Escape" && event.target === byId("query")) { byId("query").value = ""; update(); return; }
-    if (event.key === "ArrowDown" && event.target === byId("query")) { event.preventDefault(); grid.focus(0); return; }
+    if (event.key === "Escape" && event.target === byId("query")) { byId("query").value = ""; typed(); return; }
+    if (event.key === "ArrowDown" && event.target === byId("query")) {
+      event.preventDefault();
+      if (isVersions()) byId("versions").querySelector(".plain")?.focus();
+      else grid.focus(0);
+      return;
+    }
     if (duomi.isTyping(event) || event.target.matches("input")) return;
     if (event.key === "/") { event.preventDefault(); byId("query").focus(); return; }
     if (event.key === "?") { byId("keys").showModal(); return; }
+    if (event.key === "v") { toggleVersions(); return; }
+    if (isVersions()) return;
     if (event.target !== document.body && !byId("scroller").contains(event.target)) return;
     const isOnCard = event.target.matches(".card");
     if (!isOnCard && event.key.startsWith("Arrow")) { event.preventDefault(); grid.focus(grid.focused); return; }
@@ -101,6 +203,7 @@
     duomi.marks.download();
     byId("exported-count").textContent = `${picks} picked, ${rejects} rejected.`;
     byId("reroll").hidden = rejects === 0;
+    byId("kept").hidden = duomi.marks.rows("pick").every((row) => !duomi.marks.kept(row));
     byId("exported").showModal();
   }
 
@@ -115,16 +218,22 @@
   }
 
   byId("size").value = PHONE.matches ? 110 : 180;
-  grid.setSize(Number(byId("size").value));
+  const setSize = () => [grid, versions].forEach((one) => one.setSize(Number(byId("size").value)));
+  setSize();
   options("source", named("source"), 3);
   options("model", named("model"), 3);
   options("flag", flagged(), 4);
   chips();
-  byId("query").addEventListener("input", () => update());
-  for (const field of [...fields, byId("from"), byId("until")]) field.addEventListener("change", () => update());
-  byId("size").addEventListener("input", (event) => grid.setSize(Number(event.target.value)));
+  byId("query").addEventListener("input", typed);
+  byId("query").addEventListener("blur", () => { isTypingOn = false; });
+  for (const field of fields) field.addEventListener("change", chosen);
+  byId("size").addEventListener("input", setSize);
   byId("reset").addEventListener("click", reset);
   byId("export").addEventListener("click", exportMarks);
+  byId("archive").addEventListener("click", duomi.saveArchive);
+  byId("choose-folder").addEventListener("click", () => byId("folder").click());
+  byId("folder").addEventListener("change", (event) => duomi.takeFolder(event.target.files));
+  byId("show-versions").addEventListener("click", toggleVersions);
   byId("load").addEventListener("click", () => byId("marks-file").click());
   byId("marks-file").addEventListener("change", loadMarks);
   byId("theme").addEventListener("click", window.duomiToggleTheme);
@@ -136,12 +245,18 @@
   document.addEventListener("keydown", key);
   duomi.marks.onChange((row) => {
     grid.refresh(row);
-    if (byId("mark").value && !byId("viewer").open) update({ stays: true });
+    if (byId("mark").value && !byId("viewer").open && !isVersions()) update({ stays: true });
   });
+  addEventListener("popstate", () => show());
 
-  update();
-  const wanted = location.hash ? grid.rows.indexOf(columns.id.indexOf(decodeURIComponent(location.hash.slice(1)))) : -1;
-  if (wanted >= 0) viewer.open(grid.rows, wanted);
+  await show();
+  const replaced = duomi.marks.replaced().length;
+  if (replaced) {
+    duomi.tell(`${duomi.count(replaced, "mark")} of yours ${replaced === 1 ? "was" : "were"} of a picture that another one replaced since: void now.`, "Show", () => {
+      byId("mark").value = "replaced";
+      chosen();
+    });
+  }
   duomi.prepareSearch().catch(() => {});
   performance.mark("duomi-shown");
 })();

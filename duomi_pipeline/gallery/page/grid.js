@@ -146,13 +146,17 @@
     button.dataset.state = state;
     button.dataset.mark = mark;
     const model = duomi.model(row).split("/").pop();
-    const name = [title[row], duomi.words(state), mark === "none" ? null : `${mark}ed`,
-      versions[row] > 1 ? `${versions[row]} versions` : null, kinds && `flagged: ${kinds}`, card.reason].filter(Boolean).join(", ");
-    button.setAttribute("aria-label", name);
+    const sub = duomi.source(row) === "database" ? `${id[row]} · ${model}` : model;
+    const told = [duomi.words(state), mark === "none" ? null : `${mark}ed`, versions[row] > 1 ? `${versions[row]} versions` : null,
+      duomi.marks.ofReplaced(row) && duomi.replaced(row), duomi.marks.kept(row) && "an earlier version is kept",
+      kinds && `flagged: ${kinds}`, card.reason].filter(Boolean).join(", ");
     const picture = card.picture && el("img", { src: duomi.thumbnailAddress(card.picture), alt: "", decoding: "async", draggable: "false" });
     picture?.addEventListener("error", () => picture.classList.add("broken"));
-    button.replaceChildren(
-      el("span", { class: "frame" },
+    button.replaceChildren( // the name of a button is its text: title first
+      el("span", { class: "caption" },
+        el("span", { class: "title", dir: "auto" }, title[row]), " ", el("span", { class: "sub" }, sub)),
+      el("span", { class: "hidden" }, `, ${told}`),
+      el("span", { class: "frame", "aria-hidden": "true" }, // what it shows is told in words
         picture,
         !card.picture && el("span", { class: "note" },
           el("b", {}, duomi.words(state)),
@@ -164,9 +168,8 @@
         el("span", { class: "corner" },
           versions[row] > 1 && el("span", { class: "count", title: `${versions[row]} versions` }, String(versions[row])),
           card.picture && flags),
-        mark !== "none" && el("span", { class: "mark" }, mark === "pick" ? "★" : "✕")),
-      el("span", { class: "caption" },
-        el("span", { class: "title", dir: "auto" }, title[row]),
-        el("span", { class: "sub" }, duomi.source(row) === "database" ? `${id[row]} · ${model}` : model)));
+        mark !== "none" && el("span", { class: "mark" }, mark === "pick" ? "★" : "✕"),
+        duomi.marks.ofReplaced(row) && el("span", { class: "mark old", title: duomi.replaced(row) },
+          duomi.marks.ofReplaced(row) === "pick" ? "★ earlier" : "✕ earlier")));
   }
 })();

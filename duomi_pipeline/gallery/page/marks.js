@@ -1,5 +1,6 @@
 // Picks and rejects by prompt id: kept in this browser for this gallery, exported to a file and loaded from one.
-// A mark is of the picture that was looked at: a prompt that got another one since is unmarked.
+// A mark is of the picture that was looked at, which may be an earlier version: a prompt that got another picture since
+// is unmarked, and the page says so.
 "use strict";
 
 (() => {
@@ -18,9 +19,19 @@
     }
   }
 
-  function set(row, mark) {
-    marks[duomi.columns.id[row]] = { mark, picture: duomi.card(row)?.picture ?? null, made: duomi.columns.made[row] };
+  /** `seen`: when the prompt's picture in use was made; `made`: the same of the marked version, where it is another one. */
+  function set(row, mark, version = null) {
+    const seen = duomi.columns.made[row];
+    const picture = version ? version.files[0][0] : duomi.card(row)?.picture ?? null;
+    marks[duomi.columns.id[row]] = { mark, picture, made: version ? version.at : seen, seen };
   }
+
+  const entry = (row) => {
+    const id = duomi.columns.id[row];
+    return Object.hasOwn(marks, id) ? marks[id] : null;
+  };
+
+  const isOf = (found, row) => [found.made, found.seen].includes(duomi.columns.made[row]);
 
   function changed(row) {
     keep();
@@ -29,20 +40,59 @@
 
   readKept();
 
+  /** What a replaced mark says of itself. */
+  duomi.replaced = (row) => `You ${duomi.marks.ofReplaced(row)}ed an earlier picture; this one is unmarked.`;
+
   duomi.marks = {
     /** `pick`, `reject` or `none`. */
     of(row) {
-      const id = duomi.columns.id[row];
-      const found = Object.hasOwn(marks, id) ? marks[id] : null;
-      return found?.made === duomi.columns.made[row] ? found.mark : "none";
+      const found = entry(row);
+      return found && isOf(found, row) ? found.mark : "none";
     },
 
-    /** Set a mark, or take it back where it is set already. */
-    toggle(row, mark) {
+    /** The mark of a version of a prompt. */
+    ofVersion(row, version) {
+      return version.files.some(([file]) => file === entry(row)?.picture) ? this.of(row) : "none";
+    },
+
+    /** The file of an earlier version that is to be kept, where the picture in use is another one. */
+    kept(row) {
+      const card = duomi.card(row);
+      const { picture } = entry(row) ?? {};
+      return card && this.of(row) === "pick" && picture !== card.picture ? picture : null;
+    },
+
+    /** `pick` or `reject` where such a mark was of a picture that another one replaced; else `null`. */
+    ofReplaced(row) {
+      const found = entry(row);
+      return found && !isOf(found, row) ? found.mark : null;
+    },
+
+    /** Set a mark, or take it back where it is set already; of a version, else of the picture in use. */
+    toggle(row, mark, version = null) {
       readKept(); // another window may have marked in the meantime
-      if (this.of(row) === mark) delete marks[duomi.columns.id[row]];
-      else set(row, mark);
+      const now = version ? this.ofVersion(row, version) : this.kept(row) ? "none" : this.of(row);
+      if (now === mark) delete marks[duomi.columns.id[row]];
+      else set(row, mark, version);
       changed(row);
+    },
+
+    /** Forget a mark whose picture was replaced. */
+    forget(row) {
+      delete marks[duomi.columns.id[row]];
+      changed(row);
+    },
+
+    replaced: () => Object.keys(marks).map(duomi.rowOf).filter((row) => row >= 0 && duomi.marks.ofReplaced(row)),
+
+    /** Files of the picked pictures, all of a version, and when they were made. */
+    async picked() {
+      const some = await Promise.all(this.rows("pick").map(async (row) => {
+        const { versions } = await duomi.loadDetails(row);
+        const version = versions.find((one) => this.ofVersion(row, one) === "pick");
+        return version ? version.files.map(([file]) => ({ file, at: version.at })) : [];
+      }));
+      return some.flat();
     },
 
     rows: (mark) => Object.keys(marks).map(duomi.rowOf).filter((row) => row >= 0 && duomi.marks.of(row) === mark).sort((a, b) => a - b),
@@ -56,9 +106,7 @@
     },
 
     download() {
-      const address = URL.createObjectURL(new Blob([this.exported()], { type: "application/json" }));
-      duomi.el("a", { href: address, download: "duomi-marks.json" }).click();
-      setTimeout(() => URL.revokeObjectURL(address), 10_000);
+      duomi.download(new Blob([this.exported()], { type: "application/json" }), "duomi-marks.json");
     },
 
     /** Take over the marks of an exported file; those of prompts and pictures that are not here any more are left out. */
@@ -69,8 +117,11 @@
       for (const [id, mark] of listed) {
         const row = duomi.rowOf(id);
         const card = row >= 0 && (await duomi.loadCard(row));
-        if (!card || (pictures[id] && pictures[id] !== card.picture)) continue;
-        set(row, mark);
+        if (!card) continue;
+        const isInUse = !pictures[id] || pictures[id] === card.picture;
+        const version = !isInUse && mark === "pick" && (await duomi.loadDetails(row)).versions.find((one) => one.files[0][0] === pictures[id]);
+        if (!isInUse && !version) continue;
+        set(row, mark, version || null);
         taken += 1;
       }
       changed(null);

@@ -23,8 +23,8 @@
 
   function haystack(row) {
     if (folded[row] === undefined) {
-      const { text, picture } = duomi.card(row);
-      folded[row] = fold([duomi.columns.title[row], duomi.columns.id[row], picture || "", text].join("\n"));
+      const { text, picture, seeds } = duomi.card(row);
+      folded[row] = fold([duomi.columns.title[row], duomi.columns.id[row], picture || "", ...seeds, text].join("\n"));
     }
     return folded[row];
   }
@@ -71,7 +71,7 @@
       (!view.model || model.codes[row] === modelCode) &&
       (!dated || (made[row] >= Math.max(1, view.from) && made[row] < view.until)) &&
       flagged[flags.codes[row]] &&
-      (!view.mark || duomi.marks.of(row) === view.mark));
+      (!view.mark || (view.mark === "replaced" ? duomi.marks.ofReplaced(row) : duomi.marks.of(row) === view.mark)));
   }
 
   /** Find the rows of a view; `show(rows, isDone)` is called at least once unless a newer search begins. */
