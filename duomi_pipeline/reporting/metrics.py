@@ -14,12 +14,12 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from duomi_pipeline.engine import Session, State
+from duomi_pipeline.engine.looking import registered
 from duomi_pipeline.ledger import Billing, BillSum, Figures, LedgerError, Origin, PurchaseState
-from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings, SettingsError
 
 PACE_WINDOW = 300.0  # seconds over which the pace is averaged
-LOOK_EVERY = 60.0  # seconds between two looks at prompts and folder: with 100,000 prompts one takes 6
+LOOK_EVERY = 60.0  # seconds between two looks at register and folder: with 100,000 prompts one takes 6
 _FAILURES = (PurchaseState.REFUSED, PurchaseState.FAILED)
 _COUNTED = (Billing.BILLED, Billing.SENT, Billing.AMBIGUOUS)  # what caps on money count
 
@@ -77,34 +77,45 @@ class _Home(Collector):
             yield stopped
 
     def _of_prompts(self, session: Session) -> Sequence[Metric]:
-        """Prompts by state and what could be looked at, from a look that is at most `LOOK_EVERY` old."""
+        """Prompts by state, and what can be read; `LOOK_EVERY` old at most."""
         now = time.time()
         if self._looked_at is None or now - self._looked_at > LOOK_EVERY:
-            self._prompts = [*self._look(session), _time("duomi_looked", "When prompts and folder were looked at", now)]
+            self._prompts = [
+                *self._look(session),
+                _time("duomi_looked", "When both were looked at", now),
+            ]
             self._looked_at = now
         return self._prompts
 
     def _look(self, session: Session) -> Iterator[Metric]:
-        sources = read_sources(self._settings)
-        looked = GaugeMetricFamily("duomi_readable", "Whether it can be read: 1 or 0", labels=["part"])
-        for prefix, what in (("db_", "prompt_table"), ("json_", "prompt_files")):
-            looked.add_metric([what], int(prefix not in sources.unreadable))
+        yield from _sources(session)
+        readable = GaugeMetricFamily("duomi_readable", "Whether it can be read: 1 or 0", labels=["part"])
         try:
-            plan = session.plan(sources.prompts)
+            plan = session.plan(registered(session.ledger).prompts)
         except SettingsError:
-            looked.add_metric(["settings"], 0)
+            readable.add_metric(["settings"], 0)
         else:
-            looked.add_metric(["settings"], 1)
-            looked.add_metric(["pictures"], int(not plan.is_blind))
+            readable.add_metric(["settings"], 1)
+            readable.add_metric(["pictures"], int(not plan.is_blind))
             yield GaugeMetricFamily("duomi_folder_lost", "1: it looks lost, nothing is bought", int(bool(plan.stop)))
-            if not sources.unreadable:
-                states = GaugeMetricFamily("duomi_prompts", "Prompts by state", labels=["state"])
-                for state in State:
-                    states.add_metric([state.value], plan.counts[state])
-                yield states
-        yield looked
-        left_out = len(sources.problems)
-        yield GaugeMetricFamily("duomi_prompts_left_out", "Rows and files that give no prompt", left_out)
+            states = GaugeMetricFamily("duomi_prompts", "Prompts by state", labels=["state"])
+            for state in State:
+                states.add_metric([state.value], plan.counts[state])
+            yield states
+        yield readable
+
+
+def _sources(session: Session) -> Iterator[Metric]:
+    """What the looks at the sources found. Nobody looks for the metrics: other machines do not have the sources."""
+    believed = GaugeMetricFamily("duomi_source_believed", "1: the last look read and believed it", labels=["source"])
+    left_out = GaugeMetricFamily("duomi_prompts_left_out", "Rows and files that give no prompt", labels=["source"])
+    for source, look in session.ledger.register.last_looks().items():
+        believed.add_metric([source.value], int(look.problem is None))
+        left_out.add_metric([source.value], look.left_out)
+    when = _time("duomi_source_looked", "When a look read and believed it last", labels=["source"])
+    for source, look in session.ledger.register.last_good_looks().items():
+        when.add_metric([source.value], look.looked_at)
+    yield from (believed, left_out, when)
 
 
 def _pictures(figures: Figures) -> Iterator[Metric]:
@@ -168,5 +179,5 @@ def _purchases(figures: Figures) -> Iterator[Metric]:
         yield _time("duomi_oldest_unsaved", "When the oldest paid picture not yet saved came", figures.oldest_ready_at)
 
 
-def _time(name: str, text: str, seconds: float) -> Metric:
-    return GaugeMetricFamily(f"{name}_timestamp_seconds", f"{text}, in seconds since 1970", seconds)
+def _time(name: str, text: str, seconds: float | None = None, labels: Sequence[str] = ()) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{name}_timestamp_seconds", f"{text}, in seconds since 1970", seconds, labels or None)

@@ -107,20 +107,30 @@ def test_the_file_is_replaced_as_a_whole_and_other_users_can_read_it(home: Path,
     assert file.stat().st_mode & 0o444 == 0o444
 
 
-def test_what_cannot_be_read_is_missing_and_never_zero(home: Path) -> None:
+def test_prompts_are_those_of_the_register_and_a_lost_source_is_told(home: Path) -> None:
     duomi(home, "generate")
+    seen = samples(duomi(home, "metrics").stdout)
+    assert seen['duomi_prompts{state="current"}'] == 4
+    assert seen['duomi_source_believed{source="files"}'] == 1
     folder = home / "out" / "prompt_json"
     folder.rename(home / "elsewhere")
     folder.write_text("no folder")
-    blind = samples(duomi(home, "metrics").stdout)
-    assert blind['duomi_readable{part="prompt_files"}'] == 0
-    assert not any(name.startswith("duomi_prompts{") for name in blind)
-    assert blind['duomi_pictures_billed_total{currency="CNY"}'] == 4
+    duomi(home, "plan")
+    lost = samples(duomi(home, "metrics").stdout)
+    assert lost['duomi_source_believed{source="files"}'] == 0
+    when = 'duomi_source_looked_timestamp_seconds{source="files"}'
+    assert lost[when] == seen[when], "of the last look that was believed"
+    assert lost['duomi_prompts{state="current"}'] == 4
 
+
+def test_a_ledger_that_cannot_be_read_has_no_figures_and_never_zero(home: Path) -> None:
+    duomi(home, "generate")
     (home / "out" / "ledger.db").write_text("these are the notes of somebody " * 200)
     lost = samples(duomi(home, "metrics").stdout)
     assert lost["duomi_ledger_readable"] == 0
-    assert not any(name.startswith(("duomi_pictures", "duomi_spent", "duomi_requests")) for name in lost)
+    assert not any(
+        name.startswith(("duomi_pictures", "duomi_spent", "duomi_requests", "duomi_prompts")) for name in lost
+    )
 
 
 def test_the_page_on_monitoring_explains_every_metric(home: Path) -> None:
