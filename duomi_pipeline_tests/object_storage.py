@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import requests
 
 
 class Bucket:
@@ -22,6 +23,12 @@ class Bucket:
         self.url = f"s3://{name}"
         self.calls: list[tuple[str, str]] = []
         self.refuses: Callable[[str, str], bool] = lambda _method, _path: False
+
+    def client(self) -> Any:
+        """A client of `boto3`, as other programs have it."""
+        import boto3  # noqa: PLC0415
+
+        return boto3.client("s3")
 
     def forget(self) -> None:
         """Begin to count anew."""
@@ -39,14 +46,14 @@ class Bucket:
 
 
 @contextmanager
-def bucket(patch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+def bucket(patch: pytest.MonkeyPatch, name: str = "") -> Iterator[Bucket]:
     """An empty bucket, which the environment points to; skips the test where moto or s3fs is not installed."""
     pytest.importorskip("s3fs", reason="s3fs is not installed")
     pytest.importorskip("moto.server", reason="moto[server] is not installed")
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
     from werkzeug.serving import make_server  # noqa: PLC0415
 
-    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    name = name or f"bucket-{uuid.uuid4().hex[:12]}"
     found, app = Bucket(name), DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, lambda *asked: found.answered(app, *asked), threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -57,11 +64,13 @@ def bucket(patch: pytest.MonkeyPatch) -> Iterator[Bucket]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         patch.setenv(variable, value)
-    import boto3  # noqa: PLC0415
     import s3fs  # noqa: PLC0415
 
-    boto3.client("s3").create_bucket(Bucket=name)
+    client = found.client()
+    client.create_bucket(Bucket=name)
     found.forget()
     yield found
+    requests.post(f"http://127.0.0.1:{server.port}/moto-api/reset", timeout=10)  # its buckets outlive the server
+    client.close()
     server.shutdown()
     s3fs.S3FileSystem.clear_instance_cache()  # its clients know this server's address

@@ -66,6 +66,11 @@ def shown(place: Place | str) -> str:
     return re.sub(r"//[^/]*@", "//", str(place))
 
 
+def is_object_storage(place: UPath) -> bool:
+    """Whether a place is in a bucket: it has no empty folders, and objects are whole as soon as they are seen."""
+    return place.protocol in _EXTRAS
+
+
 def is_remote(place: Place) -> bool:
     """Whether a place is in object storage."""
     return not isinstance(place, Path)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from duomi_pipeline.common.places import shown
 from duomi_pipeline.common.text import has_surrogates
-from duomi_pipeline.prompts.folders import Seen, shown_url
+from duomi_pipeline.prompts.folders import Seen
 from duomi_pipeline.prompts.prompt import Prompt
 from duomi_pipeline.settings import ParameterOverrides
 
@@ -124,7 +125,7 @@ def forget_other_folders(database: Path, folder: Path | str) -> None:
 
 
 def _name_of(folder: Path | str) -> str:
-    return str(folder.absolute()) if isinstance(folder, Path) else shown_url(folder)
+    return str(folder.absolute()) if isinstance(folder, Path) else shown(folder)
 
 
 @contextlib.contextmanager

@@ -1,20 +1,18 @@
 """Folders of prompt files: on disk, or at an fsspec URL such as `s3://bucket/prompts`. Their content: `json_files`."""
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from upath import UPath
 
+from duomi_pipeline.common.places import is_object_storage, remote_place, shown
 from duomi_pipeline.prompts.prompt import SourceError
 
 _AT_ONCE = 200  # files that are fetched side by side
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
 _MARKS = ("ETag", "etag", "md5Hash", "md5", "generation", "VersionId", "content_settings")
-# Object stores, by fsspec protocol: the extra that installs what speaks it.
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
 
 
 class Seen(NamedTuple):
@@ -57,11 +55,6 @@ class PromptFolder(Protocol):
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | Exception]]:
         """Content of files, or `OSError` or `NotAFileError`, one after the other."""
         ...
-
-
-def shown_url(url: str) -> str:
-    """An address without user name and password."""
-    return re.sub(r"//[^/]*@", "//", url)
 
 
 def open_folder(place: Path | str, max_bytes: int) -> PromptFolder:
@@ -122,10 +115,10 @@ class UrlFolder:
     """A folder at an fsspec URL: listed in one go, and files that changed are fetched side by side."""
 
     def __init__(self, url: str, max_bytes: int) -> None:
-        self._shown, self._max_bytes = shown_url(url), max_bytes
+        self._shown, self._max_bytes = shown(url), max_bytes
         folder = open_url(url)
         self._files, self._path = folder.fs, folder.path.rstrip("/")
-        self._is_store = folder.protocol in _EXTRAS
+        self._is_store = is_object_storage(folder)
         self._listed: Mapping[str, Seen] = {}
 
     def names(self) -> Sequence[str]:
@@ -178,15 +171,15 @@ def add_to_url(url: str, name: str, data: bytes) -> None:
     path = folder / name
     try:
         is_taken = path.exists()
-        has_bucket = folder.protocol not in _EXTRAS or folder.fs.exists(_bucket(folder.path))
+        has_bucket = not is_object_storage(folder) or folder.fs.exists(_bucket(folder.path))
         if not is_taken and has_bucket:
             path.write_bytes(data)
     except Exception as error:
-        raise SourceError(f"{shown_url(url)} cannot be written: {_words(error)}. Check DUOMI_PROMPT_DIR.") from error
+        raise SourceError(f"{shown(url)} cannot be written: {_words(error)}. Check DUOMI_PROMPT_DIR.") from error
     if is_taken:
         raise FileExistsError(name)
     if not has_bucket:  # none is ever made: it would be a mistyped name
-        raise SourceError(f"{shown_url(url)} does not exist. Check DUOMI_PROMPT_DIR.")
+        raise SourceError(f"{shown(url)} does not exist. Check DUOMI_PROMPT_DIR.")
 
 
 def open_url(url: str) -> UPath:
@@ -195,17 +188,10 @@ def open_url(url: str) -> UPath:
     Raises:
         SourceError: the package for this kind of URL is not installed, or there is no such kind.
     """
-    scheme = url.partition("://")[0]
     try:
-        found = UPath(url)
-        _ = found.fs
-    except ImportError as error:
-        extra = _EXTRAS.get(scheme)
-        how = f"pip install 'duomi-pipeline[{extra}]'" if extra else str(error)
-        raise SourceError(f"{scheme}:// needs a package that is not installed: {how}.") from error
+        return remote_place(url)
     except (ValueError, TypeError) as error:
-        raise SourceError(f"{shown_url(url)} cannot be used: {error}. Check DUOMI_PROMPT_DIR.") from error
-    return found
+        raise SourceError(f"{shown(url)} cannot be used: {error}. Check DUOMI_PROMPT_DIR.") from error
 
 
 def _bucket(path: str) -> str:
@@ -228,4 +214,4 @@ def _seen(entry: Mapping[str, Any]) -> Seen:
 
 def _words(error: object) -> str:
     """An error in one line, with nothing of an address."""
-    return f"{type(error).__name__}: {shown_url(' '.join(str(error).split()))}"[:300]
+    return f"{type(error).__name__}: {shown(' '.join(str(error).split()))}"[:300]

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from duomi_pipeline.common.files import time_stamp
-from duomi_pipeline.prompts.folders import add_to_url, shown_url
+from duomi_pipeline.common.places import shown
+from duomi_pipeline.prompts.folders import add_to_url
 from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.overrides import Overrides, read_overrides
 from duomi_pipeline.prompts.prompt import NoDatabaseError, Problem, Prompt, Reading, SourceError, file_prompt_id
@@ -133,7 +134,7 @@ def prompt_folder(settings: Settings) -> Path | str:
 
 def shown_folder(settings: Settings) -> str:
     """The folder of JSON files, for people."""
-    return shown_url(str(prompt_folder(settings)))
+    return shown(str(prompt_folder(settings)))
 
 
 def shown_database(settings: Settings) -> str:
