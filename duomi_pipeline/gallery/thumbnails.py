@@ -51,7 +51,7 @@ def make_thumbnails(
 
 def _make(picture: Place, thumbnail: Place) -> bool:
     small_file = io.BytesIO()
-    source = picture if isinstance(picture, Path) else io.BytesIO(picture.read_bytes())
+    source = picture if isinstance(picture, Path) else io.BytesIO(picture.fs.cat_file(picture.path))
     try:
         with Image.open(source) as opened:
             factor = max(1, min(opened.width // (2 * BOX[0]), opened.height // (2 * BOX[1])))

@@ -73,8 +73,8 @@ def write_gallery(
 
 
 def copy_page(folder: Place) -> None:
-    """Put the page itself, which never differs, beside its data."""
-    for file in (files(__package__) / "page").iterdir():
+    """Put the page itself, which never differs, beside its data; what is opened comes last."""
+    for file in sorted((files(__package__) / "page").iterdir(), key=lambda file: file.name == "index.html"):
         publish(folder / file.name, file.read_bytes())
 
 

@@ -20,8 +20,19 @@ from duomi_pipeline.ledger.records import (
     Purchase,
     RunRecord,
     Selection,
+    Standing,
 )
-from duomi_pipeline.ledger.schema import OPEN_STATES, facts, foreign_files, pictures, posts, purchases, runs, selections
+from duomi_pipeline.ledger.schema import (
+    OPEN_STATES,
+    facts,
+    foreign_files,
+    pictures,
+    posts,
+    prompts,
+    purchases,
+    runs,
+    selections,
+)
 
 _AT_ONCE = 500  # values per query: databases limit the parameters of a statement
 
@@ -108,11 +119,12 @@ class LedgerReader:
             return dict(connection.execute(select(pictures.c.file, pictures.c.bytes)).tuples().all())
 
     def selected_files(self) -> list[tuple[str, int]]:
-        """Name and size of the files of all current pictures."""
+        """Name and size of the files of all current pictures, but for those of retired prompts."""
         chosen = (selections.c.prompt_id == pictures.c.prompt_id) & (selections.c.purchase_id == pictures.c.purchase_id)
+        retired = select(prompts.c.prompt_id).where(prompts.c.standing == Standing.RETIRED)
+        query = select(pictures.c.file, pictures.c.bytes).join(selections, chosen)
         with self.database.read() as connection:
-            query = select(pictures.c.file, pictures.c.bytes).join(selections, chosen)
-            return list(connection.execute(query).tuples())
+            return list(connection.execute(query.where(pictures.c.prompt_id.not_in(retired))).tuples())
 
     def foreign_files(self) -> dict[str, int]:
         """The sizes in bytes of files in the folder that are not ours or damaged, by name."""

@@ -37,13 +37,14 @@ PRICE = 1.0
 _GRACE = 20  # seconds in which a process may end by itself
 _RECORD = """
 import os
+from duomi_pipeline.engine import Session
 from duomi_pipeline.orchestration.instance import open_instance
 from duomi_pipeline.orchestration.partition_sync import track
-from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.settings import Settings
 settings = Settings.load()
-with open_instance(settings) as instance:
-    track(instance, read_sources(settings))
+with open_instance(settings) as instance, Session(settings) as session:
+    track(instance, DuomiResource(home=str(settings.home)).look(session, instance))
 """
 _BACKFILL = """
 mutation ($keys: [String!]!) { launchPartitionBackfill(backfillParams: {
@@ -72,7 +73,7 @@ class Installation:
     """All of it, running.
 
     Attributes:
-        folder: holds a home per machine, the prompts and the service's books.
+        folder: holds a home per machine and the service's books.
         settings: environment of all machines.
         books: the service's own, which it alone writes.
         ledger: URL of the ledger.
@@ -91,11 +92,12 @@ class Installation:
 
     @property
     def prompts(self) -> Path:
-        """The folder of prompt files."""
-        return self.folder / "prompts"
+        """The folder of prompt files: on one machine alone, the others read the register."""
+        return self.folder / "main/out/prompt_json"
 
     def write(self, first: int, count: int) -> list[str]:
         """Write prompt files, and have Dagster know their partitions; returns their ids."""
+        self.prompts.mkdir(parents=True, exist_ok=True)
         for number in range(first, first + count):
             content = json.dumps({"image_prompt": f"A lighthouse, number {number}"})
             (self.prompts / f"p{number:04}.json").write_text(content)
@@ -159,14 +161,20 @@ class Installation:
 
     def manifest(self) -> "Counter[str]":
         """How many prompts are in which state by the manifest."""
-        file = self.folder / "manifest/results.json"
-        return Counter(row["state"] for row in json.loads(file.read_text())) if file.is_file() else Counter()
+        file = self._bucket() / "manifest/results.json"
+        return Counter(row["state"] for row in json.loads(file.read_text())) if file.exists() else Counter()
+
+    def has_gallery(self) -> bool:
+        """Whether the gallery's page is in the bucket."""
+        return bool((self._bucket() / "gallery/index.html").exists())
 
     def pictures(self) -> list[str]:
         """Names of the pictures in the bucket."""
+        return [path.name for path in (self._bucket() / "pictures").iterdir() if path.suffix == ".png"]
+
+    def _bucket(self) -> UPath:
         client = {"endpoint_url": self.settings["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}
-        bucket = UPath(f"s3://{BUCKET}", key="test", secret="test", client_kwargs=client, use_listings_cache=False)
-        return [path.name for path in bucket.iterdir() if path.suffix == ".png"]
+        return UPath(f"s3://{BUCKET}", key="test", secret="test", client_kwargs=client, use_listings_cache=False)
 
     def _answers(self) -> bool:
         with contextlib.suppress(requests.ConnectionError):
@@ -215,7 +223,6 @@ def installation(
         hand_out_again: seconds after which Redis hands out an unfinished task again.
         settings: further ones of all machines.
     """
-    (folder / "prompts").mkdir()
     prefix = f"test_{uuid.uuid4().hex[:12]}"
     shipped = (ROOT / "deploy/dagster.yaml").read_text(encoding="utf-8")
     look = min(hand_out_again, 10)  # Redis itself hands out nothing: workers look
@@ -247,10 +254,9 @@ def installation(
             "DUOMI_LEDGER_URL": ledger,
             "DUOMI_BASE_URL": service,
             "DUOMI_API_KEY": "any",
-            "DUOMI_IMAGE_DIR": f"s3://{BUCKET}",
-            "DUOMI_PROMPT_DIR": str(folder / "prompts"),
-            "DUOMI_MANIFEST_DIR": str(folder / "manifest"),
-            "DUOMI_GALLERY_DIR": str(folder / "gallery"),
+            "DUOMI_IMAGE_DIR": f"s3://{BUCKET}/pictures",
+            "DUOMI_MANIFEST_DIR": f"s3://{BUCKET}/manifest",
+            "DUOMI_GALLERY_DIR": f"s3://{BUCKET}/gallery",
             "DUOMI_IMAGE_SIZE": "108x192",
             "DUOMI_IMAGE_RUNS": "2",
             "DUOMI_PRICE_PER_IMAGE": f"{PRICE:g}",

@@ -13,6 +13,7 @@ from PIL import Image
 from upath import UPath
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
+from duomi_pipeline.engine.looking import look
 from duomi_pipeline.images import ImageStore, Listing, read_info, with_info
 from duomi_pipeline.maintenance.quality import damaged
 from duomi_pipeline.maintenance.reconcile import repair, survey
@@ -552,3 +553,20 @@ def test_a_picture_that_another_run_saves_while_this_one_looks_is_not_bought_aga
         with session.generating(plan.wanted(NOT_CURRENT)) as batch:
             (outcome,) = list(batch)
     assert (outcome.status, home.posts, len(home.files())) == ("reused", 1 + again, 1 + again)
+
+
+def test_pictures_of_retired_prompts_that_were_deleted_stop_nobody(home: Home) -> None:
+    home.write_many(30)
+    with home.session() as session:
+        look(session.ledger, session.settings)
+    home.run()
+    files = sorted((home.path / "out" / "prompt_json").glob("*.json"))
+    for some in (files[:6], files[6:12]):  # more at once would look like a lost folder
+        for file in some:
+            file.unlink()
+            next(home.images.glob(f"{file.stem}_*.png")).unlink()
+        with home.session() as session:
+            look(session.ledger, session.settings)
+    next(home.images.glob("p20_*.png")).unlink()
+    plan = home.plan()
+    assert (plan.stop, plan.counts[State.MISSING]) == (None, 1)
