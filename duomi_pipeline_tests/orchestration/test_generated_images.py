@@ -373,3 +373,12 @@ def test_a_run_whose_ledger_is_deleted_fails_in_plain_words_and_the_next_one_buy
 
     assert project.run(keys[0]).success
     assert len(project.posts()) == 1
+
+
+def test_each_picture_has_an_event_of_its_own_millisecond_which_the_ui_would_hide_else(project: Project) -> None:
+    keys = project.write_many(12)
+    project.look()
+    for _ in range(2):  # made, then kept
+        project.run(keys[0], keys[-1])
+        records = project.instance.fetch_materializations(IMAGES_KEY, limit=12).records
+        assert len({int(record.timestamp * 1000) for record in records}) == 12

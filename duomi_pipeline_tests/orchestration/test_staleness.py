@@ -147,6 +147,7 @@ def test_a_prompt_with_a_model_of_its_own_is_reused_and_fresh_after_a_change_of_
 def test_a_refused_prompt_leaves_an_earlier_picture_stale(project: Project, keys: list[str]) -> None:
     project.service.change_faults(refuse=("forbidden",))
     project.write("p01", "something forbidden")
+    project.look()
 
     project.run(keys[1])
 

@@ -152,9 +152,8 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
         for found in batch.groups(GROUP_SECONDS):
             group = events.shown(found)
             outcomes += group
-            log_events(
-                context, [events.made(o, o.selection) for o in group if o.status != Status.FAILED and o.selection]
-            )
+            made = [(o, o.selection) for o in group if o.status != Status.FAILED and o.selection]
+            log_events(context, [events.made(*one) for one in made], [_when(*one) for one in made])
             for outcome in group:
                 log.record(outcome)
                 if command is not None:
@@ -178,6 +177,11 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     if problem is not None:
         problem.metadata = {**problem.metadata, RECEIPT: dg.MetadataValue.json(receipt.shortened().as_json())}
         raise problem
+
+
+def _when(outcome: Outcome, selection: Selection) -> float:
+    """When a picture was saved by this run, or found, in seconds since 1970."""
+    return selection.files[0].saved_at if outcome.status == Status.GENERATED else selection.selected_at
 
 
 def _is_left_to_others(

@@ -3,19 +3,48 @@
 Dagster has no public function for this; tests check that the internal ones used here work.
 """
 
+import logging
+import os
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
-from dagster._core.events import AssetObservationData, DagsterEvent, DagsterEventBatchMetadata
+from dagster._core.events import (
+    AssetObservationData,
+    DagsterEvent,
+    DagsterEventBatchMetadata,
+    StepMaterializationData,
+)
 from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
+_MOMENT = 0.001  # seconds; Dagster's UI shows one of several events of an asset in the same millisecond
 
-def log_events(context: dg.AssetExecutionContext, events: Sequence[dg.AssetMaterialization]) -> None:
-    """Log materializations in one batch; otherwise like `context.log_event`."""
-    step = context.get_step_execution_context()
-    for event, place in zip(events, _places(len(events)), strict=True):
-        DagsterEvent.asset_materialization(step, event, place)
+
+def log_events(
+    context: dg.AssetExecutionContext, events: Sequence[dg.AssetMaterialization], at: Sequence[float] | None = None
+) -> None:
+    """Log materializations in one batch, each at a time of its own; otherwise like `context.log_event`.
+
+    Args:
+        at: when each happened, in seconds since 1970; `None`: now.
+    """
+    step, last = context.get_step_execution_context(), 0.0
+    moments = at or [time.time()] * len(events)
+    for event, moment, place in zip(events, moments, _places(len(events)), strict=True):
+        last = max(moment, last + _MOMENT)
+        dagster_event = DagsterEvent(
+            event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            job_name=step.job_name,
+            step_handle=step.step.handle,
+            node_handle=step.step.node_handle,
+            step_kind_value=step.step.kind.value,
+            logging_tags=step.event_tags,
+            event_specific_data=StepMaterializationData(event),
+            message="Materialized value.",
+            pid=os.getpid(),
+        )
+        context.instance.report_dagster_event(dagster_event, context.run.run_id, logging.DEBUG, place, last)
 
 
 def report_observations(instance: dg.DagsterInstance, events: Sequence[dg.AssetObservation]) -> None:
