@@ -11,6 +11,7 @@ from typing import Any
 
 from upath import UPath
 
+from duomi_pipeline.common.places import is_object_storage
 from duomi_pipeline.images.listing import PICTURE, Listing, listing_of
 
 
@@ -26,6 +27,7 @@ class ObjectFolder:
         self._fs = base.fs
         self._path = base.path.rstrip("/")
         self._is_s3 = base.protocol in ("s3", "s3a")
+        self._has_buckets = is_object_storage(base)
 
     def has(self, name: str) -> bool:
         """Never: whether a name is taken is seen when it is written."""
@@ -79,7 +81,8 @@ class ObjectFolder:
         try:
             entries = self._fs.ls(self._path, detail=True)
         except FileNotFoundError:
-            self._check_bucket()
+            if self._has_buckets:
+                self._check_bucket()
             return Listing()
         files = {e["name"].rpartition("/")[2]: e["size"] for e in entries if e["type"] == "file"}
         return listing_of({name: size for name, size in files.items() if name.endswith(PICTURE)})

@@ -45,6 +45,7 @@ def test_a_picture_is_one_call_beside_a_plan_and_the_start_of_a_run(there: Home,
     assert (there.posts, len(in_bucket(s3))) == (12, 12)
 
 
+@pytest.mark.sqlite_files
 def test_nothing_is_bought_again_by_the_next_run_or_by_one_with_an_empty_ledger(there: Home, s3: Bucket) -> None:
     there.write_many(3)
     there.run()

@@ -66,6 +66,7 @@ def test_the_receipt_names_all_that_fails_the_run_and_is_on_the_failure(project:
     project.service.change_faults(refuse=("p01",))
     project.run(keys[1])
     project.remove(keys[3])
+    project.look_elsewhere()
 
     run = project.run(keys[0], keys[3], job="generate_missing_images")
 
