@@ -20,9 +20,9 @@ def test_killed_again_and_again_nothing_is_lost_and_nothing_bought_twice_but_wha
     assert proof.at_last == prompts, proof.table()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)  # what a killed worker held is another's after 90 s without a sign of life
 def test_two_workers_on_one_ledger_are_killed_again_and_again_and_the_books_are_equal(tmp_path: Path) -> None:
     with postgres_database() as url:
-        proof = prove(tmp_path, Plan("async", 24, kills=3, seed=5, workers=2, ledger=url), FAULTS["async"])
+        proof = prove(tmp_path, Plan("async", 12, kills=2, seed=5, workers=2, ledger=url), FAULTS["async"])
     assert proof.failures() == [], proof.table()
     assert (proof.kills >= 1, proof.runs >= 2) == (True, True)
