@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -17,12 +18,14 @@ from duomi_pipeline.ledger.copy import (
     NotEmptyError,
     contents_of,
     copy_ledger,
+    is_ledger,
     is_same_place,
     move_ledger,
     open_file,
     shown,
 )
-from duomi_pipeline.ledger.ledger import MOVED
+from duomi_pipeline.ledger.leases import HEARTBEAT, LEASE
+from duomi_pipeline.ledger.ledger import COPYING, MOVED
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.settings import Settings
 
@@ -69,6 +72,7 @@ def copy(url: str) -> None:
     if is_same_place(settings.ledger_url.get_secret_value(), url, settings.home):
         raise click.UsageError("That is the ledger in use: give another place.")
     with _opened(settings) as old, closing(Ledger(url, settings.home)) as new, _counted_rows() as told:
+        _wait_for_the_dead(old)
         try:
             done = move_ledger(old, new, shown(url), told)
         except NotEmptyError as error:
@@ -86,11 +90,13 @@ def reopen() -> None:
     and lost answers are not. Never use both.
     """
     with _opened(Settings.load()) as old:
-        if old.fact(MOVED) is None:
+        place = old.fact(MOVED) or old.fact(COPYING)
+        if place is None:
             click.echo("This ledger is open: it was copied nowhere.")
             return
-        click.confirm(f"Is the ledger at {old.fact(MOVED)} out of use for good?", abort=True, err=True)
+        click.confirm(f"Is the ledger at {place} out of use for good?", abort=True, err=True)
         old.set_fact(MOVED, None)
+        old.set_fact(COPYING, None)
     click.echo("Runs start on this ledger again.")
 
 
@@ -114,6 +120,7 @@ def backup(file: Path | None) -> None:
     _remove(unfinished)
     try:
         with _opened(settings) as source, _file(unfinished) as target, _counted_rows() as told:
+            _wait_for_the_dead(source)
             done = copy_ledger(source, target, told)
         unfinished.rename(file)
     finally:
@@ -133,19 +140,27 @@ def restore(file: Path, replace: bool) -> None:
       duomi ledger restore backup.db --replace
     """
     settings = Settings.load()
+    if not is_ledger(file):
+        raise click.UsageError(f"{file} is no backup of a ledger.")
     copied = file.with_name(f".{file.name}.restoring")  # an older backup is upgraded when opened: not the file itself
     _remove(copied)
     try:
         shutil.copyfile(file, copied)
         with _opened(settings) as target, _file(copied) as source:
+            _wait_for_the_dead(target)
+            if moved := target.fact(MOVED) or target.fact(COPYING):
+                raise click.ClickException(
+                    f"This ledger was copied to {moved}; restored, it would be open again. If that one is out of use "
+                    "for good: `duomi ledger reopen`, then again."
+                )
             has, brings = contents_of(target), contents_of(source)
-            if replace and str(has) != str(brings):
+            if replace:
                 before = settings.path("out/ledger_backups") / f"before_restore_{time_stamp(datetime.now(UTC))}.db"
                 with _file(before) as saved:
                     copy_ledger(target, saved)
                 click.echo(f"Saved before: {before}", err=True)
             with _counted_rows() as told:
-                done = copy_ledger(source, target, told, replace=replace)
+                done = copy_ledger(source, target, told, replace=replace, is_backup=True)
     except NotEmptyError as error:
         raise click.ClickException(
             f"The ledger has {has}, the backup {brings}. To go back to the backup: --replace. Requests since the "
@@ -167,6 +182,17 @@ def _file(path: Path) -> Iterator[Ledger]:
     """The ledger in a file, which is whole as one file when the block ends."""
     with closing(open_file(path)) as opened:
         yield opened
+
+
+def _wait_for_the_dead(opened: Ledger) -> None:
+    """Give runs that were killed the time after which they count as dead; what follows names one that lives."""
+    until = time.monotonic() + LEASE + HEARTBEAT
+    active = opened.active_runs()
+    if active and not any(map(opened.is_at_work, active)):
+        click.echo(f"Run {active[0]} has no recorded end: waiting {LEASE:.0f} s for a sign of life …", err=True)
+    while active and not any(map(opened.is_at_work, active)) and time.monotonic() < until:
+        time.sleep(1)
+        active = opened.active_runs()
 
 
 def _remove(path: Path) -> None:

@@ -1,17 +1,19 @@
 """Copy a whole ledger into another database: to move it, to back it up, to restore it. Whole or not at all."""
 
+import sqlite3
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Table, delete, func, insert, make_url, select, text, tuple_
+from sqlalchemy import URL, Connection, Table, delete, func, insert, make_url, select, text, tuple_, update
 from sqlalchemy.exc import ArgumentError
 
 from duomi_pipeline.ledger.database import LedgerError
-from duomi_pipeline.ledger.ledger import MOVED, Ledger
-from duomi_pipeline.ledger.schema import facts, metadata, pictures, posts, purchases
+from duomi_pipeline.ledger.ledger import COPYING, MOVED, Ledger
+from duomi_pipeline.ledger.schema import facts, metadata, pictures, posts, purchases, runs
 
 _AT_ONCE = 1_000  # rows
 
@@ -32,6 +34,9 @@ class Contents:
         return f"{self.purchases:,} purchases, {self.posts:,} requests, {self.pictures:,} pictures"
 
 
+_NOTHING = Contents(0, 0, 0)
+
+
 def contents_of(ledger: Ledger) -> Contents:
     """Count what is in a ledger."""
     with ledger.database.read() as connection:
@@ -42,7 +47,7 @@ def move_ledger(source: Ledger, target: Ledger, place: str, told: Callable[[int]
     """Copy a ledger into an empty one, after which no run starts on the old one.
 
     The old one is closed for runs before the first row is copied, and open again if the copy fails. A copy that was
-    killed is begun anew by the next call.
+    killed is begun again by the next call; if it had been written, the next call only says so.
 
     Args:
         source, target: of two databases.
@@ -53,50 +58,76 @@ def move_ledger(source: Ledger, target: Ledger, place: str, told: Callable[[int]
         NotEmptyError: the target has records.
         LedgerError: a run works on one of them, or a database cannot be used.
     """
-    before = source.fact(MOVED)
-    _check_empty(target)
+    was_begun = source.fact(COPYING) == place
+    if was_begun and contents_of(source) == contents_of(target) != _NOTHING:
+        found = contents_of(target)
+    else:
+        _check_empty(target)
+        _check_other(source, target)
+        source.set_fact(COPYING, place)
+        try:
+            found = copy_ledger(source, target, told)
+        except BaseException:
+            source.set_fact(COPYING, None)
+            raise
     source.set_fact(MOVED, place)
-    try:
-        return copy_ledger(source, target, told)
-    except BaseException:
-        source.set_fact(MOVED, before)
-        raise
+    source.set_fact(COPYING, None)
+    return found
 
 
 def copy_ledger(
-    source: Ledger, target: Ledger, told: Callable[[int], None] = lambda _: None, *, replace: bool = False
+    source: Ledger,
+    target: Ledger,
+    told: Callable[[int], None] = lambda _: None,
+    *,
+    replace: bool = False,
+    is_backup: bool = False,
 ) -> Contents:
     """Copy every row of a ledger in one transaction, during which nobody writes to either.
 
     Args:
         replace: drop what the target has.
+        is_backup: the source is a file that no run works on.
 
     Raises:
         NotEmptyError: the target has records, and `replace` was not given.
         LedgerError: a run works on one of them, or a database cannot be used.
     """
-    for ledger in (source, target):
-        if active := ledger.active_runs():
-            raise LedgerError(f"Run {active[0]} is at work on the ledger: wait for its end, or stop it, then again.")
     with source.database.alone() as old, target.database.alone() as new:
+        # None can start now. A backup is nobody's to work on: its runs ended, or would never be seen to end.
+        active = target.active_runs_now(new) if replace or is_backup else source.active_runs_now(old)
+        if active:
+            raise LedgerError(f"Run {active[0]} is at work on the ledger: wait for its end, or stop it, then again.")
         if replace:
             for table in reversed(metadata.sorted_tables):
                 new.execute(delete(table))
-        elif _contents(new) != Contents(0, 0, 0):
+        elif _contents(new) != _NOTHING:
             raise NotEmptyError(f"The other ledger has records already: {_contents(new)}.")
         else:
             new.execute(delete(facts))
         copied = 0
         for table in metadata.sorted_tables:
             copied = _copy_table(old, new, table, copied, told)
-        new.execute(delete(facts).where(facts.c.name == MOVED))
+        new.execute(delete(facts).where(facts.c.name.in_((COPYING, MOVED))))
+        # None is alive; over there nobody could tell, and would wait for them.
+        new.execute(update(runs).where(runs.c.ended_at.is_(None)).values(ended_at=runs.c.alive_until))
         if (found := _contents(new)) != _contents(old):
             raise LedgerError(f"The copy is not whole: {found} instead of {_contents(old)}. Nothing was written.")
         return found
 
 
+def _check_other(source: Ledger, target: Ledger) -> None:
+    """See that both are not one database under two names."""
+    name, value = "is_this_one", uuid.uuid4().hex
+    target.set_fact(name, value)
+    is_same = source.fact(name) == value
+    target.set_fact(name, None)
+    if is_same:
+        raise LedgerError("That is the ledger in use, under another name: give another place.")
+
+
 def _check_empty(ledger: Ledger) -> None:
-    if (found := contents_of(ledger)) != Contents(0, 0, 0):
+    if (found := contents_of(ledger)) != _NOTHING:
         raise NotEmptyError(f"The other ledger has records already: {found}.")
 
 
@@ -134,6 +165,16 @@ def _contents(connection: Connection) -> Contents:
 def open_file(path: Path) -> Ledger:
     """The ledger in an SQLite file of any name."""
     return Ledger(URL.create("sqlite", database=str(path)), path.parent)
+
+
+def is_ledger(file: Path) -> bool:
+    """Whether an SQLite file is a ledger, of whatever version."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+            names = {name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error:
+        return False
+    return {"alembic_version", "purchases", "posts"} <= names
 
 
 def shown(url: str) -> str:

@@ -136,6 +136,8 @@ class Database:
         self.check()
         with self._transaction("written") as connection:
             self._lock_tables(connection)
+            if not self._is_sqlite:  # between two steps the other database is at work
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             if connection.exec_driver_sql(_VERSION).scalar() != VERSION:
                 raise LedgerError(_NEWER)
             yield connection

@@ -72,6 +72,17 @@ class FileLocks(Lives):
                     stack.enter_context(FileLock(file, thread_local=False, fallback_to_soft=False))
             yield
 
+    def is_locked(self, _connection: Connection, run_id: str) -> bool:
+        """See `Lives`."""
+        file = None if self._folder is None else self._folder / f"{run_id}{_SUFFIX}"
+        try:
+            with _tried(file) if file and file.exists() else contextlib.nullcontext():
+                return False
+        except Timeout:
+            return True
+        except OSError:  # the lock cannot be tested
+            return False
+
     def release(self) -> None:
         """See `Lives`."""
         while self._held:

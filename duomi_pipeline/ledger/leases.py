@@ -71,6 +71,10 @@ class Lives(ABC):
         """Wait until no other process is in a block of this name, on any machine that shares the ledger."""
 
     @abstractmethod
+    def is_locked(self, connection: Connection, run_id: str) -> bool:
+        """Whether a run's lock is held: a proof that it is alive, without which it may be so all the same."""
+
+    @abstractmethod
     def release(self) -> None:
         """Release the locks of all runs that were begun here; another session may still hold them."""
 

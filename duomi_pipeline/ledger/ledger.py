@@ -48,7 +48,9 @@ _ONE_OPEN = "purchases_one_open_per_key"
 _TAKEN_OVER = "Another run has taken over this request, because this run counted as dead."
 
 
-MOVED = "moved_to"  # name of the fact that closes a ledger for runs: where its records were copied to
+# Names of the facts that close a ledger for runs: where its records are being copied to, or were copied to.
+COPYING = "copying_to"
+MOVED = "moved_to"
 
 
 class Held(Exception):  # noqa: N818 - a signal, not a failure
@@ -94,7 +96,14 @@ class Ledger(LedgerReader):
             LedgerError: it is active in another process, or the ledger was copied to another place.
         """
         with self.database.write(f"run {run_id}") as connection:
-            if moved := connection.execute(select(facts.c.value).where(facts.c.name == MOVED)).scalar():
+            closed = select(facts.c.name, facts.c.value).where(facts.c.name.in_((COPYING, MOVED)))
+            closings = dict(connection.execute(closed).tuples().all())
+            if copying := closings.get(COPYING):
+                raise LedgerError(
+                    f"A copy of this ledger to {copying} is at work, or ended before it was whole: wait for it, or "
+                    "begin it again with `duomi ledger copy`. To go on with this one: `duomi ledger reopen`."
+                )
+            if moved := closings.get(MOVED):
                 raise LedgerError(
                     f"This ledger was copied to {moved}: what is bought there is not known here. Set DUOMI_LEDGER_URL "
                     "to that one. To go on with this one, and never again with that one: `duomi ledger reopen`."
@@ -374,8 +383,17 @@ class Ledger(LedgerReader):
     def active_runs(self) -> list[str]:
         """The ids of all runs that are at work, or not known to be dead."""
         with self.database.read() as connection:
-            unended = connection.execute(select(runs.c.id).where(runs.c.ended_at.is_(None))).scalars().all()
-            return [run_id for run_id in unended if self._lives.is_alive(connection, run_id)]
+            return self.active_runs_now(connection)
+
+    def active_runs_now(self, connection: Connection) -> list[str]:
+        """The same inside a transaction, such as one during which none can start."""
+        unended = connection.execute(select(runs.c.id).where(runs.c.ended_at.is_(None))).scalars().all()
+        return [run_id for run_id in unended if self._lives.is_alive(connection, run_id)]
+
+    def is_at_work(self, run_id: str) -> bool:
+        """Whether a run is proved to be alive; one that is not may be alive all the same."""
+        with self.database.read() as connection:
+            return self._lives.is_locked(connection, run_id)
 
     def set_fact(self, name: str, value: str | None) -> None:
         """Store a named value about this home; `None` drops it."""

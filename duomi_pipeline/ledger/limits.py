@@ -162,7 +162,11 @@ _IN_FLIGHT = (
     .join(purchases, purchases.c.id == posts.c.purchase_id)
     # The literal words of the index of open purchases, which are few.
     .where(purchases.c.state.in_(bindparam("open", list(OPEN_STATES), expanding=True, literal_execute=True)))
-    .where(purchases.c.state == PurchaseState.SUBMITTING, posts.c.billing == Billing.SENT)
+    .where(
+        ((purchases.c.state == PurchaseState.SUBMITTING) & (posts.c.billing == Billing.SENT))
+        # Of a killed run, and taken over: nobody was left to note an answer, and the service may still be at work.
+        | ((posts.c.billing == Billing.AMBIGUOUS) & posts.c.answered_at.is_(None))
+    )
 )
 
 

@@ -17,6 +17,8 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 CONNECTIONS = 8  # per ledger that is open; one more for each of its runs
 LATER = {"later": True}
 _DRIVERS = ("postgresql", "postgresql+psycopg2")
+# Milliseconds: a program that froze in a transaction holds others up for so long, and nobody waits for ever.
+_PATIENCE = "-c lock_timeout=30000 -c idle_in_transaction_session_timeout=20000"
 _IDLE = 5.0  # seconds after which a connection is tested before it is used
 _RETURNED = "duomi returned at"
 _NO_TRANSACTION = 0  # libpq's PQTRANS_IDLE
@@ -33,6 +35,7 @@ def open_engine(url: URL) -> Engine:
         raise ArgumentError(f"{url.drivername}:// is none of sqlite://, {'://, '.join(_DRIVERS)}://")
     engine = create_engine(
         url,
+        connect_args={"options": _PATIENCE, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3},
         isolation_level="AUTOCOMMIT",
         pool_size=CONNECTIONS,
         max_overflow=0,

@@ -194,6 +194,7 @@ looks = Table(
     Column("changes", Integer, nullable=False),
     Column("problem", Text),
     Column("problems", Text),
+    sqlite_autoincrement=True,  # an id that is used again would hide that another look came between
 )
 
 # What its source last said of a prompt; `look_id`: the look that found it so.

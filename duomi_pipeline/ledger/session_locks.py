@@ -20,12 +20,13 @@ _ASK_FOR_LIFE = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10;
 _LOOK = 0.2  # seconds between two looks whether it is our turn
 _NOW = func.extract("epoch", func.clock_timestamp())
 # Looks at the lock without taking it: two observers at once would each take the other for the run.
-_IS_DEAD = text(
-    """SELECT (:has_ended OR :alive_until < extract(epoch FROM clock_timestamp())) AND NOT EXISTS (
-        SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-        WHERE datname = current_database() AND locktype = 'advisory' AND objsubid = 1 AND granted
-        AND (classid::bigint << 32 | objid::bigint) = :lock)"""
-)
+_LOCKED = """EXISTS (
+    SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE datname = current_database() AND locktype = 'advisory' AND objsubid = 1 AND granted
+    AND (classid::bigint << 32 | objid::bigint) = :lock)"""
+_IS_LOCKED = text(f"SELECT {_LOCKED}")
+_HAS_EXPIRED = "(:has_ended OR :alive_until < extract(epoch FROM clock_timestamp()))"
+_IS_DEAD = text(f"SELECT {_HAS_EXPIRED} AND NOT {_LOCKED}")
 
 
 class SessionLocks(Lives):
@@ -70,6 +71,10 @@ class SessionLocks(Lives):
 
     def _lease(self) -> ColumnElement[Any]:
         return _NOW + LEASE
+
+    def is_locked(self, connection: Connection, run_id: str) -> bool:
+        """See `Lives`."""
+        return bool(connection.execute(_IS_LOCKED, {"lock": lock_id(run_id)}).scalar_one())
 
     def _is_dead(self, connection: Connection, run: RowMapping) -> bool:
         ended = {"has_ended": run["ended_at"] is not None, "alive_until": run["alive_until"]}

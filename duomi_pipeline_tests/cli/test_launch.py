@@ -1,11 +1,11 @@
 """`duomi generate --launch` where no daemon runs yet; where one does: `orchestration/test_dev.py`."""
 
-import os
 import signal
 import subprocess
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from duomi_pipeline.orchestration.instance import open_instance
 from duomi_pipeline.sandbox.server import SandboxServer
@@ -16,9 +16,10 @@ from duomi_pipeline_tests.processes import started
 
 def queued(home: Path) -> list[dg.DagsterRun]:
     """The runs that wait in the instance of the home."""
-    with open_instance(Settings.load(home)) as instance:
-        runs = list(instance.get_runs())
-    os.environ.pop("DAGSTER_HOME", None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home / ".dagster_home"))
+        with open_instance(Settings.load(home)) as instance:
+            runs = list(instance.get_runs())
     assert {run.status for run in runs} <= {dg.DagsterRunStatus.QUEUED}
     return runs
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.ledger import Ledger
+from duomi_pipeline.ledger.ledger import COPYING
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli.harness import pictures, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
@@ -144,3 +145,55 @@ def test_a_backup_is_never_written_over_and_a_file_that_is_none_is_named(home: P
     assert states(home) == {"current": 4}
     with closing(sqlite3.connect(home / "saved.db")) as saved:
         assert saved.execute("SELECT count(*) FROM pictures").fetchone() == (4,)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", None])
+def test_a_file_that_is_no_ledger_is_not_restored(home: Path, content: bytes | None) -> None:
+    duomi(home, "generate")
+    if content is None:
+        with closing(sqlite3.connect(home / "other.db")) as other:
+            other.execute("CREATE TABLE users (id INTEGER)")
+    else:
+        (home / "other.db").write_bytes(content)
+    run = duomi(home, "ledger", "restore", "other.db", "--replace")
+    assert "other.db is no backup of a ledger" in run.stderr
+    assert states(home) == {"current": 4}
+
+
+def test_a_ledger_that_was_moved_is_not_opened_again_by_a_restore(home: Path, tmp_path: Path) -> None:
+    duomi(home, "generate")
+    duomi(home, "ledger", "backup", "saved.db")
+    duomi(home, "ledger", "copy", f"sqlite:///{tmp_path / 'other.db'}")
+    run = duomi(home, "ledger", "restore", "saved.db", "--replace")
+    assert run.returncode == 2
+    assert "restored, it would be open again" in run.stderr
+
+
+def test_the_same_database_under_another_name_is_no_other_place(home: Path) -> None:
+    with postgres_database() as url:
+        same = url.replace("127.0.0.1", "localhost")
+        if same == url:
+            pytest.skip("the server has one name")
+        duomi(home, "plan", DUOMI_LEDGER_URL=url)
+        run = duomi(home, "ledger", "copy", same, DUOMI_LEDGER_URL=url)
+    assert "That is the ledger in use, under another name" in told(run)
+
+
+def test_a_copy_that_was_killed_closes_the_old_ledger_and_is_begun_again(
+    home: Path, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    duomi(home, "generate")
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    with closing(Ledger("sqlite:///out/ledger.db", home)) as ledger:
+        ledger.set_fact(COPYING, other)  # as a kill leaves it
+    write_prompts(home, {"new": "A new lighthouse"})
+    run = duomi(home, "generate")
+    assert f"A copy of this ledger to {other} is at work, or ended before it was whole" in told(run)
+    assert sandbox.books.totals().posts == 4
+
+    for _ in range(2):  # the second time it finds that all is there, as after a kill before the last word
+        assert "Copied: 4 purchases, 4 requests, 4 pictures" in duomi(home, "ledger", "copy", other).stdout
+        with closing(Ledger("sqlite:///out/ledger.db", home)) as ledger:
+            ledger.set_fact(COPYING, other)
+    assert duomi(home, "generate", DUOMI_LEDGER_URL=other).returncode == 0
+    assert sandbox.books.totals().posts == 5

@@ -60,6 +60,18 @@ def test_a_look_that_another_one_overtook_is_not_recorded(opened: Callable[[], L
     assert by_id(mine) == {"json_a": entry("a", text="newer")}
 
 
+def test_a_look_is_overtaken_also_where_the_last_one_found_nothing_new(opened: Callable[[], Ledger]) -> None:
+    mine, other = opened(), opened()
+    for _ in range(2):
+        assert mine.register.record([said(entry("a"))], mine.register.known([Source.FILES]).last_look)
+    before = mine.register.known([Source.FILES]).last_look
+    assert other.register.record([said(entry("a", text="newer"))], before)
+
+    assert not mine.register.record([said(entry("a", text="older"))], before)
+
+    assert by_id(mine) == {"json_a": entry("a", text="newer")}
+
+
 def test_looks_of_two_hosts_at_once_are_both_whole(opened: Callable[[], Ledger]) -> None:
     ledgers = [opened() for _ in range(4)]
     entries = [entry(f"p{number}") for number in range(1_000)]

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("changes", sa.Integer, nullable=False),
         sa.Column("problem", sa.Text),
         sa.Column("problems", sa.Text),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "prompts",
