@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import requests
@@ -17,12 +17,16 @@ class Bucket:
         url: `s3://NAME`.
         calls: of everybody since the last `forget`: method and path.
         refuses: whether a call gets 403 instead of an answer.
+        cuts_listings: whether every listing breaks behind its first two objects: `refused`, or `empty` pages.
+        done: called after each call, before its answer is sent.
     """
 
     def __init__(self, name: str) -> None:
         self.url = f"s3://{name}"
         self.calls: list[tuple[str, str]] = []
         self.refuses: Callable[[str, str], bool] = lambda _method, _path: False
+        self.cuts_listings: Literal["", "refused", "empty"] = ""
+        self.done: Callable[[str, str], None] = lambda _method, _path: None
 
     def client(self) -> Any:
         """A client of `boto3`, as other programs have it."""
@@ -38,10 +42,19 @@ class Bucket:
         """Count a call, and refuse it or hand it on."""
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         self.calls.append((method, path))
-        if self.refuses(method, path):
+        if self.cuts_listings and "list-type=" in environ["QUERY_STRING"]:
+            is_cut = "continuation-token=" in environ["QUERY_STRING"]
+            environ["QUERY_STRING"] += "&max-keys=2"
+            if is_cut and self.cuts_listings == "empty":
+                start_response("200 OK", [("Content-Type", "application/xml")])
+                return [b""]
+        else:
+            is_cut = False
+        if is_cut or self.refuses(method, path):
             start_response("403 Forbidden", [("Content-Type", "application/xml")])
             return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
         answer: Iterable[bytes] = app(environ, start_response)
+        self.done(method, path)
         return answer
 
 

@@ -4,11 +4,13 @@ import uuid
 import warnings
 from collections.abc import Callable, Collection
 
+import click
 import dagster as dg
 
 from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.progress import ProgressReport, announce_if_slow
 from duomi_pipeline.cli.report import Report, unwanted_failures
+from duomi_pipeline.common.text import sentence
 from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State, Stop, StoppedBy
 from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
@@ -60,6 +62,8 @@ def run_in_process(
                     log.stop = error or command.stop
                     if log.stop is not None:
                         break
+            if command.unwritten:
+                click.echo(f"{sentence(command.unwritten)} Next: duomi manifest", err=True)
         return Report.of(settings, plan, wanted, log)
 
 

@@ -28,6 +28,7 @@ _TYPES = {
     ".webp": "image/webp",
 }
 _OTHER = "application/octet-stream"
+_NEVER_REPLACED = {".png", ".webp"}  # a browser asks for all others anew; Google Cloud Storage lets it wait an hour
 
 
 def is_url(place: str) -> bool:
@@ -48,9 +49,11 @@ def remote_place(url: str) -> UPath:
     """A place by its URL, without a cache of what lies there: other machines write there, too.
 
     Raises:
-        ValueError: the package that speaks to it is not installed, or nobody knows such URLs.
+        ValueError: the package that speaks to it is not installed, nobody knows such URLs, or there is a key in it.
     """
-    scheme = url.split("://", 1)[0]
+    scheme, _, rest = url.partition("://")
+    if scheme in _EXTRAS and re.match(r"[^/]*:[^/]*@", rest):
+        raise ValueError("keys have no place in an address: set the variables that docs/object_storage.md names")
     try:
         place = UPath(url, use_listings_cache=False)
         _ = place.fs  # imports the package
@@ -62,8 +65,12 @@ def remote_place(url: str) -> UPath:
 
 
 def shown(place: Place | str) -> str:
-    """A place as text, without user name and password."""
-    return re.sub(r"//[^/]*@", "//", str(place))
+    """A place, or what an error says of one, without user name and password and without a query, which may be signed.
+
+    What stands before the `@` of `abfs://container@account` is no secret.
+    """
+    text = re.sub(r"(?<!abfs)(?<!abfss)://[^/\s]*@", "://", str(place))
+    return re.sub(r"(://[^\s?]*)\?\S*", r"\1", text)
 
 
 def is_object_storage(place: UPath) -> bool:
@@ -102,13 +109,29 @@ def publish(place: Place, data: bytes) -> None:
         write_whole(place, data)
         return
     with _explained(place):
-        place.fs.pipe_file(place.path, data, **_type_of(place))
+        place.fs.pipe_file(place.path, data, **headers_of(place))
+
+
+def fetch(place: Place) -> bytes:
+    """The bytes of a file or an object.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if isinstance(place, Path):
+        return place.read_bytes()
+    with _explained(place, "no such object"):
+        return bytes(place.fs.cat_file(place.path))
 
 
 def remove(place: Place) -> None:
     """Remove a file or an object, if that is possible."""
-    with contextlib.suppress(OSError):
-        place.unlink()
+    if isinstance(place, Path):
+        with contextlib.suppress(OSError):
+            place.unlink()
+    else:
+        with contextlib.suppress(Exception):  # each store has errors of its own
+            place.fs.rm_file(place.path)
 
 
 @contextlib.contextmanager
@@ -130,24 +153,32 @@ def replacing(*places: Place) -> Iterator[list[Path]]:
             publish(place, file.read_bytes())
 
 
-def _type_of(place: UPath) -> dict[str, Any]:
+def headers_of(place: UPath) -> dict[str, Any]:
+    """Content type and caching of an object, as each package calls them."""
     kind = _TYPES.get(place.suffix, _OTHER)
+    caching = None if place.suffix in _NEVER_REPLACED else "no-cache"
     extra = _EXTRAS.get(place.protocol)
     if extra == "s3":
-        return {"ContentType": kind}
+        return {"ContentType": kind, **({"CacheControl": caching} if caching else {})}
     if extra == "gcs":
-        return {"content_type": kind}
+        return {"content_type": kind, **({"fixed_key_metadata": {"cache_control": caching}} if caching else {})}
+    if extra == "azure":
+        return {"content_settings": {"content_type": kind, "cache_control": caching}}
     return {}
 
 
 @contextlib.contextmanager
-def _explained(place: UPath) -> Iterator[None]:
-    """Errors of any object storage as `OSError` with its words."""
+def _explained(place: UPath, not_found: str = "") -> Iterator[None]:
+    """Errors of any object storage as `OSError` with its words.
+
+    Args:
+        not_found: what a 404 means; where something is written or listed, that there is no such bucket.
+    """
     try:
         yield
     except FileNotFoundError:
         bucket = place.path.strip("/").split("/")[0]
-        raise FileNotFoundError(f"there is no {bucket}: check its name, or create it") from None
+        raise FileNotFoundError(not_found or f"there is no {bucket}: check its name, or create it") from None
     except Exception as error:
         words = " ".join(str(error).split()) or type(error).__name__
         raise OSError(f"{shown(place)}: {shown(words)[:300]}") from error

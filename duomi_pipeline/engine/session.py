@@ -42,7 +42,7 @@ class Session:
         waits: how long to wait between retries.
 
     Raises:
-        SettingsError: what the place of the pictures needs is not installed.
+        SettingsError: what the place of pictures, manifest or gallery needs is not installed.
         LedgerError: the ledger cannot be opened.
     """
 
@@ -54,6 +54,8 @@ class Session:
         self.trigger = trigger
         self.run_id = run_id or uuid.uuid4().hex
         self.store = open_store(settings, self.run_id)
+        for setting in ("manifest_dir", "gallery_dir"):  # what they need is missed before anything is bought
+            output_place(settings, setting)
         self.ledger = Ledger(settings.ledger_url.get_secret_value(), settings.home)
         self.kept = KeptAnswers(settings.home)
         self._stop: Stop | None = None

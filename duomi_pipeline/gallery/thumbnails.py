@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from duomi_pipeline.common.places import Place, names_in, publish, remove
+from duomi_pipeline.common.places import Place, fetch, names_in, publish, remove
 
 BOX = (256, 456)  # pixels: sharp at 256 CSS pixels, and at 128 on a screen of double density
 _QUALITY = 70
@@ -51,8 +51,8 @@ def make_thumbnails(
 
 def _make(picture: Place, thumbnail: Place) -> bool:
     small_file = io.BytesIO()
-    source = picture if isinstance(picture, Path) else io.BytesIO(picture.fs.cat_file(picture.path))
     try:
+        source = picture if isinstance(picture, Path) else io.BytesIO(fetch(picture))
         with Image.open(source) as opened:
             factor = max(1, min(opened.width // (2 * BOX[0]), opened.height // (2 * BOX[1])))
             small = (opened if opened.mode in ("RGB", "RGBA", "L") else opened.convert("RGB")).reduce(factor)

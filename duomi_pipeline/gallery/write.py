@@ -73,7 +73,7 @@ def write_gallery(
 
 
 def copy_page(folder: Place) -> None:
-    """Put the page itself, which never differs, beside its data; what is opened comes last."""
+    """Put the page itself, which never differs, beside its data; what it loads before it."""
     for file in sorted((files(__package__) / "page").iterdir(), key=lambda file: file.name == "index.html"):
         publish(folder / file.name, file.read_bytes())
 

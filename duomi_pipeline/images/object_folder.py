@@ -7,11 +7,10 @@ look like an empty folder, and everything would be bought again.
 
 import secrets
 from collections.abc import Callable
-from typing import Any
 
 from upath import UPath
 
-from duomi_pipeline.common.places import is_object_storage
+from duomi_pipeline.common.places import headers_of, is_object_storage
 from duomi_pipeline.images.listing import PICTURE, Listing, listing_of
 
 
@@ -26,7 +25,7 @@ class ObjectFolder:
         self.mark = f"_{secrets.token_hex(4)}"
         self._fs = base.fs
         self._path = base.path.rstrip("/")
-        self._is_s3 = base.protocol in ("s3", "s3a")
+        self._base = base
         self._has_buckets = is_object_storage(base)
 
     def has(self, name: str) -> bool:
@@ -40,9 +39,8 @@ class ObjectFolder:
             FileExistsError: there is one, with other bytes.
             OSError: it cannot be written.
         """
-        kind: dict[str, Any] = {"ContentType": "image/png"} if self._is_s3 and name.endswith(PICTURE) else {}
         try:
-            self._fs.pipe_file(self._object(name), data, mode="create", **kind)
+            self._fs.pipe_file(self._object(name), data, mode="create", **headers_of(self._base / name))
         except FileExistsError:
             if self.read(name) != data:  # else the store took it, its answer was lost, and the library asked again
                 raise

@@ -7,6 +7,7 @@ import dagster as dg
 from PIL import Image
 from upath import UPath
 
+from duomi_pipeline.common.places import fetch, publish, shown
 from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.session import open_store
 from duomi_pipeline.images import StoreError
@@ -28,12 +29,10 @@ class PngIOManager(HomeResource, dg.ConfigurableIOManager):
         for key, image in images.items():
             if not isinstance(image, Image.Image):
                 raise TypeError(f"png_io_manager stores PIL images, not {type(image).__name__}")
-            path = self._path(context.asset_key, key)
-            path.parent.mkdir(parents=True, exist_ok=True)
             file = io.BytesIO()
             image.save(file, "PNG")
-            path.write_bytes(file.getvalue())
-        context.add_output_metadata({"path": str(self._folder(context.asset_key)), "images": len(images)})
+            publish(self._path(context.asset_key, key), file.getvalue())
+        context.add_output_metadata({"path": shown(self._folder(context.asset_key)), "images": len(images)})
 
     def load_input(self, context: dg.InputContext) -> Image.Image | dict[str, Image.Image]:
         """Load one partition's image, or several by partition key.
@@ -56,7 +55,7 @@ class PngIOManager(HomeResource, dg.ConfigurableIOManager):
             return {key: _current(session, key, selections[key].files[0].file) for key in prompt_ids}
 
     def _stored_images(self, key: dg.AssetKey, partitions: list[str]) -> dict[str, Image.Image]:
-        return {partition: _image(self._path(key, partition).read_bytes()) for partition in partitions}
+        return {partition: _image(fetch(self._path(key, partition))) for partition in partitions}
 
     def _path(self, key: dg.AssetKey, partition: str) -> UPath:
         return self._folder(key) / f"{safe_name(partition)}.png"

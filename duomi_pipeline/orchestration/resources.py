@@ -28,12 +28,14 @@ class Command:
         record: called with every outcome; the command also writes the log of all its runs.
         more_runs_follow: whether a later run will write the manifest.
         stop: why a run ended early.
+        unwritten: why the manifest could not be written; empty if it was.
     """
 
     settings: Settings
     record: Callable[[Outcome], None]
     more_runs_follow: bool = False
     stop: Stop | None = None
+    unwritten: str = ""
 
 
 class HomeResource(BaseModel):

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from threading import Event
+from typing import Literal
 
 import pytest
 from upath import UPath
@@ -77,6 +79,42 @@ def test_what_may_not_be_listed_is_unknown_and_not_bought(there: Home, s3: Bucke
     s3.refuses = lambda _method, _path: False
     there.run()
     assert there.posts == 4
+
+
+@pytest.mark.parametrize("how", ["refused", "empty"])
+def test_what_a_listing_that_breaks_leaves_out_is_not_bought(
+    there: Home, s3: Bucket, how: Literal["refused", "empty"]
+) -> None:
+    there.write_many(6)
+    there.run()
+    s3.cuts_listings = how
+    there.write("new", "a new lighthouse")
+    run = there.run()
+    assert there.posts == (6 if run.stop else 7)
+    assert (run.stop is not None) == (how == "refused")
+    s3.cuts_listings = ""
+    there.run()
+    assert (there.posts, there.plan().counts[State.CURRENT]) == (7, 7)
+
+
+def test_a_run_killed_between_object_and_record_is_not_paid_again(there: Home, s3: Bucket) -> None:
+    there.write("a", "a lighthouse")
+    stored, killed = Event(), Event()
+
+    def done(method: str, path: str) -> None:
+        if method == "PUT" and path.endswith(".png"):
+            stored.set()
+            killed.wait(30)
+
+    s3.done = done
+    worker = there.worker()
+    assert stored.wait(60)
+    worker.kill()
+    killed.set()
+    s3.done = lambda _method, _path: None
+    assert (there.posts, len(in_bucket(s3))) == (1, 1)
+    there.run()
+    assert (there.posts, there.money().billed, len(in_bucket(s3)), there.state("a")) == (1, 1, 1, State.CURRENT)
 
 
 def test_a_bucket_that_takes_nothing_stops_before_the_first_request(there: Home, s3: Bucket) -> None:

@@ -1,17 +1,26 @@
 """`png_io_manager` in real runs: downstream assets that read the pictures, and assets that return some."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 from PIL import Image, ImageOps
 
 from duomi_pipeline.images import read_info
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
 from duomi_pipeline.orchestration.partitions import prompt_partitions
+from duomi_pipeline_tests.object_storage import Bucket, bucket
 from duomi_pipeline_tests.orchestration.harness import Project, step_error
 
 SIZE = (108, 192)
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    with bucket(monkeypatch) as found:
+        yield found
 
 
 @dg.asset(partitions_def=prompt_partitions, io_manager_key="png_io_manager")
@@ -154,3 +163,18 @@ def test_the_stored_files_of_other_assets_are_not_taken_for_generated_pictures(
     assert project.posts() == []
     stored = project.home / f"out/generated_images/portrait/{keys[0]}.png"
     assert read_info(Path(stored).read_bytes()) is None
+
+
+def test_pictures_are_loaded_from_a_bucket_and_stored_there(project: Project, s3: Bucket) -> None:
+    project.write_many(1)
+    (key,) = project.look()
+    project.configure(image_dir=f"{s3.url}/pictures")
+    made = project.run(key)
+    assert "data:image/webp;base64" in str(project.events(made)[key].metadata["preview"])
+
+    run = materialize(project, "portrait", "portrait_size", partition_key=key)
+
+    assert run.output_for_node("portrait_size") == list(SIZE)
+    assert project.events(run, "portrait")[key].metadata["path"] == f"{s3.url}/pictures/portrait"
+    assert not (project.home / "s3:").exists()
+    assert [call for call in s3.calls if call[0] == "PUT" and call[1].count("/") == 1] == [], "no bucket is made"

@@ -174,6 +174,8 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
         context.log.exception("The manifest could not be written")
         words = f"The pictures are saved, but the manifest could not be written: {error}"
         problem = problem or dg.Failure(words, allow_retries=False)
+        if command is not None:
+            command.unwritten = words
     if problem is not None:
         problem.metadata = {**problem.metadata, RECEIPT: dg.MetadataValue.json(receipt.shortened().as_json())}
         raise problem
