@@ -177,6 +177,12 @@ class TaskElsewhere(DuomiError):  # noqa: N818
     error_class = ErrorClass.TASK_ELSEWHERE
 
 
+class KeptElsewhere(DuomiError):  # noqa: N818
+    """The picture came inside an answer that another home folder keeps."""
+
+    error_class = ErrorClass.KEPT_ELSEWHERE
+
+
 class BadImage(DuomiError):  # noqa: N818
     """The received bytes are no whole picture.
 

@@ -114,6 +114,7 @@ class ErrorClass(StrEnum):
     TASK_TIMEOUT = "task_timeout"
     TASK_DENIED = "task_denied"
     TASK_ELSEWHERE = "task_elsewhere"
+    KEPT_ELSEWHERE = "kept_elsewhere"
     BAD_IMAGE = "bad_image"
     NOT_DOWNLOADED = "not_downloaded"
     # not from the API
@@ -315,6 +316,17 @@ _POLICIES: Mapping[ErrorClass, Policy] = {
         in_a_row=8,
         verdict="no picture",
         advice=f"Paid, but the picture is broken; its bytes are kept, `duomi why {{id}}` says where. {_PAYS_AGAIN}",
+    ),
+    ErrorClass.KEPT_ELSEWHERE: Policy(
+        Concerns.TASK,
+        Billed.YES,
+        Reaction.RESUME_LATER,
+        retried_automatically=True,
+        verdict="not done",
+        advice=(
+            "Paid, and kept in out/kept_answers of the home folder (DUOMI_HOME) that received them: start there to get "
+            f"these; if that folder is lost, {_PAYS_AGAIN}"
+        ),
     ),
     ErrorClass.NOT_DOWNLOADED: Policy(
         Concerns.TASK,

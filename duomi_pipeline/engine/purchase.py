@@ -14,6 +14,7 @@ from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline.duomi.errors import (
     ConfigurationError,
     DuomiError,
+    KeptElsewhere,
     NotDownloaded,
     NotSent,
     TaskElsewhere,
@@ -171,6 +172,8 @@ class Buyer:
         """Whether an interrupted purchase cannot be finished here, so that a new request need not wait for it."""
         if purchase.state == PurchaseState.AMBIGUOUS:
             return self.ledger.lost_answers(purchase.request_key) >= self.limits.lost_answers
+        if purchase.state == PurchaseState.READY and not purchase.image_urls:
+            return not self.keeper.answers.of(purchase.request_key)
         is_denied = purchase.error_class == ErrorClass.TASK_DENIED
         return purchase.state in (PurchaseState.SUBMITTED, PurchaseState.READY) and (
             self.tasks.are_elsewhere(purchase) or is_denied
@@ -212,7 +215,7 @@ class Buyer:
             pictures = kept
         elif purchase.state == PurchaseState.SUBMITTED:
             pictures = self._wait(entry, purchase)
-        elif purchase.state == PurchaseState.READY and purchase.image_urls:
+        elif purchase.state == PurchaseState.READY:
             pictures = self._recorded_pictures(purchase)
         else:
             pictures = self._send(entry, purchase)
@@ -253,6 +256,7 @@ class Buyer:
         except StoreError as error:
             if not is_kept:
                 self.keeper.keep_pictures(entry, purchase, pictures, str(error))
+                self.keeper.record_kept(purchase)
             raise
         if isinstance(missing, NotDownloaded) and self.fetcher.address_lives(purchase.id):
             raise missing
@@ -263,8 +267,11 @@ class Buyer:
         """The pictures whose addresses an earlier run recorded.
 
         Raises:
+            KeptElsewhere: there are none: the pictures were in the answer, and saved or kept by whoever received it.
             TaskElsewhere: an address is relative to another service.
         """
+        if not purchase.image_urls:
+            raise KeptElsewhere("its paid picture is kept in another home folder, that of the machine that received it")
         if self.tasks.are_elsewhere(purchase) and not all("://" in url for url in purchase.image_urls):
             raise TaskElsewhere("the picture is at another service than that of the settings")
         return Pictures(tuple(Image(url=url) for url in purchase.image_urls), purchase.seed, purchase.task_id)

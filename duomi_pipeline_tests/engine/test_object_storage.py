@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Event
 from typing import Literal
 
@@ -124,6 +126,30 @@ def test_a_bucket_that_takes_nothing_stops_before_the_first_request(there: Home,
     assert run.stop is not None
     assert "No picture can be saved in s3://" in run.stop.message
     assert there.posts == 0
+
+
+def test_a_picture_that_another_machine_keeps_is_not_bought_again(
+    there: Home, s3: Bucket, tmp_path: Path, ledger_url: str
+) -> None:
+    there.sandbox.change_faults(answer="b64")
+    there.write_many(3)
+    s3.refuses = lambda method, path: method == "PUT" and path.endswith(".png")
+    there.run()
+    paid = there.posts
+    assert (paid >= 1, there.money().billed) == (True, paid), "billed at once, and not only when it is read back"
+    s3.refuses = lambda _method, _path: False
+
+    (tmp_path / "elsewhere").mkdir()
+    url = ledger_url.replace("sqlite:///out", f"sqlite:///{there.path}/out")
+    settings = {"image_dir": there.defaults["image_dir"], "ledger_url": url}
+    with closing(Home(tmp_path / "elsewhere", there.sandbox, **settings)) as elsewhere:
+        elsewhere.write_many(3)
+        run = elsewhere.run()
+        assert there.posts == 3
+        words = "its paid picture is kept in another home folder, that of the machine that received it"
+        assert [failure.split(" (")[0] for failure in run.failures.values()] == [words] * paid
+    there.run()
+    assert (there.posts, there.plan().counts[State.CURRENT]) == (3, 3)
 
 
 def test_another_bucket_than_the_ledger_knows_is_not_filled_anew(there: Home, s3: Bucket) -> None:
