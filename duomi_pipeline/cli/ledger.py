@@ -1,6 +1,5 @@
 """`duomi ledger`: rebuild, copy, back up, restore. The work is in `maintenance.reconcile` and `ledger.copy`."""
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +13,11 @@ from duomi_pipeline.common.files import time_stamp
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Session
 from duomi_pipeline.ledger import Ledger
+from duomi_pipeline.ledger.closing import COPYING, MOVED
 from duomi_pipeline.ledger.copy import (
     NotEmptyError,
     contents_of,
+    copy_file,
     copy_ledger,
     is_ledger,
     is_same_place,
@@ -25,7 +26,6 @@ from duomi_pipeline.ledger.copy import (
     shown,
 )
 from duomi_pipeline.ledger.leases import HEARTBEAT, LEASE
-from duomi_pipeline.ledger.ledger import COPYING, MOVED
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.settings import Settings
 
@@ -60,8 +60,8 @@ def rebuild() -> None:
 def copy(url: str) -> None:
     """Move the ledger: copy all records to URL; from then on no run starts on the old one.
 
-    The new ledger must be empty. Nothing is written there unless everything is. A run that is at work is waited for by
-    you: it is named.
+    The new ledger must be empty. Nothing is written there unless everything is. No run may be at work; one that is, is
+    named.
 
     \b
     Examples:
@@ -145,7 +145,7 @@ def restore(file: Path, replace: bool) -> None:
     copied = file.with_name(f".{file.name}.restoring")  # an older backup is upgraded when opened: not the file itself
     _remove(copied)
     try:
-        shutil.copyfile(file, copied)
+        copy_file(file, copied)
         with _opened(settings) as target, _file(copied) as source:
             _wait_for_the_dead(target)
             if moved := target.fact(MOVED) or target.fact(COPYING):

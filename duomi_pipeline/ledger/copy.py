@@ -1,7 +1,9 @@
 """Copy a whole ledger into another database: to move it, to back it up, to restore it. Whole or not at all."""
 
+import shutil
 import sqlite3
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -11,8 +13,9 @@ from typing import Any
 from sqlalchemy import URL, Connection, Table, delete, func, insert, make_url, select, text, tuple_, update
 from sqlalchemy.exc import ArgumentError
 
+from duomi_pipeline.ledger.closing import COPYING, MOVED, ClosedError
 from duomi_pipeline.ledger.database import LedgerError
-from duomi_pipeline.ledger.ledger import COPYING, MOVED, Ledger
+from duomi_pipeline.ledger.ledger import Ledger
 from duomi_pipeline.ledger.schema import facts, metadata, pictures, posts, purchases, runs
 
 _AT_ONCE = 1_000  # rows
@@ -46,8 +49,8 @@ def contents_of(ledger: Ledger) -> Contents:
 def move_ledger(source: Ledger, target: Ledger, place: str, told: Callable[[int], None]) -> Contents:
     """Copy a ledger into an empty one, after which no run starts on the old one.
 
-    The old one is closed for runs before the first row is copied, and open again if the copy fails. A copy that was
-    killed is begun again by the next call; if it had been written, the next call only says so.
+    The old one is closed for runs before the first row is copied, and open again if the copy fails and nothing of it
+    arrived. A copy that was killed is begun again by the next call; if it had been written, the next call only says so.
 
     Args:
         source, target: of two databases.
@@ -56,9 +59,14 @@ def move_ledger(source: Ledger, target: Ledger, place: str, told: Callable[[int]
 
     Raises:
         NotEmptyError: the target has records.
-        LedgerError: a run works on one of them, or a database cannot be used.
+        ClosedError: the source was copied to another place before.
+        LedgerError: a run works on it, or a database cannot be used.
     """
-    was_begun = source.fact(COPYING) == place
+    if (moved := source.fact(MOVED)) not in (None, place):  # a second copy would be a second ledger that is open
+        raise ClosedError(
+            f"This ledger was copied to {moved}: copy that one. If it is out of use for good: `duomi ledger reopen`."
+        )
+    was_begun = place in (source.fact(COPYING), moved)
     if was_begun and contents_of(source) == contents_of(target) != _NOTHING:
         found = contents_of(target)
     else:
@@ -68,11 +76,18 @@ def move_ledger(source: Ledger, target: Ledger, place: str, told: Callable[[int]
         try:
             found = copy_ledger(source, target, told)
         except BaseException:
-            source.set_fact(COPYING, None)
+            _reopen(source, target)
             raise
     source.set_fact(MOVED, place)
     source.set_fact(COPYING, None)
     return found
+
+
+def _reopen(source: Ledger, target: Ledger) -> None:
+    """Open a ledger again after a copy that failed, unless its commit may have arrived before the failure."""
+    with suppress(LedgerError), target.database.alone() as connection:  # waits for the commit
+        if _contents(connection) == _NOTHING:
+            source.set_fact(COPYING, None)
 
 
 def copy_ledger(
@@ -95,7 +110,7 @@ def copy_ledger(
     """
     with source.database.alone() as old, target.database.alone() as new:
         # None can start now. A backup is nobody's to work on: its runs ended, or would never be seen to end.
-        active = target.active_runs_now(new) if replace or is_backup else source.active_runs_now(old)
+        active = target.active_runs_now(new) if is_backup else source.active_runs_now(old)
         if active:
             raise LedgerError(f"Run {active[0]} is at work on the ledger: wait for its end, or stop it, then again.")
         if replace:
@@ -111,7 +126,7 @@ def copy_ledger(
         new.execute(delete(facts).where(facts.c.name.in_((COPYING, MOVED))))
         # None is alive; over there nobody could tell, and would wait for them.
         new.execute(update(runs).where(runs.c.ended_at.is_(None)).values(ended_at=runs.c.alive_until))
-        if (found := _contents(new)) != _contents(old):
+        if (found := _contents(new)) != _contents(old) or _bills(new) != _bills(old):
             raise LedgerError(f"The copy is not whole: {found} instead of {_contents(old)}. Nothing was written.")
         return found
 
@@ -165,6 +180,21 @@ def _contents(connection: Connection) -> Contents:
 def open_file(path: Path) -> Ledger:
     """The ledger in an SQLite file of any name."""
     return Ledger(URL.create("sqlite", database=str(path)), path.parent)
+
+
+def _bills(connection: Connection) -> Counter[tuple[Any, ...]]:
+    """How many pictures were requested, by what is known of their bill."""
+    bill = (posts.c.billing, posts.c.currency, posts.c.price)
+    rows = connection.execute(select(*bill, func.sum(posts.c.pictures)).group_by(*bill)).all()
+    return Counter({tuple(key): pictures for *key, pictures in rows})
+
+
+def copy_file(file: Path, to: Path) -> None:
+    """Copy the file of an SQLite ledger, with its log if the last program was killed."""
+    for ending in ("", "-wal"):
+        part = file.with_name(file.name + ending)
+        if part.exists():
+            shutil.copyfile(part, to.with_name(to.name + ending))
 
 
 def is_ledger(file: Path) -> bool:

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from duomi_pipeline.ledger import queries, repair, statements
+from duomi_pipeline.ledger.closing import check_open
 from duomi_pipeline.ledger.database import Database, LedgerError
 from duomi_pipeline.ledger.file_locks import FileLocks
 from duomi_pipeline.ledger.leases import Life, Lives
@@ -46,11 +47,6 @@ from duomi_pipeline.ledger.session_locks import SessionLocks
 
 _ONE_OPEN = "purchases_one_open_per_key"
 _TAKEN_OVER = "Another run has taken over this request, because this run counted as dead."
-
-
-# Names of the facts that close a ledger for runs: where its records are being copied to, or were copied to.
-COPYING = "copying_to"
-MOVED = "moved_to"
 
 
 class Held(Exception):  # noqa: N818 - a signal, not a failure
@@ -93,21 +89,11 @@ class Ledger(LedgerReader):
         """Record that a run is alive, and what started it.
 
         Raises:
-            LedgerError: it is active in another process, or the ledger was copied to another place.
+            ClosedError: the ledger was copied to another place.
+            LedgerError: the run is active in another process.
         """
         with self.database.write(f"run {run_id}") as connection:
-            closed = select(facts.c.name, facts.c.value).where(facts.c.name.in_((COPYING, MOVED)))
-            closings = dict(connection.execute(closed).tuples().all())
-            if copying := closings.get(COPYING):
-                raise LedgerError(
-                    f"A copy of this ledger to {copying} is at work, or ended before it was whole: wait for it, or "
-                    "begin it again with `duomi ledger copy`. To go on with this one: `duomi ledger reopen`."
-                )
-            if moved := closings.get(MOVED):
-                raise LedgerError(
-                    f"This ledger was copied to {moved}: what is bought there is not known here. Set DUOMI_LEDGER_URL "
-                    "to that one. To go on with this one, and never again with that one: `duomi ledger reopen`."
-                )
+            check_open(connection)
             self._lives.begin(connection, run_id, trigger)
 
     def renew_run(self, run_id: str) -> None:
@@ -211,6 +197,7 @@ class Ledger(LedgerReader):
             RepeatsUsedUp: the request was billed without a picture too often.
             LimitReached: a cap would be exceeded.
             NotYet: the requests of this minute, or in flight, are used up.
+            ClosedError: the ledger was copied to another place while this run counted as dead.
             LedgerError: another run has taken the purchase over.
         """
         price = None if limits.price is None else limits.price * pictures_asked
@@ -224,6 +211,7 @@ class Ledger(LedgerReader):
             row |= {"sent_at": now, "billing": Billing.SENT, **_mine(purchase)}
             post = connection.execute(statements.ADD_POST_IF_ALLOWED, {**row, **allowed}).scalar()
             if post is None:
+                check_open(connection)
                 check_repeats(connection, purchase.request_key, limits)
                 raise LedgerError(_TAKEN_OVER)
             step = {"state": PurchaseState.SUBMITTING, "service": service, "updated_at": now}

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Table, bindparam, delete, exists, insert, select, text, update
 
+from duomi_pipeline.ledger.closing import CLOSINGS
 from duomi_pipeline.ledger.limits import LOST
 from duomi_pipeline.ledger.postgresql import LATER
 from duomi_pipeline.ledger.records import Selection
@@ -38,7 +39,8 @@ ADD_IF_FIRST = (
     )
     .returning(purchases.c.id)
 )
-# A POST of a purchase that its run owns, and whose request has not lost too many answers. Tells its id.
+# A POST of a purchase that its run owns, whose request has not lost too many answers, in a ledger that is open. Tells
+# its id.
 ADD_POST_IF_ALLOWED = (
     insert(posts)
     .from_select(
@@ -46,6 +48,7 @@ ADD_POST_IF_ALLOWED = (
         select(purchases.c.id, *_given(posts, *_SENT)).where(
             _OF_THIS_RUN,
             LOST.scalar_subquery() < bindparam("lost_answers"),
+            ~CLOSINGS.exists(),
         ),
     )
     .returning(posts.c.id)

@@ -1,6 +1,7 @@
 """`duomi ledger copy`, `reopen`, `backup`, `restore`: a finished project in another database, and back."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.ledger import Ledger
-from duomi_pipeline.ledger.ledger import COPYING
+from duomi_pipeline.ledger.closing import COPYING
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli.harness import pictures, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
@@ -197,3 +198,34 @@ def test_a_copy_that_was_killed_closes_the_old_ledger_and_is_begun_again(
             ledger.set_fact(COPYING, other)
     assert duomi(home, "generate", DUOMI_LEDGER_URL=other).returncode == 0
     assert sandbox.books.totals().posts == 5
+
+
+def test_a_ledger_that_was_moved_is_not_moved_to_a_second_place(home: Path, tmp_path: Path) -> None:
+    duomi(home, "generate")
+    duomi(home, "ledger", "copy", f"sqlite:///{tmp_path / 'other.db'}")
+    run = duomi(home, "ledger", "copy", f"sqlite:///{tmp_path / 'second.db'}")
+    assert run.returncode == 2
+    assert "copy that one" in run.stderr
+
+
+def test_a_backup_with_its_log_is_restored_with_what_is_in_the_log(home: Path, tmp_path: Path) -> None:
+    duomi(home, "generate")
+    with closing(Ledger("sqlite:///out/ledger.db", home)) as ledger:  # open, so that the log stays
+        ledger.set_fact("of_the_log", "yes")
+        for name in ("ledger.db", "ledger.db-wal"):
+            shutil.copyfile(home / "out" / name, tmp_path / name.replace("ledger", "copied"))
+    assert duomi(home, "ledger", "restore", str(tmp_path / "copied.db"), "--replace").returncode == 0
+    with closing(Ledger("sqlite:///out/ledger.db", home)) as ledger:
+        assert ledger.fact("of_the_log") == "yes"
+
+
+def test_a_backup_that_holds_a_run_without_an_end_is_restored(home: Path) -> None:
+    duomi(home, "generate")
+    duomi(home, "ledger", "backup", "saved.db")
+    with closing(sqlite3.connect(home / "saved.db")) as saved:  # as a program before this one wrote it
+        saved.execute("UPDATE runs SET ended_at = NULL")
+        saved.commit()
+    run = duomi(home, "ledger", "restore", "saved.db", "--replace")
+    assert "Restored: 4 purchases" in run.stdout, run.stderr
+    with closing(Ledger("sqlite:///out/ledger.db", home)) as ledger:
+        assert ledger.active_runs() == []

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from duomi_pipeline.ledger import Ledger, LedgerError, LedgerUnavailableError
-from duomi_pipeline.ledger.postgresql import CONNECTIONS
+from duomi_pipeline.ledger.postgresql import CONNECTIONS, lock_id
 from duomi_pipeline_tests.ledger.test_ledger import bought
 from duomi_pipeline_tests.postgres import postgres_database
 
@@ -44,6 +44,21 @@ def test_connections_that_the_server_has_closed_meanwhile_are_made_again(
         with pytest.raises(LedgerUnavailableError, match="See that the server can be reached"):
             bought(ledger, "in the midst")
         assert bought(ledger, "in the midst").state == "saved"
+
+
+def test_nobody_waits_for_ever_for_a_program_that_froze_in_a_transaction(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("duomi_pipeline.ledger.postgresql._PATIENCE", "-c lock_timeout=300")
+    frozen = create_engine(postgres_url)
+    with closing(Ledger(postgres_url, tmp_path)) as ledger, frozen.connect() as other:
+        ledger.start_run("r", "cli")
+        other.execute(text(f"SELECT pg_advisory_xact_lock({lock_id('k')})"))
+        with pytest.raises(LedgerUnavailableError, match="lock timeout"):
+            ledger.claim("k", "{}", "r")
+        other.rollback()
+        assert bought(ledger, "k").state == "saved"
+    frozen.dispose()
 
 
 def end_connections(url: str) -> None:
