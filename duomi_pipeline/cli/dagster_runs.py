@@ -11,18 +11,17 @@ from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.progress import ProgressReport, announce_if_slow
 from duomi_pipeline.cli.report import Report, unwanted_failures
 from duomi_pipeline.common.text import sentence
-from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, State, Stop, StoppedBy
+from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, Stop, StoppedBy
 from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.instance import open_instance
 from duomi_pipeline.orchestration.jobs import images_config
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange, end_dead_runs, partition_ranges
-from duomi_pipeline.orchestration.partition_sync import track
+from duomi_pipeline.orchestration.partition_sync import add_partitions
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.orchestration.resources import Command
-from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.reporting.receipt import left_prompts
-from duomi_pipeline.reporting.run_log import RunLog, rows_and_files_left_out
+from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline.settings import Settings
 
 _QUIET = {
@@ -32,22 +31,26 @@ _QUIET = {
 
 def run_in_process(
     settings: Settings,
-    sources: Sources,
     plan: Plan,
     wanted: list[PlannedPrompt],
     options: Options,
+    left_out: int,
 ) -> Report:
-    """Generate the wanted prompts. All ranges share one run of the ledger, and so its caps."""
+    """Generate the wanted prompts. All ranges share one run of the ledger, and so its caps.
+
+    Args:
+        left_out: how many rows and files give no prompt.
+    """
     config = images_options(options)
-    passable = set() if options.force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
+    passable = frozenset[str]() if options.force else plan.current
     with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings) as instance:
         left = left_prompts(unwanted_failures(plan, wanted))
-        log = RunLog(session, wanted, left=left, left_out=rows_and_files_left_out(sources))
+        log = RunLog(session, wanted, left=left, left_out=left_out)
         with log.written():
             session.ledger.start_run(session.run_id, session.trigger)
             end_dead_runs(instance, session.ledger)
-            with announce_if_slow("Recording new and changed prompts in Dagster"):
-                track(instance, sources, [entry.prompt for entry in plan.entries])
+            with announce_if_slow("Recording new prompts in Dagster"):
+                add_partitions(instance, [entry.prompt.id for entry in plan.entries])
             order = instance.get_dynamic_partitions(PARTITIONS_NAME)
             suspects = {entry.prompt.id for entry in wanted if entry.is_suspect}
             ranges = partition_ranges(

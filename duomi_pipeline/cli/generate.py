@@ -24,6 +24,7 @@ from duomi_pipeline.prompts.overrides import record_seeds
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.reporting.receipt import amount
+from duomi_pipeline.reporting.run_log import rows_and_files_left_out
 from duomi_pipeline.settings import ImageParameters, ParameterOverrides, Settings
 
 CONFIRM_ABOVE = 20  # requests to a service that costs money, on a terminal
@@ -111,17 +112,11 @@ def _check_launch(flags: Mapping[str, Any]) -> None:
 def _generate(settings: Settings, options: Options) -> None:
     with Session(settings) as session:
         looked = _look(session, options)
-        sources = looked.sources
-        if options.source == "sqlite" and "db_" in sources.unknown:
-            raise click.UsageError(sources.unknown["db_"])
+        if options.source == "sqlite" and "db_" in looked.sources.unknown:
+            raise click.UsageError(looked.sources.unknown["db_"])
         warn_of(looked.problems)
-        selected = _selected(sources, options)
-        with announce_if_slow("Looking at the pictures"):
-            plan, reroll = session.plan(selected, options.parameters), None
-        if options.reroll:
-            reroll = _reroll(plan, options.reroll)
-            options = replace(options, failed=True, force=options.force or bool(reroll.seedless))
-            plan = session.plan(reroll.applied_to(selected), options.parameters)
+        plan, reroll, options = _planned(session, looked, options)
+    left_out = rows_and_files_left_out(looked.sources)
     if options.regenerate_lost and not plan.is_blind:
         plan = replace(plan, stop=None)
     print_findings(plan, settings.image_dir)
@@ -134,11 +129,11 @@ def _generate(settings: Settings, options: Options) -> None:
         if reroll and reroll.seeds:
             record_seeds(settings.path(settings.overrides_file), reroll.seeds)
             with Session(settings) as session:
-                sources = _look(session, options).sources
+                _look(session, options)
         if options.launch and wanted:
-            _launch(settings, sources, plan, wanted, options)
+            _launch(settings, plan, wanted, options)
             return
-        report = _run(settings, sources, plan, wanted, options)
+        report = _run(settings, plan, wanted, options, left_out)
     else:
         _announce(settings, wanted, force=options.force)
         if not options.as_json:
@@ -149,6 +144,21 @@ def _generate(settings: Settings, options: Options) -> None:
     else:
         click.echo(report.as_text())
     sys.exit(0 if options.dry_run and not plan.stop else report.exit_code)
+
+
+def _planned(session: Session, looked: Looked, options: Options) -> tuple[Plan, Reroll | None, Options]:
+    """The plan of the chosen prompts, and what a marks file adds to it and to the options."""
+    if options.are_of_all and not looked.doubts:
+        with announce_if_slow("Looking at the pictures"):
+            return session.plan_registered(options.parameters, looked.believed), None, options
+    selected = _selected(looked.said(session.ledger, session.settings), options)
+    with announce_if_slow("Looking at the pictures"):
+        plan = session.plan(selected, options.parameters)
+    if not options.reroll:
+        return plan, None, options
+    reroll = _reroll(plan, options.reroll)
+    options = replace(options, failed=True, force=options.force or bool(reroll.seedless))
+    return session.plan(reroll.applied_to(selected), options.parameters), reroll, options
 
 
 def _look(session: Session, options: Options) -> Looked:
@@ -174,19 +184,19 @@ def _reroll(plan: Plan, path: Path) -> Reroll:
     return found
 
 
-def _run(settings: Settings, sources: Sources, plan: Plan, wanted: list[PlannedPrompt], options: Options) -> Report:
+def _run(settings: Settings, plan: Plan, wanted: list[PlannedPrompt], options: Options, left_out: int) -> Report:
     if not wanted:
         return Report.of(settings, plan, wanted)
     # Imported here: Dagster takes seconds to import, and a dry run, or a run with nothing to do, does not need it.
     from duomi_pipeline.cli.dagster_runs import run_in_process  # noqa: PLC0415
 
-    return run_in_process(settings, sources, plan, wanted, options)
+    return run_in_process(settings, plan, wanted, options, left_out)
 
 
-def _launch(settings: Settings, sources: Sources, plan: Plan, wanted: list[PlannedPrompt], options: Options) -> None:
+def _launch(settings: Settings, plan: Plan, wanted: list[PlannedPrompt], options: Options) -> None:
     from duomi_pipeline.cli.queued_runs import launch  # noqa: PLC0415 - as above
 
-    if not launch(settings, sources, plan, wanted, options):
+    if not launch(settings, plan, wanted, options):
         sys.exit(EXIT_FAILED)
 
 

@@ -20,7 +20,7 @@ from duomi_pipeline.engine.prompt_request import findings_for
 from duomi_pipeline.prompt_lint.findings import Finding
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.reporting.receipt import amount
-from duomi_pipeline.settings import ParameterOverrides, Settings
+from duomi_pipeline.settings import Settings
 
 EXIT_FINDINGS = 1
 
@@ -119,7 +119,7 @@ def _compare(settings: Settings, prompts: Sequence[Prompt]) -> _Comparison:
             make_plan(
                 prompts,
                 settings.model_copy(update={"clean_prompts": clean}),
-                ParameterOverrides(),
+                settings.parameters,
                 session.ledger,
                 listing,
             )

@@ -50,6 +50,14 @@ class Options:
     as_json: bool
 
     @property
+    def are_of_all(self) -> bool:
+        """Whether they are about all prompts, and need no more of the current ones than their number."""
+        return (
+            not (self.source or self.ids or self.limit is not None or self.force or self.reroll or self.other_folder)
+            and not self.as_json
+        )
+
+    @property
     def states(self) -> frozenset[State]:
         """Prompts in these states are generated."""
         states = set(GENERATED_BY_ITSELF)

@@ -25,7 +25,11 @@ def plan(as_json: bool) -> None:
     settings = Settings.load()
     with announce_if_slow("Reading the prompts"), Session(settings) as session:
         looked = look(session.ledger, settings)
-        found = session.plan(looked.sources.prompts)
+        found = (
+            session.plan(looked.said(session.ledger, settings).prompts)
+            if looked.doubts
+            else session.plan_registered(sources=looked.believed)
+        )
     print_findings(found, settings.image_dir)
     wanted = [] if found.stop else found.wanted(GENERATED_BY_ITSELF)
     requests = requests_to_buy(wanted)

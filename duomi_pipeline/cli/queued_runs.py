@@ -12,30 +12,29 @@ from duomi_pipeline.cli.dagster_runs import images_options
 from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.common.text import counted
-from duomi_pipeline.engine import Plan, PlannedPrompt, State
+from duomi_pipeline.engine import Plan, PlannedPrompt
 from duomi_pipeline.orchestration.instance import open_instance
 from duomi_pipeline.orchestration.partition_ranges import partition_ranges
-from duomi_pipeline.orchestration.partition_sync import track
+from duomi_pipeline.orchestration.partition_sync import add_partitions
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.orchestration.queueing import COMMAND_TAG, NotQueuedError, queue_runs
-from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.settings import Settings
 
 _DAEMON = "QUEUED_RUN_COORDINATOR"
 _LOOK = 2.0  # seconds between two looks at the runs
 
 
-def launch(settings: Settings, sources: Sources, plan: Plan, wanted: Sequence[PlannedPrompt], options: Options) -> bool:
+def launch(settings: Settings, plan: Plan, wanted: Sequence[PlannedPrompt], options: Options) -> bool:
     """Put runs for the wanted prompts into the queue, and wait for them where that is wanted.
 
     Returns whether none of them has failed, as far as is known.
     """
-    passable = set() if options.force else {e.prompt.id for e in plan.entries if e.state is State.CURRENT}
+    passable = frozenset[str]() if options.force else plan.current
     suspects = {entry.prompt.id for entry in wanted if entry.is_suspect}
     command = uuid.uuid4().hex[:12]
     with open_instance(settings) as instance:
-        with announce_if_slow("Recording new and changed prompts in Dagster"):
-            track(instance, sources, [entry.prompt for entry in plan.entries])
+        with announce_if_slow("Recording new prompts in Dagster"):
+            add_partitions(instance, [entry.prompt.id for entry in plan.entries])
         order = instance.get_dynamic_partitions(PARTITIONS_NAME)
         ids = {entry.prompt.id for entry in wanted}
         ranges = partition_ranges(order, ids, passable, settings.run_size, last=suspects)

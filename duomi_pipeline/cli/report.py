@@ -65,6 +65,7 @@ class Report:
     def counts(self) -> dict[str, int]:
         """How many prompts were generated, reused, …."""
         found = Counter(self._fate(entry) for entry in self.plan.entries)
+        found["reused"] += len(self.plan.settled)
         return {name: found[name] for name in ("generated", "reused", "failed", "skipped", "remaining")}
 
     @property

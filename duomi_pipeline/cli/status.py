@@ -59,9 +59,9 @@ def status(as_json: bool) -> None:
     """Print prompts per state, money spent, the last run, and failed prompts."""
     settings = Settings.load()
     with announce_if_slow("Reading the prompts"), Session(settings) as session:
-        sources = look(session.ledger, settings).completed(session.ledger)
+        problems = look(session.ledger, settings).problems
         looks = session.ledger.register.last_looks()
-        found = session.plan(sources.prompts)
+        found = session.plan_registered()
         waiting = [_Waiting.of(service, count, settings) for service, count in session.waiting().items()]
         total, day, last = session.ledger.money(), session.ledger.money(today()), session.ledger.last_run()
     print_findings(found, settings.image_dir)
@@ -84,11 +84,11 @@ def status(as_json: bool) -> None:
                 ],
                 "stop": found.stop.message if found.stop else None,
                 "looks": {source.value: _look_json(last_look) for source, last_look in looks.items()},
-                "left_out": problems_json(sources.problems),
+                "left_out": problems_json(problems),
             }
         )
         return
-    warn_of(sources.problems)
+    warn_of(problems)
     for state in State:
         click.echo(f"{found.counts[state]:>8}  {state.value:<16} {STATE_WORDS[state]}")
     for last_look in looks.values():
@@ -113,4 +113,4 @@ def _look_line(last: Look) -> str:
 
 
 def _look_json(last: Look) -> dict[str, object]:
-    return {name: value for name, value in asdict(last).items() if name not in ("problems", "changes")}
+    return {name: value for name, value in asdict(last).items() if name not in ("problems", "changes", "stamp")}

@@ -3,6 +3,8 @@
 Which optional fields a protocol has is in `protocols`; choosing a size is in `sizes`.
 """
 
+import contextlib
+import hashlib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -97,6 +99,14 @@ def known_profiles(settings: Settings) -> Mapping[str, Profile]:
     return _joined(path, stat.st_mtime_ns, stat.st_size)
 
 
+def profiles_fingerprint(settings: Settings) -> str:
+    """Another one after each change of the files that profiles come from."""
+    digest = hashlib.sha256(_shipped_text().encode())
+    with contextlib.suppress(OSError):  # `known_profiles` tells of it
+        digest.update(Path(_location(settings.home, settings.models_file)).read_bytes())
+    return digest.hexdigest()
+
+
 def profile_of(settings: Settings, model: str) -> Profile:
     """The profile of a model; an unknown model has the defaults of the chosen protocol, else of the default model's.
 
@@ -117,8 +127,13 @@ def _generic(protocol: Literal["auto"] | Protocol) -> Profile:
 
 
 @cache
+def _shipped_text() -> str:
+    return files("duomi_pipeline.duomi").joinpath("models.toml").read_text(encoding="utf-8")
+
+
+@cache
 def _shipped_tables() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(files("duomi_pipeline.duomi").joinpath("models.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(_shipped_text())
 
 
 @cache

@@ -8,9 +8,10 @@ import json
 import zlib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from typing import Any
 
-from duomi_pipeline.duomi.profiles import Profile, Protocol, profile_of
+from duomi_pipeline.duomi.profiles import Profile, Protocol, profile_of, profiles_fingerprint
 from duomi_pipeline.duomi.protocols import ROUTES, Asked, body_fields
 from duomi_pipeline.duomi.sizes import nearest_ratio
 from duomi_pipeline.settings import ImageParameters, Settings, SettingsError, Size
@@ -225,3 +226,12 @@ def settings_fingerprint(settings: Settings, parameters: ImageParameters) -> str
     if settings.clean_prompts:
         content += "|clean"
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def request_basis(settings: Settings, parameters: ImageParameters) -> str:
+    """Fingerprint of everything but the prompt that a request is made from: of the same prompt it has the same key."""
+    names = ImageParameters.model_fields
+    content = {name: getattr(parameters, name) for name in names}
+    content |= {"host_kind": settings.host_kind, "protocol": settings.protocol, "clean": settings.clean_prompts}
+    content |= {"profiles": profiles_fingerprint(settings), "program": version("duomi-pipeline")}
+    return hashlib.sha256(_canonical(content).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -46,12 +46,16 @@ class Survey:
     unreadable: tuple[tuple[str, str], ...] = ()
 
 
-def adopt(ledger: Ledger, store: ImageStore, listing: Listing) -> tuple[Listing, int]:
+def adopt(ledger: Ledger, store: ImageStore, listing: Listing, recorded: Mapping[str, int]) -> tuple[Listing, int]:
     """Record unknown pictures in the ledger; files that are no pictures of ours are remembered, too.
 
-    Returns the listing, with unreadable files marked as unknown, and the number of adopted pictures.
+    Args:
+        recorded: the sizes of all recorded files, by name.
+
+    Returns:
+        The listing, with unreadable files marked as unknown, and the number of adopted pictures.
     """
-    recorded, foreign = ledger.recorded_files(), ledger.foreign_files()
+    foreign = ledger.foreign_files()
     # A copy of a picture is remembered as foreign; it is the picture itself once the original is gone.
     gone = {size for name, size in recorded.items() if listing.sizes.get(name) != size}
     new = ((n, size) for n, size in listing.sizes.items() if recorded.get(n) != size)

@@ -14,10 +14,11 @@ from typing import cast
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine.folder import MANY, SHARE
-from duomi_pipeline.ledger import Changes, Known, Ledger, Look, RegisteredPrompt, Source, Standing
-from duomi_pipeline.prompts import Problem, Prompt, Reading
+from duomi_pipeline.ledger import Changes, Holdings, Known, Ledger, Look, RegisteredPrompt, Source, Standing
+from duomi_pipeline.prompts import Problem, Prompt, Reading, SourceError
+from duomi_pipeline.prompts.marks import Before
 from duomi_pipeline.prompts.prompt import SourceKind
-from duomi_pipeline.prompts.sources import Sources, read_sources, shown_database, shown_folder
+from duomi_pipeline.prompts.sources import Sources, read_sources, recorded_overrides, shown_database, shown_folder
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 PREFIXES = {Source.TABLE: "db_", Source.FILES: "json_"}  # of prompt ids
@@ -42,7 +43,7 @@ class Looked:
     """The result of a look.
 
     Attributes:
-        sources: what they say, as it was read.
+        sources: what they say: all of it, or only what had changed; the register has the rest.
         doubts: why a source is not believed, by the prefix of its ids.
     """
 
@@ -56,26 +57,35 @@ class Looked:
         return (*(Problem("source", why) for why in lost), *self.sources.problems)
 
     @property
-    def believed(self) -> Sources:
-        """The sources without those that are not believed: these count as unreadable."""
+    def believed(self) -> tuple[Source, ...]:
+        """The sources that were read and are believed: the register has just what they say."""
+        unknown = {**self.sources.unknown, **self.doubts}
+        return tuple(source for source in Source if PREFIXES[source] not in unknown)
+
+    def said(self, ledger: Ledger, settings: Settings) -> Sources:
+        """All that the sources say, also of one that is not believed."""
+        if self.sources.table.gone is None and self.sources.files.gone is None:  # all was read
+            return self.sources
+        if self.doubts:
+            return read_sources(settings)
+        known = registered(ledger)
         table, files = (
-            Reading() if PREFIXES[source] in self.doubts else _of(self.sources, source)
+            replace(_of(known, source), problems=_of(self.sources, source).problems)
+            if source in self.believed
+            else Reading()
             for source in (Source.TABLE, Source.FILES)
         )
-        doubts = {prefix: why for prefix, why in self.doubts.items() if prefix not in self.sources.unknown}
-        return replace(self.sources, table=table, files=files, unreadable={**self.sources.unreadable, **doubts})
+        return replace(self.sources, table=table, files=files)
 
     def completed(self, ledger: Ledger) -> Sources:
-        """The sources, each one that is not believed replaced by what the register has of it, if it has anything."""
-        if not self.doubts:
-            return self.sources
+        """All that the sources say; of one that is not believed, what the register has of it, if it has anything."""
         now, known = self.sources, registered(ledger)
         has_any = {PREFIXES[source] for source in Source if _of(known, source) != Reading()}
         replaced = {prefix: why for prefix, why in self.doubts.items() if prefix in has_any}
         table, files = (
             replace(_of(known, source), problems=(Problem("source", replaced[prefix]), *_of(known, source).problems))
             if (prefix := PREFIXES[source]) in replaced
-            else _of(now, source)
+            else replace(_of(known, source), problems=_of(now, source).problems)
             for source in (Source.TABLE, Source.FILES)
         )
         unreadable = {prefix: why for prefix, why in now.unreadable.items() if prefix not in replaced}
@@ -85,7 +95,7 @@ class Looked:
 def look(
     ledger: Ledger, settings: Settings, manner: Manner = Manner.CAUTIOUS, partitions: Collection[str] = ()
 ) -> Looked:
-    """Look at both sources, and record what they say.
+    """Look at both sources, and record what they say. Only what has changed since the last look is read.
 
     Args:
         ledger: with the register.
@@ -93,7 +103,15 @@ def look(
         manner: how what is found is taken.
         partitions: ids that are known elsewhere, from before there was a register.
     """
-    return look_at(ledger, settings, lambda: read_sources(settings), tuple(Source), manner, partitions)
+
+    def read() -> Sources:
+        if manner is Manner.VISITING:
+            return read_sources(settings)
+        last = ledger.register.last_looks()
+        table, files = (_before(ledger, settings, source, last.get(source)) for source in (Source.TABLE, Source.FILES))
+        return read_sources(settings, table, files)
+
+    return look_at(ledger, settings, read, tuple(Source), manner, partitions)
 
 
 def look_at(
@@ -112,16 +130,31 @@ def look_at(
         which: those that `read` reads.
     """
     for attempt in range(1, _TRIES + 1):
-        known, began = ledger.register.known(which), time.time()
+        held, began = ledger.register.holdings(), time.time()
         sources = read()
         found = [
             changes
             for source in which
-            if (changes := _changes(settings, source, sources, known.by_id[source], began, manner, partitions))
+            if (changes := _changes(ledger, settings, source, sources, held, began, manner, partitions))
         ]
-        if ledger.register.record(found, known.last_look if attempt < _TRIES else None):
+        if ledger.register.record(found, held.last_look if attempt < _TRIES else None):
             break
     return Looked(sources, {PREFIXES[one.look.source]: one.look.problem for one in found if one.look.problem})
+
+
+def _before(ledger: Ledger, settings: Settings, source: Source, last: Look | None) -> Before | None:
+    """What the register has of a source; `None` if nothing can be told by it."""
+    try:
+        overridden = recorded_overrides(settings).ids
+    except SourceError:  # the look says so
+        return None
+    is_good = last is not None and last.problem is None
+    return Before(
+        (last.stamp or "") if last is not None and is_good else "",
+        last.prompts if last is not None else 0,
+        tuple(Problem(*problem) for problem in last.problems) if last is not None else (),
+        lambda: ledger.register.marks(source, overridden),
+    )
 
 
 def registered(ledger: Ledger, ids: Collection[str] | None = None) -> Sources:
@@ -160,10 +193,11 @@ def _why(prompt_id: str, standing: Standing | None) -> str:
 
 
 def _changes(
+    ledger: Ledger,
     settings: Settings,
     source: Source,
     sources: Sources,
-    known: Mapping[str, Known],
+    held: Holdings,
     began: float,
     manner: Manner,
     partitions: Collection[str],
@@ -171,31 +205,51 @@ def _changes(
     """What a look changes in the register; `None` for a source that is not used here."""
     reading = _of(sources, source)
     place = shown_database(settings) if source is Source.TABLE else shown_folder(settings)
-    made = Look(source, place, began, socket.gethostname(), len(reading.prompts), len(reading.problems))
-    before = {prompt_id for prompt_id, entry in known.items() if entry.standing in _THERE}
-    before |= {key for key in partitions if key.startswith(PREFIXES[source]) and key not in known}
+    made = Look(source, place, began, socket.gethostname())
+    counts = held.counts[source]
+    # From before there was a register.
+    unregistered = [] if any(counts.values()) else [key for key in partitions if key.startswith(PREFIXES[source])]
+    before = sum(counts[standing] for standing in _THERE) + len(unregistered)
     if problem := sources.unreadable.get(PREFIXES[source]):
         return Changes(replace(made, problem=problem))
     if (problem := sources.absent.get(PREFIXES[source])) and manner is not Manner.MEANT:
         return Changes(replace(made, problem=problem)) if before else None
-    made = replace(made, problems=tuple((problem.origin, problem.reason) for problem in reading.problems))
     here = {prompt.id for prompt in reading.prompts} | reading.present
-    gone = before - here
-    lost = _why_lost(source, place, len(gone), len(before), anything_here=bool(here))
+    known = ledger.register.known(source, here, reading.gone) if any(counts.values()) else {}
+    gone = _gone(known, here, reading) + [key for key in unregistered if key not in here]
+    lost = _why_lost(source, place, len(gone), before, anything_here=bool(here or reading.unchanged))
+    made = replace(
+        made,
+        prompts=len(reading.prompts) + reading.unchanged,
+        left_out=len(reading.problems),
+        problems=tuple((problem.origin, problem.reason) for problem in reading.problems),
+        stamp=reading.stamp or None,
+    )
     if lost and manner is Manner.CAUTIOUS:
-        return Changes(replace(made, problem=lost))
-    said = [
-        entry
-        for prompt in reading.prompts
-        if _known(entry := _entry(source, prompt, known.get(prompt.id), manner)) != known.get(prompt.id)
-    ]
+        return Changes(replace(made, problem=lost, problems=(), stamp=None))
+    entries = {prompt.id: _entry(source, prompt, known.get(prompt.id), reading, manner) for prompt in reading.prompts}
+    said = [entry for key, entry in entries.items() if not _says_the_same(entry, known.get(key))]
+    same = entries.keys() - {entry.prompt_id for entry in said}
+    marks = {key: entries[key].mark for key in same if entries[key].mark != known[key].mark}
     made = replace(made, problem=lost if lost and manner is Manner.ATTENDED else None)
     standings = (
         {}
         if manner is Manner.VISITING
-        else _standings(known, here, reading, retires=not lost or manner is Manner.MEANT)
+        else _standings(known, here, gone, reading, retires=not lost or manner is Manner.MEANT)
     )
-    return Changes(replace(made, changes=len(said) + len(standings)), said, standings)
+    return Changes(replace(made, changes=len(said) + len(standings)), said, standings, marks)
+
+
+def _gone(known: Mapping[str, Known], here: Collection[str], reading: Reading) -> list[str]:
+    """The ids of prompts that were there, and are not any more."""
+    origins = None if reading.gone is None else set(reading.gone)
+    return [
+        prompt_id
+        for prompt_id, entry in known.items()
+        if entry.standing in _THERE
+        and prompt_id not in here
+        and (origins is None or entry.standing is Standing.UNUSABLE or entry.origin in origins)
+    ]
 
 
 def _of(sources: Sources, source: Source) -> Reading:
@@ -218,20 +272,17 @@ def _why_lost(source: Source, place: str, gone: int, before: int, *, anything_he
 
 
 def _standings(
-    known: Mapping[str, Known], here: Collection[str], reading: Reading, *, retires: bool
+    known: Mapping[str, Known], here: Collection[str], gone: Collection[str], reading: Reading, *, retires: bool
 ) -> dict[str, Standing]:
     """The prompts that cannot be used now, and those that are gone."""
     usable = {prompt.id for prompt in reading.prompts}
     broken = {key for key in reading.present - usable if key in known and known[key].standing is not Standing.UNUSABLE}
     found = dict.fromkeys(broken, Standing.UNUSABLE)
-    for prompt_id, entry in known.items():
-        gone = prompt_id not in here and entry.standing is not Standing.RETIRED
-        if gone and (retires or entry.standing is Standing.VISITING):
-            found[prompt_id] = Standing.RETIRED
-    return found
+    visitors = [key for key, entry in known.items() if entry.standing is Standing.VISITING and key not in here]
+    return {**found, **dict.fromkeys([*visitors, *(key for key in gone if retires and key in known)], Standing.RETIRED)}
 
 
-def _entry(source: Source, prompt: Prompt, known: Known | None, manner: Manner) -> RegisteredPrompt:
+def _entry(source: Source, prompt: Prompt, known: Known | None, reading: Reading, manner: Manner) -> RegisteredPrompt:
     visits = manner is Manner.VISITING and (known is None or known.standing not in _THERE)
     return RegisteredPrompt(
         prompt.id,
@@ -245,11 +296,15 @@ def _entry(source: Source, prompt: Prompt, known: Known | None, manner: Manner) 
         prompt.name,
         prompt.text,
         json.dumps(overrides) if (overrides := prompt.overrides.explicit()) else "{}",
+        # Of a file in a folder that was named for one command nothing is concluded later.
+        None if manner is Manner.VISITING else reading.marks.get(prompt.id),
     )
 
 
-def _known(entry: RegisteredPrompt) -> Known:
-    return Known(*(getattr(entry, name) for name in Known._fields))
+def _says_the_same(entry: RegisteredPrompt, known: Known | None) -> bool:
+    return known is not None and Known(*(getattr(entry, name) for name in Known._fields))._replace(mark=None) == (
+        known._replace(mark=None)
+    )
 
 
 def _reading(entries: Collection[RegisteredPrompt], last: Look | None) -> Reading:

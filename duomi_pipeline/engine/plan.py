@@ -17,7 +17,7 @@ from duomi_pipeline.engine.states import State, decide, is_current, presence_of
 from duomi_pipeline.images import Listing, Presence
 from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, PurchaseState, Selection
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.settings import ParameterOverrides, Settings
+from duomi_pipeline.settings import ImageParameters, Settings
 
 _PAID = {PurchaseState.SUBMITTED, PurchaseState.READY}
 _ON_THE_WIRE = {PurchaseState.SUBMITTING, PurchaseState.AMBIGUOUS}
@@ -82,9 +82,11 @@ class PlannedPrompt:
 
 @dataclass(frozen=True)
 class Plan:
-    """All prompts with their states, in the order of their sources.
+    """Prompts with their states, in the order of their sources.
 
     Attributes:
+        entries: the prompts; without those that are settled.
+        settled: ids of prompts that are current, and whose requests were not made again to see that.
         stop: why nothing may be bought under this plan.
         is_blind: whether the folder of pictures could not be read; then nobody can say that its pictures are lost.
         adopted: pictures in the folder that were added to the ledger.
@@ -94,12 +96,19 @@ class Plan:
     stop: Stop | None = None
     is_blind: bool = False
     adopted: int = 0
+    settled: frozenset[str] = frozenset()
 
     @cached_property
     def counts(self) -> Mapping[State, int]:
         """How many prompts are in each state; has every state."""
         found = Counter(entry.state for entry in self.entries)
+        found[State.CURRENT] += len(self.settled)
         return {state: found[state] for state in State}
+
+    @cached_property
+    def current(self) -> frozenset[str]:
+        """The ids of all current prompts."""
+        return self.settled | {entry.prompt.id for entry in self.entries if entry.state is State.CURRENT}
 
     @cached_property
     def by_id(self) -> Mapping[str, PlannedPrompt]:
@@ -126,7 +135,7 @@ def total_cost(requests: Iterable[ImageRequest]) -> float | None:
 def make_plan(
     prompts: Sequence[Prompt],
     settings: Settings,
-    run_parameters: ParameterOverrides,
+    below: ImageParameters,
     ledger: Ledger,
     listing: Listing,
     kept: Collection[str] = (),
@@ -136,10 +145,10 @@ def make_plan(
     The purchases of current prompts are not read: with 100,000 of them that saves most of the time.
 
     Args:
+        below: the parameters of run and settings.
         listing: of the folder of pictures.
         kept: keys of requests with kept answers.
     """
-    below = run_parameters.over(settings.parameters)
     selections = ledger.selections([p.id for p in prompts] if len(prompts) <= FEW else None)
     interrupted = ledger.interrupted_purchases()
     entries: list[PlannedPrompt] = []

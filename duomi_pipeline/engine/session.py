@@ -4,7 +4,7 @@ import contextlib
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Self
 from upath import UPath
 
 from duomi_pipeline.common.places import Place, place_of, shown
-from duomi_pipeline.duomi.request import check_parameters
+from duomi_pipeline.duomi.request import check_parameters, request_basis
 from duomi_pipeline.engine.adoption import adopt
 from duomi_pipeline.engine.fallback import with_interrupted
 from duomi_pipeline.engine.folder import mark_folder, recognise_folder, why_lost
 from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.engine.outcome import Stop, StoppedBy
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
+from duomi_pipeline.engine.settled import note_settled, read_registered
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.engine.waits import WAITS, Waits
-from duomi_pipeline.images import ImageStore, StoreError
-from duomi_pipeline.ledger import Ledger, LedgerError, PurchaseState
+from duomi_pipeline.images import ImageStore, Listing, StoreError
+from duomi_pipeline.ledger import Ledger, LedgerError, PurchaseState, Source
 from duomi_pipeline.ledger.leases import HEARTBEAT
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.settings import ParameterOverrides, Settings, SettingsError
+from duomi_pipeline.settings import ImageParameters, ParameterOverrides, Settings, SettingsError
 
 if TYPE_CHECKING:
     from duomi_pipeline.engine.batch import Batch
@@ -68,20 +69,48 @@ class Session:
         self.ledger.close()
 
     def plan(self, prompts: Sequence[Prompt], run_parameters: ParameterOverrides | None = None) -> Plan:
-        """Every prompt's state under these settings; nothing is sent.
+        """The state of each of these prompts under these settings; nothing is sent.
 
         Unknown pictures in the folder are adopted (recorded in the ledger) first.
 
         Raises:
             SettingsError: a model does not accept a value.
         """
-        run_parameters = run_parameters or ParameterOverrides()
-        below = run_parameters.over(self.settings.parameters)
+        below = self._below(run_parameters)
+        listing, _, adopted = self._look_at_folder()
+        return self._planned(prompts, below, listing, adopted)
+
+    def plan_registered(
+        self, run_parameters: ParameterOverrides | None = None, sources: Collection[Source] = tuple(Source)
+    ) -> Plan:
+        """Like `plan`, of all prompts that the register has of some sources; of those that are settled only the ids.
+
+        Raises:
+            SettingsError: a model does not accept a value.
+        """
+        below = self._below(run_parameters)
+        basis = request_basis(self.settings, below)
+        listing, recorded, adopted = self._look_at_folder()
+        found = read_registered(self.ledger, basis, sources, listing, recorded)
+        plan = self._planned(found.prompts, below, listing, adopted)
+        note_settled(self.ledger, basis, plan, found.uncompared)
+        return replace(plan, settled=found.settled)
+
+    def _below(self, run_parameters: ParameterOverrides | None) -> ImageParameters:
+        """The parameters of run and settings."""
+        below = (run_parameters or ParameterOverrides()).over(self.settings.parameters)
         check_parameters(self.settings, below)
+        return below
+
+    def _look_at_folder(self) -> tuple[Listing, Mapping[str, int], int]:
+        """The listing of the folder, the sizes of recorded files by name, and how many were adopted now."""
+        listing, recorded = self.store.listing(), self.ledger.recorded_files()
+        listing, adopted = adopt(self.ledger, self.store, listing, recorded)
+        return listing, self.ledger.recorded_files() if adopted else recorded, adopted
+
+    def _planned(self, prompts: Sequence[Prompt], below: ImageParameters, listing: Listing, adopted: int) -> Plan:
         kept = self.kept.all()
-        listing, adopted = adopt(self.ledger, self.store, self.store.listing())
-        kept_keys = {answer.request_key for answer in kept}
-        plan = make_plan(prompts, self.settings, run_parameters, self.ledger, listing, kept_keys)
+        plan = make_plan(prompts, self.settings, below, self.ledger, listing, {one.request_key for one in kept})
         self._stop = why_lost(self.ledger, self.store, listing, plan.entries, self.settings.currency)
         self._is_blind = bool(listing.problem)
         plan = replace(plan, stop=self._stop, is_blind=self._is_blind, adopted=adopted)

@@ -22,7 +22,7 @@ from duomi_pipeline.ledger.records import (
     Source,
     Standing,
 )
-from duomi_pipeline.ledger.register import Changes, Known, Register
+from duomi_pipeline.ledger.register import Changes, Holdings, Known, Register
 from duomi_pipeline.ledger.repair import FoundPurchase
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Figures",
     "FoundPurchase",
     "Held",
+    "Holdings",
     "Known",
     "Ledger",
     "LedgerError",

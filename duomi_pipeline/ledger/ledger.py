@@ -44,6 +44,7 @@ from duomi_pipeline.ledger.register import Register
 from duomi_pipeline.ledger.repair import Findings, record_findings
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
 from duomi_pipeline.ledger.session_locks import SessionLocks
+from duomi_pipeline.ledger.settled import settle
 
 _ONE_OPEN = "purchases_one_open_per_key"
 _TAKEN_OVER = "Another run has taken over this request, because this run counted as dead."
@@ -399,6 +400,11 @@ class Ledger(LedgerReader):
         with self.database.write() as connection:
             for selection in chosen:
                 _select(connection, selection)
+
+    def settle(self, basis: str, found: Mapping[str, tuple[str, str]]) -> None:
+        """Note which prompts a plan found current: see `settled.settle`."""
+        with self.database.write("repair") as connection:
+            settle(connection, basis, found)
 
     def forget(self, files: Iterable[PictureFile]) -> None:
         """Drop the records of files that are gone: their prompts become *missing*. Their cost stays recorded."""

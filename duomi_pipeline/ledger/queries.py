@@ -20,6 +20,7 @@ from duomi_pipeline.ledger.records import (
     Purchase,
     RunRecord,
     Selection,
+    Source,
     Standing,
 )
 from duomi_pipeline.ledger.schema import (
@@ -33,6 +34,7 @@ from duomi_pipeline.ledger.schema import (
     runs,
     selections,
 )
+from duomi_pipeline.ledger.settled import UsablePrompts, usable_prompts
 
 _AT_ONCE = 500  # values per query: databases limit the parameters of a statement
 
@@ -49,6 +51,10 @@ _SELECTED_FILES = (
         (selections.c.prompt_id == pictures.c.prompt_id) & (selections.c.purchase_id == pictures.c.purchase_id),
     )
     .order_by(pictures.c.position)
+)
+_PROMPTS_OF_FILES = select(selections.c.prompt_id).join(
+    pictures,
+    (pictures.c.prompt_id == selections.c.prompt_id) & (pictures.c.purchase_id == selections.c.purchase_id),
 )
 _SAVED_FILES = (
     select(purchases.c.request_key, *_PICTURE)
@@ -125,6 +131,22 @@ class LedgerReader:
         query = select(pictures.c.file, pictures.c.bytes).join(selections, chosen)
         with self.database.read() as connection:
             return list(connection.execute(query.where(pictures.c.prompt_id.not_in(retired))).tuples())
+
+    def prompts_of_files(self, files: Collection[str]) -> set[str]:
+        """The prompts whose current pictures some of these files are."""
+        with self.database.read() as connection:
+            return {prompt_id for (prompt_id,) in in_parts(connection, _PROMPTS_OF_FILES, pictures.c.file, files)}
+
+    def prompts_of_requests(self, request_keys: Collection[str]) -> set[str]:
+        """The prompts whose current pictures are of these requests."""
+        with self.database.read() as connection:
+            query = select(selections.c.prompt_id)
+            return {prompt_id for (prompt_id,) in in_parts(connection, query, selections.c.request_key, request_keys)}
+
+    def usable_prompts(self, basis: str, sources: Collection[Source]) -> UsablePrompts:
+        """The prompts of some sources that can be drawn; see `settled`."""
+        with self.database.read() as connection:
+            return usable_prompts(connection, basis, sources)
 
     def foreign_files(self) -> dict[str, int]:
         """The sizes in bytes of files in the folder that are not ours or damaged, by name."""

@@ -62,6 +62,7 @@ class RegisteredPrompt:
         version: fingerprint of text and overrides.
         kind, origin, file_prefix, image_id, name: as in `prompts.Prompt`, where `kind` is its `source`.
         overrides: a JSON object.
+        mark: of its row or file, by which it is known to be unchanged; `None`: it is read with each look.
     """
 
     prompt_id: str
@@ -75,6 +76,7 @@ class RegisteredPrompt:
     name: str | None
     text: str
     overrides: str
+    mark: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Look:
         problem: why the source was not read, or not believed; then nothing was retired.
         problems: where and why each was left out.
         changes: how many prompts were new, changed or retired.
+        stamp: of the whole source as it was; `None` where it has none.
     """
 
     source: Source
@@ -101,6 +104,7 @@ class Look:
     problem: str | None = None
     problems: tuple[tuple[str, str], ...] = ()
     changes: int = 0
+    stamp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

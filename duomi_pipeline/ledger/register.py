@@ -5,10 +5,10 @@ What a look changes is decided in `engine.looking`.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.queries import in_parts
@@ -16,8 +16,9 @@ from duomi_pipeline.ledger.records import Look, RegisteredPrompt, Source, Standi
 from duomi_pipeline.ledger.schema import looks, prompts
 
 _AT_ONCE = 500  # values per statement
-_PROMPT = [prompts.c[field.name] for field in fields(RegisteredPrompt)]
-_LOOK = [looks.c[field.name] for field in fields(Look)]
+MANY = 10_000  # prompts above which all are read at once
+_PROMPT = [prompts.c[one.name] for one in fields(RegisteredPrompt)]
+_LOOK = [looks.c[one.name] for one in fields(Look)]
 
 
 class Known(NamedTuple):
@@ -30,22 +31,23 @@ class Known(NamedTuple):
     file_prefix: str
     image_id: int | None
     name: str | None
+    mark: int | None
 
 
 _KNOWN = [prompts.c[name] for name in Known._fields]
 
 
 @dataclass(frozen=True)
-class KnownPrompts:
-    """The register before a look.
+class Holdings:
+    """How much the register has before a look.
 
     Attributes:
         last_look: id of the last look at any source.
-        by_id: its prompts of some sources, retired ones too.
+        counts: how many prompts of each source have each standing.
     """
 
     last_look: int
-    by_id: Mapping[Source, Mapping[str, Known]]
+    counts: Mapping[Source, Mapping[Standing, int]]
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,13 @@ class Changes:
         look: the look.
         said: prompts that are new or not as they were.
         standings: other prompts that now have another standing.
+        marks: new marks of other prompts, whose row or file was touched but says the same.
     """
 
     look: Look
     said: Sequence[RegisteredPrompt] = ()
-    standings: Mapping[str, Standing] | None = None
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    marks: Mapping[str, int | None] = field(default_factory=dict)
 
 
 class Register:
@@ -69,15 +73,50 @@ class Register:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def known(self, sources: Collection[Source]) -> KnownPrompts:
-        """The prompts of some sources, to compare a look with."""
-        found: dict[Source, dict[str, Known]] = {source: {} for source in sources}
+    def holdings(self) -> Holdings:
+        """How much there is, and since when."""
+        counts: dict[Source, dict[Standing, int]] = {source: dict.fromkeys(Standing, 0) for source in Source}
+        query = select(prompts.c.source, prompts.c.standing, func.count()).group_by(
+            prompts.c.source, prompts.c.standing
+        )
         with self._database.read() as connection:
             last = connection.execute(select(func.max(looks.c.id))).scalar() or 0
-            query = select(prompts.c.source, prompts.c.prompt_id, *_KNOWN).where(prompts.c.source.in_(sources))
-            for source, prompt_id, *values in connection.execute(query):
-                found[source][prompt_id] = Known(*values)
-        return KnownPrompts(last, found)
+            for source, standing, count in connection.execute(query):
+                counts[source][standing] = count
+        return Holdings(last, counts)
+
+    def marks(self, source: Source, without: Collection[str]) -> dict[str, int | None] | None:
+        """The marks of a source's active prompts, by origin; `None` if two of them have the same origin.
+
+        Args:
+            source: one of them.
+            without: ids of prompts that are given no mark.
+        """
+        mine = (prompts.c.source == source) & (prompts.c.standing == Standing.ACTIVE)
+        with self._database.read() as connection:
+            rows = connection.execute(select(prompts.c.origin, prompts.c.mark).where(mine)).tuples().all()
+            found: dict[str, int | None] = dict(rows)
+            for (origin,) in in_parts(connection, select(prompts.c.origin).where(mine), prompts.c.prompt_id, without):
+                found[origin] = None
+        return found if len(found) == len(rows) else None
+
+    def known(self, source: Source, ids: Collection[str], origins: Collection[str] | None) -> dict[str, Known]:
+        """Prompts of a source by id, to compare a look with.
+
+        Args:
+            source: one of them.
+            ids, origins: which; besides, all that are neither active nor retired. `origins=None`: all.
+        """
+        query = select(prompts.c.prompt_id, *_KNOWN).where(prompts.c.source == source)
+        settled = (Standing.ACTIVE, Standing.RETIRED)
+        with self._database.read() as connection:
+            if origins is None or len(ids) + len(origins) > MANY:
+                rows = list(connection.execute(query))
+            else:
+                rows = list(connection.execute(query.where(prompts.c.standing.not_in(settled))))
+                rows += in_parts(connection, query, prompts.c.prompt_id, ids)
+                rows += in_parts(connection, query, prompts.c.origin, origins)
+        return {prompt_id: Known(*values) for prompt_id, *values in rows}
 
     def record(self, changes: Sequence[Changes], after: int | None) -> bool:
         """Record a look, all of it or nothing. Returns whether it was recorded.
@@ -96,6 +135,14 @@ class Register:
             for change in changes:
                 _record(connection, change)
         return True
+
+    def standings(self, since: int | None = None) -> dict[str, tuple[Standing, str]]:
+        """Standing and version of each prompt by id, or of those that looks after one (its id) found changed."""
+        query = select(prompts.c.prompt_id, prompts.c.standing, prompts.c.version)
+        if since is not None:
+            query = query.where(prompts.c.look_id > since)
+        with self._database.read() as connection:
+            return {prompt_id: (standing, version) for prompt_id, standing, version in connection.execute(query)}
 
     def prompts(self, ids: Collection[str] | None = None) -> list[RegisteredPrompt]:
         """Some prompts by their ids, or all of them; retired ones too."""
@@ -119,7 +166,7 @@ class Register:
 
 
 def _record(connection: Connection, change: Changes) -> None:
-    look, standings = change.look, change.standings or {}
+    look, standings = change.look, change.standings
     _forget_looks(connection, look)
     values = asdict(look) | {"problems": json.dumps(look.problems) if look.problems else None}
     (look_id,) = connection.execute(insert(looks), values).inserted_primary_key or (0,)
@@ -127,9 +174,12 @@ def _record(connection: Connection, change: Changes) -> None:
         connection.execute(delete(prompts).where(prompts.c.prompt_id.in_(some)))
     if change.said:
         # No asdict: it copies each value, and takes longer than the database.
-        names = [field.name for field in fields(RegisteredPrompt)]
+        names = [one.name for one in fields(RegisteredPrompt)]
         rows = [{name: getattr(said, name) for name in names} | {"look_id": look_id} for said in change.said]
         connection.execute(insert(prompts), rows)
+    if change.marks:
+        marks = [{"of_prompt": prompt_id, "mark": mark} for prompt_id, mark in change.marks.items()]
+        connection.execute(update(prompts).where(prompts.c.prompt_id == bindparam("of_prompt")), marks)
     for standing in set(standings.values()):
         for some in _parts([prompt_id for prompt_id, new in standings.items() if new is standing]):
             changed = update(prompts).where(prompts.c.prompt_id.in_(some))

@@ -167,6 +167,8 @@ selections = Table(
     Column("prompt_version", String(64), nullable=False),
     Column("settings_fingerprint", SharedText(64), nullable=False),
     Column("selected_at", Float, nullable=False),
+    # Under these settings, and for this version of the prompt, its request is `request_key`: see `settled`.
+    Column("settled_under", String(64)),
 )
 
 # Named values about the home, such as the id of its folder of pictures.
@@ -180,7 +182,8 @@ foreign_files = Table(
     Column("bytes", BigInteger, nullable=False),
 )
 
-# Looks at a source that found something new, and the last ones. `problems`: rows and files left out, as JSON.
+# Looks at a source that found something new, and the last ones. `problems`: rows and files left out, as JSON;
+# `stamp`: of the whole source, by which it is known to be unchanged.
 looks = Table(
     "looks",
     metadata,
@@ -194,10 +197,12 @@ looks = Table(
     Column("changes", Integer, nullable=False),
     Column("problem", Text),
     Column("problems", Text),
+    Column("stamp", String(64)),
     sqlite_autoincrement=True,  # an id that is used again would hide that another look came between
 )
 
-# What its source last said of a prompt; `look_id`: the look that found it so.
+# What its source last said of a prompt; `look_id`: the look that found it so; `mark`: of its row or file, by which it
+# is known to be unchanged.
 prompts = Table(
     "prompts",
     metadata,
@@ -213,5 +218,8 @@ prompts = Table(
     Column("text", AnyText, nullable=False),
     Column("overrides", Text, nullable=False),
     Column("look_id", Integer, ForeignKey("looks.id"), nullable=False),
-    Index("prompts_by_source", "source"),
+    Column("mark", BigInteger),
+    # Counts, and all versions, without reading the texts.
+    Index("prompts_by_look", "look_id"),
+    Index("prompts_by_standing", "standing", "source", "prompt_id", "version"),
 )

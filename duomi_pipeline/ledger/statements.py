@@ -74,6 +74,7 @@ FORGET_PICTURES = (
 _SELECT = (
     f"INSERT INTO {selections.name} ({', '.join(_SELECTED)}) VALUES (:{', :'.join(_SELECTED)})"  # noqa: S608
     f" ON CONFLICT (prompt_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _SELECTED)}"
+    ", settled_under = NULL"
 )
 SELECT = text(_SELECT).execution_options(**LATER)
 SELECT_IF_LATER = text(f"{_SELECT} WHERE excluded.selected_at >= {selections.name}.selected_at").execution_options(

@@ -12,12 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from duomi_pipeline.common.files import bytes_of
-from duomi_pipeline.prompts.file_cache import forget_other_folders, of_other_folders
-from duomi_pipeline.prompts.sources import FILE_MEMORY, prompt_folder, shown_folder
 from duomi_pipeline.reporting.log_file import OLD_LOG_PREFIX
 from duomi_pipeline.reporting.results import RESULTS_PREFIX
 from duomi_pipeline.settings import Settings
 
+_FORMER_CACHE = "out/prompt_files.db"  # before there was a register
 _STAMP = "%Y%m%d_%H%M%S"
 
 
@@ -52,20 +51,14 @@ def old_files(settings: Settings, now: datetime) -> list[Removable]:
     """What can be removed, except Dagster's runs."""
     folder, days = settings.path(settings.log_dir), settings.keep_logs_days
     before = now - timedelta(days=days)
-    database, prompts = settings.home / FILE_MEMORY, prompt_folder(settings)
-    count, size = of_other_folders(database, prompts)
+    cache = settings.home / _FORMER_CACHE
+    former = [cache] if cache.is_file() and not cache.is_symlink() else []
     return [
         _removable(
             Kind.RESULTS, f"results files over {days} days old", _stamped(folder, RESULTS_PREFIX, "json", before)
         ),
         _removable(Kind.LOGS, f"log files over {days} days old", _stamped(folder, OLD_LOG_PREFIX, "log", before)),
-        Removable(
-            Kind.PROMPT_CACHE,
-            f"prompt files of other folders than {shown_folder(settings)}, remembered in {FILE_MEMORY}",
-            count,
-            size,
-            lambda: forget_other_folders(database, prompts),
-        ),
+        _removable(Kind.PROMPT_CACHE, f"cache of prompt files, {_FORMER_CACHE}, which is no longer used", former),
     ]
 
 

@@ -1,18 +1,20 @@
 """Synchronise Dagster's partitions with the sources: add, retire, and report new versions of prompts.
 
-`partition_changes` decides without Dagster; the other functions read and write Dagster's storage.
+What the sources say is in the register: `engine.looking` puts it there.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
+from duomi_pipeline.engine.looking import PREFIXES, Looked, registered
+from duomi_pipeline.ledger import Ledger, Source, Standing
+from duomi_pipeline.ledger.settled import USABLE
 from duomi_pipeline.orchestration.event_log.batches import report_observations
 from duomi_pipeline.orchestration.partition_ranges import keys_in_flight
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.prompts.sources import Sources
 
 PROMPTS_KEY = dg.AssetKey("prompts")
 DATA_VERSION_TAG = "dagster/data_version"
@@ -29,31 +31,49 @@ class PartitionChanges:
         add: ids without a partition yet, in the order of the sources.
         retire: partitions whose row or file is gone.
         observe: prompts that are new or have another version than the last one reported.
+        kept: partitions that are to be retired after the runs that work on them.
     """
 
     add: tuple[str, ...]
     retire: tuple[str, ...]
     observe: tuple[Prompt, ...]
+    kept: tuple[str, ...] = ()
 
 
 def partition_changes(
-    sources: Sources, existing: Collection[str], observed: Mapping[str, str], in_flight: Collection[str] = ()
+    instance: dg.DagsterInstance,
+    ledger: Ledger,
+    existing: Sequence[str],
+    looked: Looked,
+    since: int | None = None,
 ) -> PartitionChanges:
-    """Compare the sources with what Dagster knows.
+    """Compare the register of prompts with what Dagster knows.
 
     Args:
-        sources: the sources as they are now; a source that could not be read retires nothing.
+        instance: of Dagster.
+        ledger: with the register.
         existing: partition keys in Dagster.
-        observed: the last reported version, by partition key.
-        in_flight: keys of unfinished runs; retiring them now would lose their events.
+        looked: the last look; no partition is retired of a source that it could not read.
+        since: id of the last look whose changes Dagster has; `None`: all is compared.
     """
-    wanted = {prompt.id for prompt in sources.prompts}
-    known = set(existing)
-    gone = (key for key in existing if key not in wanted and key not in in_flight and sources.may_retire(key))
+    listed, known = ledger.register.standings(since), set(existing)
+    versions = {key: version for key, (standing, version) in listed.items() if standing in USABLE}
+    gone = {key for key, (standing, _) in listed.items() if standing is Standing.RETIRED}
+    if since is None:
+        unread = tuple(PREFIXES[source] for source in Source if source not in looked.believed)
+        unusable = looked.sources.table.present | looked.sources.files.present
+        gone |= {key for key in known - listed.keys() - unusable if not key.startswith(unread)}
+    gone &= known
+    in_flight = keys_in_flight(instance, existing) if gone else set()
+    observed = observed_versions(instance, versions if len(versions) <= FEW else None) if versions else {}
+    new = versions.keys() - known
+    unobserved = {key for key, version in versions.items() if observed.get(key) != version}
+    prompts = registered(ledger, new | unobserved).prompts if new or unobserved else ()
     return PartitionChanges(
-        add=tuple(prompt.id for prompt in sources.prompts if prompt.id not in known),
-        retire=tuple(gone),
-        observe=tuple(prompt for prompt in sources.prompts if observed.get(prompt.id) != prompt.version),
+        add=tuple(prompt.id for prompt in prompts if prompt.id in new),
+        retire=tuple(key for key in existing if key in gone and key not in in_flight),
+        observe=tuple(prompt for prompt in prompts if prompt.id in unobserved),
+        kept=tuple(gone & in_flight),
     )
 
 
@@ -82,18 +102,19 @@ def observe(instance: dg.DagsterInstance, prompts: Sequence[Prompt]) -> None:
     report_observations(instance, [observation(prompt) for prompt in new])
 
 
-def track(instance: dg.DagsterInstance, sources: Sources, prompts: Iterable[Prompt] | None = None) -> PartitionChanges:
-    """Update partitions and observations; with `prompts` only for these, and without retiring any."""
-    existing = instance.get_dynamic_partitions(PARTITIONS_NAME)
-    only = None if prompts is None else {prompt.id for prompt in prompts}
-    observed = observed_versions(instance, only if only and len(only) <= FEW else None)
-    changes = partition_changes(sources, existing, observed, keys_in_flight(instance, existing))
-    add = [key for key in changes.add if only is None or key in only]
-    if add:
-        instance.add_dynamic_partitions(PARTITIONS_NAME, add)
-    retire = changes.retire if prompts is None else ()
-    for key in retire:
+def track(instance: dg.DagsterInstance, ledger: Ledger, looked: Looked) -> PartitionChanges:
+    """Bring all partitions and observations up to date; see `partition_changes`."""
+    changes = partition_changes(instance, ledger, instance.get_dynamic_partitions(PARTITIONS_NAME), looked)
+    if changes.add:
+        instance.add_dynamic_partitions(PARTITIONS_NAME, list(changes.add))
+    for key in changes.retire:
         instance.delete_dynamic_partition(PARTITIONS_NAME, key)
-    observe = tuple(prompt for prompt in changes.observe if only is None or prompt.id in only)
-    report_observations(instance, [observation(prompt) for prompt in observe])
-    return PartitionChanges(tuple(add), retire, observe)
+    report_observations(instance, [observation(prompt) for prompt in changes.observe])
+    return changes
+
+
+def add_partitions(instance: dg.DagsterInstance, ids: Sequence[str]) -> None:
+    """Add the partitions of prompts that have none yet; the runs over them report their versions."""
+    known = set(instance.get_dynamic_partitions(PARTITIONS_NAME))
+    if new := [key for key in ids if key not in known]:
+        instance.add_dynamic_partitions(PARTITIONS_NAME, new)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 
 from duomi_pipeline.common.processes import protect_new_files
 from duomi_pipeline.engine import Outcome, Session, Stop
-from duomi_pipeline.engine.looking import look, registered
+from duomi_pipeline.engine.looking import Looked, look, registered
 from duomi_pipeline.engine.session import open_store
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.ledger import LedgerError
@@ -61,10 +61,14 @@ class HomeResource(BaseModel):
 class DuomiResource(HomeResource, dg.ConfigurableResource[Any]):
     """The Duomi API and everything that a run needs. Without `DUOMI_API_KEY` the built-in sandbox is used."""
 
-    def look(self, session: Session, instance: dg.DagsterInstance) -> Sources:
-        """Look at the sources now, and record what they say; a source that looks lost counts as unreadable."""
-        partitions = instance.get_dynamic_partitions(PARTITIONS_NAME)
-        return look(session.ledger, session.settings, partitions=partitions).believed
+    def look(self, session: Session, partitions: Collection[str]) -> Looked:
+        """Look at the sources now, and record what they say; a source that looks lost retires nothing.
+
+        Args:
+            session: with the ledger.
+            partitions: keys in Dagster, from before there was a register.
+        """
+        return look(session.ledger, session.settings, partitions=partitions)
 
     def registered(self, session: Session, instance: dg.DagsterInstance, ids: Collection[str] | None = None) -> Sources:
         """What the register has of some prompts or of all: as somebody last looked, so that workers need no source.
@@ -72,7 +76,7 @@ class DuomiResource(HomeResource, dg.ConfigurableResource[Any]):
         An empty register, in a home from before there was one or whose ledger was lost, is filled by a look.
         """
         if not session.ledger.register.last_looks():
-            self.look(session, instance)
+            self.look(session, instance.get_dynamic_partitions(PARTITIONS_NAME))
         return registered(session.ledger, ids)
 
     @contextmanager

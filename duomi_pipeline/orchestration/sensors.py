@@ -4,12 +4,14 @@ The sensor `results_after_runs` costs nothing and is on. That for failed runs is
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import dagster as dg
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
+from duomi_pipeline.engine.looking import Looked
+from duomi_pipeline.ledger import Holdings, Standing
 from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
 from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY, left_to_write
 from duomi_pipeline.orchestration.checks import picture_checks, prompts_healthy, sources_seen
@@ -28,11 +30,10 @@ from duomi_pipeline.orchestration.partition_ranges import (
     ledger_run,
     partition_ranges,
 )
-from duomi_pipeline.orchestration.partition_sync import observation, observed_versions, partition_changes, track
+from duomi_pipeline.orchestration.partition_sync import PartitionChanges, observation, partition_changes, track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.planned_settings import changed_settings
 from duomi_pipeline.orchestration.resources import DuomiResource
-from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.settings import Settings
 
 INTERVAL = 30  # seconds between two ticks
@@ -40,6 +41,7 @@ STOPPED_PAUSE = 900.0  # seconds without new runs after a run was stopped by the
 MAX_NEW = 2_000  # prompts that one tick reports to Dagster; the next tick continues, so that no tick takes too long
 MAX_RUNS = 5  # runs of the sensor at a time: if the service stops one, each run after it still sends a request
 _MAX_NAMED = 50
+HAS_PARTITION = set(Standing) - {Standing.RETIRED}
 
 
 @dg.sensor(
@@ -60,14 +62,16 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
     instance = context.instance
     existing = list(instance.get_dynamic_partitions(PARTITIONS_NAME))
     with duomi.session() as session:
-        sources = duomi.look(session, instance)
-        _warn_of(context, sources)
+        looked = duomi.look(session, existing)
+        _warn_of(context, looked)
         end_dead_runs(instance, session.ledger)
-        in_flight, active = keys_in_flight(instance, existing), active_runs(instance)
-        changes = partition_changes(sources, existing, observed_versions(instance), in_flight)
+        held = session.ledger.register.holdings()
+        since = _since(context.cursor, held, existing)
+        changes = partition_changes(instance, session.ledger, existing, looked, since)
         retired = set(changes.retire)
         order = [key for key in existing if key not in retired] + list(changes.add[:MAX_NEW])
-        requests, waiting = _requests(session, session.plan(sources.prompts), order, in_flight, active)
+        plan = session.plan_registered(sources=looked.believed)
+        requests, waiting = _requests(session, plan, instance, order)
     if requests and (reload := _needs_reload(context.repository_def, session.settings)):
         requests, waiting = [], reload
     return dg.SensorResult(
@@ -75,14 +79,28 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
         skip_reason=None if requests else dg.SkipReason(waiting),
         dynamic_partitions_requests=_partition_requests(changes.add[:MAX_NEW], changes.retire),
         asset_events=[observation(prompt) for prompt in changes.observe[:MAX_NEW]],
+        cursor=context.cursor if _is_more(changes) else str(held.last_look),
     )
 
 
-def _warn_of(context: dg.SensorEvaluationContext, sources: Sources) -> None:
-    for problem in sources.problems[:_MAX_NAMED]:
+def _since(cursor: str | None, held: Holdings, existing: Sequence[str]) -> int | None:
+    """The look up to which Dagster has all changes; `None` if that is not known, or if their numbers differ."""
+    partitions = sum(counts[standing] for counts in held.counts.values() for standing in HAS_PARTITION)
+    is_known = cursor is not None and cursor.isdecimal() and partitions == len(existing)
+    return int(cursor) if cursor is not None and is_known else None
+
+
+def _is_more(changes: PartitionChanges) -> bool:
+    """Whether the next tick has to look at these changes again."""
+    return bool(changes.kept) or max(len(changes.add), len(changes.observe)) > MAX_NEW
+
+
+def _warn_of(context: dg.SensorEvaluationContext, looked: Looked) -> None:
+    problems = looked.problems
+    for problem in problems[:_MAX_NAMED]:
         context.log.warning("Left out: %s", problem)
-    if len(sources.problems) > _MAX_NAMED:
-        context.log.warning("… and %d more; the manifest's left_out.json has all", len(sources.problems) - _MAX_NAMED)
+    if len(problems) > _MAX_NAMED:
+        context.log.warning("… and %d more; the manifest's left_out.json has all", len(problems) - _MAX_NAMED)
 
 
 @dg.sensor(
@@ -115,9 +133,9 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
         return dg.SkipReason("An image run is active.")
     try:
         with duomi.session() as session:
-            sources = duomi.look(session, context.instance)
-            track(context.instance, sources)
-            plan, settings = session.plan(sources.prompts), session.settings
+            looked = duomi.look(session, context.instance.get_dynamic_partitions(PARTITIONS_NAME))
+            track(context.instance, session.ledger, looked)
+            plan, settings = session.plan_registered(sources=looked.believed), session.settings
     except dg.Failure as error:
         return dg.SkipReason(error.description)
     if plan.stop:
@@ -136,7 +154,7 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
 
 
 def _requests(
-    session: Session, plan: Plan, order: Sequence[str], in_flight: Collection[str], active: Sequence[dg.DagsterRun]
+    session: Session, plan: Plan, instance: dg.DagsterInstance, order: Sequence[str]
 ) -> tuple[list[dg.RunRequest], str]:
     """The runs to start now, and why there are none. Prompts of active runs are theirs; of a command's all may be."""
     now = time.time()
@@ -145,7 +163,8 @@ def _requests(
     due = {e.prompt.id for e in plan.wanted([*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]) if e.is_due(now)}
     if not due:
         return [], f"Nothing to generate: {_summary(plan)}."
-    wanted, room = due - set(in_flight), MAX_RUNS - sum(_is_own(run) for run in active)
+    active = active_runs(instance)
+    wanted, room = due - keys_in_flight(instance, order), MAX_RUNS - sum(_is_own(run) for run in active)
     if not wanted or room < 1 or any(ledger_run(run) != run.run_id for run in active):
         return [], f"{counted(len(due), 'prompt')} waiting for the end of active image runs."
     last = session.ledger.last_run()
@@ -176,7 +195,7 @@ def _image_runs(
     """
     config = images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW))
     suspects = {entry.prompt.id for entry in plan.entries if entry.is_suspect}
-    ranges = partition_ranges(order, wanted, _ids(plan, [State.CURRENT]), run_size, last=suspects)
+    ranges = partition_ranges(order, wanted, plan.current, run_size, last=suspects)
     return [
         dg.RunRequest(
             run_key=when and f"{when} {found.first}",

@@ -1,6 +1,7 @@
 """Folders of prompt files: on disk, or at an fsspec URL such as `s3://bucket/prompts`. Their content: `json_files`."""
 
-import hashlib
+import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from upath import UPath
 
 from duomi_pipeline.common.places import is_object_storage, remote_place, shown
+from duomi_pipeline.prompts.marks import SETTLED, mark_of
 from duomi_pipeline.prompts.prompt import SourceError
 
 _AT_ONCE = 200  # files that are fetched side by side
@@ -19,14 +21,16 @@ class Seen(NamedTuple):
     """State of a file by which a change is noticed, without reading it.
 
     Attributes:
-        stamp: another one after every change; on disk the time in nanoseconds.
+        mark: another one after every change; on disk made of inode, size and times.
         bytes: its size.
         changed_at: seconds since 1970; 0 where a stored file is whole as soon as it is seen.
+        is_settled: whether a later change would give another mark, however soon.
     """
 
-    stamp: int
+    mark: int
     bytes: int
     changed_at: float
+    is_settled: bool
 
 
 class NotAFileError(Exception):
@@ -36,8 +40,8 @@ class NotAFileError(Exception):
 class PromptFolder(Protocol):
     """A folder as `read_folder` reads it."""
 
-    def names(self) -> Sequence[str]:
-        """Names of its files, sorted; a missing folder counts as empty.
+    def files(self) -> Iterator[tuple[str, Seen | Exception]]:
+        """Its files in any order, each with its state, or with why it has none; a missing folder counts as empty.
 
         Raises:
             SourceError: it exists but cannot be listed, or nobody can tell.
@@ -76,12 +80,17 @@ class LocalFolder:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
 
-    def names(self) -> Sequence[str]:
+    def files(self) -> Iterator[tuple[str, Seen | Exception]]:
         """See `PromptFolder`."""
         try:
-            return sorted(entry.name for entry in self._folder.iterdir())
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    try:
+                        yield entry.name, _state(entry.stat())
+                    except OSError:  # a broken or circular link
+                        yield entry.name, NotAFileError("not a file")
         except FileNotFoundError:
-            return []
+            return
         except OSError as error:
             raise SourceError(
                 f"{self._folder}: {error.strerror}. Set DUOMI_PROMPT_DIR to a readable folder."
@@ -90,10 +99,9 @@ class LocalFolder:
     def seen(self, name: str) -> Seen:
         """See `PromptFolder`."""
         try:
-            found = (self._folder / name).stat()
-        except OSError as error:  # a broken or circular link
+            return _state((self._folder / name).stat())
+        except OSError as error:
             raise NotAFileError("not a file") from error
-        return Seen(found.st_mtime_ns, found.st_size, found.st_mtime)
 
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | Exception]]:
         """See `PromptFolder`."""
@@ -121,7 +129,7 @@ class UrlFolder:
         self._is_store = is_object_storage(folder)
         self._listed: Mapping[str, Seen] = {}
 
-    def names(self) -> Sequence[str]:
+    def files(self) -> Iterator[tuple[str, Seen | Exception]]:
         """See `PromptFolder`."""
         try:
             self._files.invalidate_cache()
@@ -130,7 +138,7 @@ class UrlFolder:
             raise SourceError(f"{self._shown} cannot be listed: {_words(error)}. Check DUOMI_PROMPT_DIR.") from error
         found = {str(entry["name"]).rstrip("/").rpartition("/")[2]: entry for entry in entries}
         self._listed = {name: _seen(entry) for name, entry in found.items() if entry.get("type") == "file"}
-        return sorted(self._listed)
+        yield from self._listed.items()
 
     def seen(self, name: str) -> Seen:
         """See `PromptFolder`."""
@@ -202,14 +210,21 @@ def _too_large(most: int) -> NotAFileError:
     return NotAFileError(f"larger than {most // 1_000_000} MB")
 
 
+def _state(found: os.stat_result) -> Seen:
+    """State of a file on disk. Nobody can set the second time: an edit that keeps size and first time is seen."""
+    mark = mark_of(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    is_settled = time.time() - max(found.st_mtime, found.st_ctime) > SETTLED
+    return Seen(mark, found.st_size, found.st_mtime, is_settled)
+
+
 def _seen(entry: Mapping[str, Any]) -> Seen:
     """State of a listed file; a store that gives marks of the content, such as ETags, shows only whole files."""
     marks = [str(entry[name]) for name in _MARKS if entry.get(name)]
     when = next((entry[name] for name in _TIMES if entry.get(name)), 0.0)
-    digest = hashlib.sha256(repr([str(when), *marks]).encode()).digest()
-    stamp = int.from_bytes(digest[:8]) >> 1  # SQLite's integers have a sign
+    size = int(entry.get("size") or 0)
     seconds = when.timestamp() if hasattr(when, "timestamp") else when
-    return Seen(stamp, int(entry.get("size") or 0), 0.0 if marks or not isinstance(seconds, int | float) else seconds)
+    changed_at = 0.0 if marks or not isinstance(seconds, int | float) else seconds
+    return Seen(mark_of(str(when), size, marks), size, changed_at, time.time() - changed_at > SETTLED)
 
 
 def _words(error: object) -> str:

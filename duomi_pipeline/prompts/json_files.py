@@ -7,12 +7,13 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from duomi_pipeline.prompts.file_cache import FileMemory
+from duomi_pipeline.common.text import has_surrogates
 from duomi_pipeline.prompts.folders import NotAFileError, PromptFolder, Seen, open_folder
+from duomi_pipeline.prompts.marks import Marks
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.prompts.prompt import (
     Problem,
@@ -25,8 +26,9 @@ from duomi_pipeline.prompts.prompt import (
 from duomi_pipeline.settings import ParameterOverrides
 
 MAX_FILE_BYTES = 4_000_000
+_ENDING = ".json"
 STILL_WRITING = 5.0  # seconds; a younger file that is not valid JSON is left for the next scan
-_SINGLE_PROMPT = re.compile(r"single_prompt_\d{8}_\d{6}_\d{3}")
+SINGLE_PROMPT = re.compile(r"single_prompt_\d{8}_\d{6}_\d{3}")  # name without ending
 
 
 class _BadFileError(Exception):
@@ -37,26 +39,31 @@ class _NotJsonError(_BadFileError):
     """The file is not valid JSON; it may still be written."""
 
 
-def read_folder(folder: Path | str, now: float | None = None, memory: Path | None = None) -> Reading:
+def read_folder(
+    folder: Path | str, now: float | None = None, marks: Marks | None = None, names: re.Pattern[str] | None = None
+) -> Reading:
     """Read every `*.json` of a folder, in the order of their names; a missing folder counts as empty.
 
     Args:
         folder: of the files; a path or an fsspec URL.
         now: seconds since 1970; to recognise a file that is still being written.
-        memory: SQLite file of the cache, so that unchanged files are not read again.
+        marks: of the register: unchanged files are only counted. `None`: all files are read.
+        names: only files with such a name, without its ending.
 
     Raises:
         SourceError: the folder exists but cannot be listed.
     """
-    opened = open_folder(folder, MAX_FILE_BYTES)
-    names = [name for name in opened.names() if _is_prompt_file(name)]
-    with FileMemory(folder, memory) as known:
-        found = _found(opened, names, known)
+    known, opened = marks or Marks({}), open_folder(folder, MAX_FILE_BYTES)
+    changed = _changed(opened, known)
+    if names is not None:
+        changed = {name: seen for name, seen in changed.items() if names.fullmatch(_stem(name))}
+    found = _read(opened, changed)
     prompts: dict[str, Prompt] = {}
+    found_marks: dict[str, int] = {}
     problems: list[Problem] = []
     present: set[str] = set()
-    for name in names:
-        prompt = found[name]
+    for name in sorted(changed):
+        prompt, seen = found[name], changed[name]
         if isinstance(prompt, Exception):
             present.add(file_prompt_id(_stem(name)))
             if not (isinstance(prompt, _NotJsonError) and _is_fresh(opened, name, now or time.time())):
@@ -66,37 +73,52 @@ def read_folder(folder: Path | str, now: float | None = None, memory: Path | Non
             problems.append(Problem(_shown(name), f"has the same prompt id as {twin.origin}; rename one"))
         else:
             prompts[prompt.id] = prompt
-    return Reading(tuple(prompts.values()), tuple(problems), frozenset(present))
+            known.see(prompt.origin)
+            if isinstance(seen, Seen) and seen.is_settled and _is_plain(name):
+                found_marks[prompt.id] = seen.mark
+    return Reading(
+        tuple(prompts.values()),
+        tuple(problems),
+        frozenset(present),
+        marks=found_marks,
+        unchanged=known.unchanged,
+        gone=None if marks is None else tuple(known.gone()),
+    )
 
 
-def _found(folder: PromptFolder, names: Sequence[str], known: FileMemory) -> Mapping[str, Prompt | Exception]:
-    """The prompt of each file, or why it has none; files that changed are read."""
-    found: dict[str, Prompt | Exception] = {}
-    unread: dict[str, Seen] = {}
-    for name in names:
+def _changed(folder: PromptFolder, known: Marks) -> dict[str, Seen | Exception]:
+    """The files that have to be read, by name, with their state; or why they cannot be."""
+    changed = {
+        name: seen
+        for name, seen in folder.files()
+        if _is_prompt_file(name) and (isinstance(seen, Exception) or not known.is_unchanged(_shown(name), seen.mark))
+    }
+    for name in [name for name in changed if not _is_plain(name)]:
+        twin = f"{_stem(name)}{_ENDING}"  # has the same id, if it is there: which of them counts, both together tell
+        if twin not in changed and known.was_seen(twin):
+            known.unsee(twin)
+            changed[twin] = folder.seen(twin)
+    return changed
+
+
+def _read(folder: PromptFolder, files: Mapping[str, Seen | Exception]) -> Mapping[str, Prompt | Exception]:
+    """The prompt of each file, or why it has none."""
+    found: dict[str, Prompt | Exception] = {name: why for name, why in files.items() if isinstance(why, Exception)}
+    for name, content in folder.read([name for name in files if name not in found]):
         try:
-            seen = folder.seen(name)
-        except (NotAFileError, OSError) as error:
-            found[name] = error
-            continue
-        if prompt := known.recall(seen, name):
-            found[name] = prompt
-        else:
-            unread[name] = seen
-    for name, content in folder.read(list(unread)):
-        try:
-            if isinstance(content, Exception):
-                found[name] = content
-            else:
-                prompt = found[name] = _prompt(name, content)
-                known.keep(unread[name], name, prompt)
+            found[name] = content if isinstance(content, Exception) else _prompt(name, content)
         except _BadFileError as error:
             found[name] = error
     return found
 
 
 def _is_prompt_file(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() == ".json" and not name.startswith(".")
+    return name.lower().endswith(_ENDING) and not name.startswith(".")
+
+
+def _is_plain(name: str) -> bool:
+    """Whether no other name gives the same id or origin."""
+    return name.endswith(_ENDING) and not has_surrogates(name)
 
 
 def _stem(name: str) -> str:
@@ -110,7 +132,7 @@ def _prompt(name: str, data: bytes) -> Prompt:
         raise _BadFileError('no "image_prompt"')
     if problem := text_problem(text):
         raise _BadFileError(f'"image_prompt" {problem}')
-    single = _SINGLE_PROMPT.fullmatch(stem)
+    single = SINGLE_PROMPT.fullmatch(stem)
     return Prompt(
         id=file_prompt_id(stem),
         text=text,
@@ -151,7 +173,7 @@ def _overrides(content: dict[str, Any]) -> ParameterOverrides:
 
 def _shown(name: str) -> str:
     """A file's name as printable text, also if its bytes are not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "replace")
 
 
 def _is_fresh(folder: PromptFolder, name: str, now: float) -> bool:

@@ -27,6 +27,11 @@ class Overrides:
     by_id: Mapping[str, ParameterOverrides]
     bad: Mapping[str, str]
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all prompts with an entry."""
+        return frozenset(self.by_id) | frozenset(self.bad)
+
     def applied_to(self, reading: Reading) -> Reading:
         """The same reading with overrides applied; a recorded value wins over the prompt's own, as the later decision.
 
@@ -34,10 +39,13 @@ class Overrides:
         """
         broken = [prompt for prompt in reading.prompts if prompt.id in self.bad]
         problems = [Problem(prompt.origin, f"its recorded override: {self.bad[prompt.id]}") for prompt in broken]
-        return Reading(
-            tuple(self._applied(prompt) for prompt in reading.prompts if prompt.id not in self.bad),
-            (*reading.problems, *problems),
-            reading.present | {prompt.id for prompt in broken},
+        return replace(
+            reading,
+            prompts=tuple(self._applied(prompt) for prompt in reading.prompts if prompt.id not in self.bad),
+            problems=(*reading.problems, *problems),
+            present=reading.present | {prompt.id for prompt in broken},
+            # What is unchanged by itself may get other overrides.
+            marks={prompt_id: mark for prompt_id, mark in reading.marks.items() if prompt_id not in self.ids},
         )
 
     def _applied(self, prompt: Prompt) -> Prompt:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -70,17 +71,25 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Reading:
-    """The result of reading a source once.
+    """The result of reading a source once: all of it, or what has changed since the register saw it.
 
     Attributes:
-        prompts: the prompts, in the source's order.
+        prompts: the prompts that were read, in the source's order.
         problems: rows and files without a usable prompt.
         present: ids of prompts that exist but cannot be used now; they are not gone.
+        marks: of the rows or files of these prompts, by prompt id, where they can be told from later ones.
+        stamp: of the whole source; empty where it has none.
+        unchanged: how many prompts were not read, because they are as the register has them.
+        gone: origins of prompts in the register that are not here; `None` where all was read.
     """
 
     prompts: tuple[Prompt, ...] = ()
     problems: tuple[Problem, ...] = ()
     present: frozenset[str] = frozenset()
+    marks: Mapping[str, int] = field(default_factory=dict, compare=False)
+    stamp: str = field(default="", compare=False)
+    unchanged: int = 0
+    gone: tuple[str, ...] | None = None
 
 
 def text_problem(text: object) -> str | None:

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from duomi_pipeline.prompts.json_files import read_folder
+from duomi_pipeline.prompts.json_files import SINGLE_PROMPT, read_folder
 from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.prompts.prompt import Prompt, Reading, text_problem
-from duomi_pipeline.prompts.sources import FILE_MEMORY, prompt_folder, write_single_prompt
+from duomi_pipeline.prompts.sources import prompt_folder, write_single_prompt
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 
@@ -32,8 +32,7 @@ def save_single_prompt(settings: Settings, text: str, parameters: ParameterOverr
 
 
 def _existing(settings: Settings, text: str, parameters: ParameterOverrides) -> Prompt | None:
-    reading = read_folder(prompt_folder(settings), memory=settings.path(FILE_MEMORY))
-    singles = (prompt for prompt in reading.prompts if prompt.source == "single_prompt")
+    singles = read_folder(prompt_folder(settings), names=SINGLE_PROMPT).prompts
     return next((p for p in singles if p.text == text and p.overrides.explicit() == parameters.explicit()), None)
 
 

@@ -1,8 +1,9 @@
 """Both sources read together, and writing a single prompt file. Each source has a module: `table`, `json_files`."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,11 @@ from duomi_pipeline.common.files import time_stamp
 from duomi_pipeline.common.places import shown
 from duomi_pipeline.prompts.folders import add_to_url
 from duomi_pipeline.prompts.json_files import read_folder
+from duomi_pipeline.prompts.marks import Before, Marks, mark_of
 from duomi_pipeline.prompts.overrides import Overrides, read_overrides
 from duomi_pipeline.prompts.prompt import NoDatabaseError, Problem, Prompt, Reading, SourceError, file_prompt_id
-from duomi_pipeline.prompts.table import Row, fetch_rows, table_prompts
+from duomi_pipeline.prompts.table import Row, fetch_rows, stamp_of, table_prompts
 from duomi_pipeline.settings import ParameterOverrides, Settings
-
-FILE_MEMORY = "out/prompt_files.db"
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,28 @@ class Sources:
         return prompt_id not in self.files.present | self.table.present
 
 
-def read_sources(settings: Settings) -> Sources:
+def read_sources(settings: Settings, table_before: Before | None = None, files_before: Before | None = None) -> Sources:
     """Read the table and the folder; if one cannot be read, the other is still usable.
 
     Files are enough: a missing database is an error only if the settings name one, or if there are no files.
+
+    Args:
+        settings: name both.
+        table_before, files_before: what the register has of each: only what has changed is read. `None`: all is read.
     """
     unreadable: dict[str, str] = {}
     absent: dict[str, str] = {}
     table, files = Reading(), Reading()
     try:
-        files = read_files(settings)
+        files = read_files(settings, _marks(files_before))
     except SourceError as error:
         unreadable["json_"] = str(error)
     try:
-        table = read_table(settings, rows_of_table(settings))
+        table = _read_table(settings, table_before)
     except NoDatabaseError as error:
         if "database" in settings.model_fields_set:
             unreadable["db_"] = str(error)
-        elif files == Reading():
+        elif not files.prompts and not files.unchanged and not files.problems and not files.present:
             unreadable["db_"] = f"{error} Or put JSON files in {shown_folder(settings)}."
         else:
             absent["db_"] = str(error)
@@ -93,22 +97,22 @@ def read_sources(settings: Settings) -> Sources:
     return Sources(table, files, unreadable, absent)
 
 
-def read_table(settings: Settings, rows: Sequence[Row]) -> Reading:
+def read_table(settings: Settings, rows: Sequence[Row], marks: Marks | None = None) -> Reading:
     """The prompts of the table's rows, with recorded overrides applied.
 
     Raises:
         SourceError: the recorded overrides cannot be read.
     """
-    return _overrides(settings).applied_to(table_prompts(rows, settings.database_names))
+    return recorded_overrides(settings).applied_to(table_prompts(rows, settings.database_names, marks))
 
 
-def read_files(settings: Settings) -> Reading:
+def read_files(settings: Settings, marks: Marks | None = None) -> Reading:
     """The prompts of the folder's files, with recorded overrides applied.
 
     Raises:
         SourceError: the folder or the recorded overrides cannot be read.
     """
-    return _overrides(settings).applied_to(read_folder(prompt_folder(settings), memory=settings.path(FILE_MEMORY)))
+    return recorded_overrides(settings).applied_to(read_folder(prompt_folder(settings), marks=marks))
 
 
 def rows_of_table(settings: Settings) -> list[Row]:
@@ -145,8 +149,39 @@ def shown_database(settings: Settings) -> str:
     return f"{parts.scheme.partition('+')[0]}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _overrides(settings: Settings) -> Overrides:
+def recorded_overrides(settings: Settings) -> Overrides:
+    """The recorded overrides of single prompts.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
     return read_overrides(settings.path(settings.overrides_file))
+
+
+def _read_table(settings: Settings, before: Before | None) -> Reading:
+    """The table, unless its file is as it was; then nothing of it is read."""
+    stamp = _stamp(settings)
+    if before is not None and stamp and stamp == before.stamp:
+        return Reading(problems=before.problems, stamp=stamp, unchanged=before.prompts, gone=())
+    return replace(read_table(settings, rows_of_table(settings), _marks(before)), stamp=stamp)
+
+
+def _stamp(settings: Settings) -> str:
+    """State of everything that the table's prompts are made of; empty where nobody can tell."""
+    if not isinstance(settings.database, Path):
+        return ""
+    database = settings.path(settings.database)
+    with contextlib.suppress(OSError):
+        overrides = settings.path(settings.overrides_file)
+        recorded = overrides.read_bytes() if overrides.exists() else b""
+        if stamp := stamp_of(database):
+            return str(mark_of(str(database), stamp, settings.database_names, recorded))
+    return ""
+
+
+def _marks(before: Before | None) -> Marks | None:
+    known = before.marks() if before is not None else None
+    return None if known is None else Marks(known)
 
 
 def write_single_prompt(folder: Path | str, text: str, overrides: ParameterOverrides, now: datetime) -> str:

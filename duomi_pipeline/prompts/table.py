@@ -4,12 +4,14 @@ From a database server: `server_table`.
 """
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
 from duomi_pipeline.common.text import one_line
+from duomi_pipeline.prompts.marks import SETTLED, Marks, mark_of
 from duomi_pipeline.prompts.prompt import (
     MAX_ID_LENGTH,
     NoDatabaseError,
@@ -23,6 +25,7 @@ from duomi_pipeline.prompts.prompt import (
 )
 
 COLUMNS = ("id", "image_id", "image_prompt", "original_filename", "descriptive_name")
+_HEADER = 100  # bytes; SQLite's counter of changes is among them
 LOCK_WAIT = 30.0  # seconds to wait while another program writes the database
 Row = tuple[object, ...]
 
@@ -54,19 +57,57 @@ def fetch_rows(database: Path, lock_wait: float = LOCK_WAIT) -> list[Row]:
         raise SourceError(f"{database}: the database is damaged ({error.reason})") from error
 
 
-def table_prompts(rows: Sequence[Row], names: Literal["id", "descriptive"] = "id") -> Reading:
-    """Turn rows into prompts; a row without a usable prompt becomes a problem and stops nothing."""
+def stamp_of(database: Path) -> str:
+    """The state of an SQLite file and its log, another one after each change; empty where nobody can tell.
+
+    A file that was changed a moment ago may be changed once more at the same time, as file systems count it.
+    """
+    state: list[object] = []
+    for ending in ("", "-wal", "-journal"):
+        path = database.with_name(database.name + ending)
+        try:
+            seen = path.stat()
+            with path.open("rb") as file:
+                header = file.read(_HEADER)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return ""
+        if time.time() - max(seen.st_mtime, seen.st_ctime) < SETTLED:
+            return ""
+        state.append((ending, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, header))
+    return str(mark_of(state))
+
+
+def table_prompts(
+    rows: Sequence[Row], names: Literal["id", "descriptive"] = "id", marks: Marks | None = None
+) -> Reading:
+    """Turn rows into prompts; a row without a usable prompt becomes a problem and stops nothing.
+
+    Args:
+        rows: as they come from `fetch_rows`.
+        names: what file names are made of.
+        marks: of the register: unchanged rows are only counted. `None`: all rows are read.
+    """
+    known = marks or Marks({})
     prompts: dict[str, Prompt] = {}
+    found_marks: dict[str, int] = {}
     problems: list[Problem] = []
     for row in rows:
+        origin, mark = f"prompts.id={row[0]}", mark_of(names, row)
+        is_repeated = known.was_seen(origin)
+        if not is_repeated and known.is_unchanged(origin, mark):
+            continue
         found = _prompt(row, names)
         if isinstance(found, Problem):
             problems.append(found)
-        elif found.id in prompts:
+        elif is_repeated or found.id in prompts:
             problems.append(Problem(found.origin, "an earlier row has the same id"))
         else:
-            prompts[found.id] = found
-    return Reading(tuple(prompts.values()), tuple(problems))
+            known.see(origin)
+            prompts[found.id], found_marks[found.id] = found, mark
+    gone = None if marks is None else tuple(known.gone())
+    return Reading(tuple(prompts.values()), tuple(problems), marks=found_marks, unchanged=known.unchanged, gone=gone)
 
 
 def _prompt(row: Row, names: str) -> Prompt | Problem:

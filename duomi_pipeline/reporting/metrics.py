@@ -14,7 +14,6 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from duomi_pipeline.engine import Session, State
-from duomi_pipeline.engine.looking import registered
 from duomi_pipeline.ledger import Billing, BillSum, Figures, LedgerError, Origin, PurchaseState
 from duomi_pipeline.settings import Settings, SettingsError
 
@@ -91,7 +90,7 @@ class _Home(Collector):
         yield from _sources(session)
         readable = GaugeMetricFamily("duomi_readable", "Whether it can be read: 1 or 0", labels=["part"])
         try:
-            plan = session.plan(registered(session.ledger).prompts)
+            plan = session.plan_registered()
         except SettingsError:
             readable.add_metric(["settings"], 0)
         else:

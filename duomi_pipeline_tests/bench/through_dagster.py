@@ -7,12 +7,12 @@ from pathlib import Path
 import dagster as dg
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session
+from duomi_pipeline.engine.looking import look
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.partition_ranges import partition_ranges
 from duomi_pipeline.orchestration.partition_sync import track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.orchestration.resources import Command
-from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.bench.engine import make_home, write
 from duomi_pipeline_tests.bench.measure import Cost, measured
@@ -37,10 +37,9 @@ def through_dagster(url: str, texts: list[str], concurrency: int, home: Path) ->
 
 
 def _runs(settings: Settings, instance: dg.DagsterInstance, total: Cost) -> None:
-    sources = read_sources(settings)
-    track(instance, sources)
     with Session(settings) as session:
-        wanted = {entry.prompt.id for entry in session.plan(sources.prompts).wanted(GENERATED_BY_ITSELF)}
+        track(instance, session.ledger, look(session.ledger, settings))
+        wanted = {entry.prompt.id for entry in session.plan_registered().wanted(GENERATED_BY_ITSELF)}
     order = instance.get_dynamic_partitions(PARTITIONS_NAME)
     command = Command(settings, lambda _: None)
     job = build_defs(command=command).resolve_job_def("generate_missing_images")

@@ -38,13 +38,13 @@ _GRACE = 20  # seconds in which a process may end by itself
 _RECORD = """
 import os
 from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.looking import look
 from duomi_pipeline.orchestration.instance import open_instance
 from duomi_pipeline.orchestration.partition_sync import track
-from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.settings import Settings
 settings = Settings.load()
 with open_instance(settings) as instance, Session(settings) as session:
-    track(instance, DuomiResource(home=str(settings.home)).look(session, instance))
+    track(instance, session.ledger, look(session.ledger, settings))
 """
 _BACKFILL = """
 mutation ($keys: [String!]!) { launchPartitionBackfill(backfillParams: {

@@ -52,7 +52,7 @@ def test_a_later_look_replaces_what_it_names_and_keeps_the_rest(ledger: Ledger) 
 
 def test_a_look_that_another_one_overtook_is_not_recorded(opened: Callable[[], Ledger]) -> None:
     mine, other = opened(), opened()
-    before = mine.register.known([Source.FILES])
+    before = mine.register.holdings()
     assert other.register.record([said(entry("a", text="newer"))], before.last_look)
 
     assert not mine.register.record([said(entry("a", text="older"), entry("b"))], before.last_look)
@@ -63,8 +63,8 @@ def test_a_look_that_another_one_overtook_is_not_recorded(opened: Callable[[], L
 def test_a_look_is_overtaken_also_where_the_last_one_found_nothing_new(opened: Callable[[], Ledger]) -> None:
     mine, other = opened(), opened()
     for _ in range(2):
-        assert mine.register.record([said(entry("a"))], mine.register.known([Source.FILES]).last_look)
-    before = mine.register.known([Source.FILES]).last_look
+        assert mine.register.record([said(entry("a"))], mine.register.holdings().last_look)
+    before = mine.register.holdings().last_look
     assert other.register.record([said(entry("a", text="newer"))], before)
 
     assert not mine.register.record([said(entry("a", text="older"))], before)

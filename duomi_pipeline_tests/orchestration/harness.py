@@ -26,7 +26,7 @@ from dagster._daemon.sensor import execute_sensor_iteration
 from dagster_graphql.schema import create_schema
 
 from duomi_pipeline.engine import Session
-from duomi_pipeline.engine.looking import look
+from duomi_pipeline.engine.looking import Looked, look
 from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.jobs import images_config
@@ -34,7 +34,6 @@ from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionR
 from duomi_pipeline.orchestration.partition_sync import track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.orchestration.resources import DuomiResource
-from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.prompts.harness import prompt_database
@@ -131,13 +130,14 @@ class Project:
 
     def look(self) -> list[str]:
         """Bring partitions and observations up to date; returns the partitions."""
-        track(self.instance, self.look_elsewhere())
+        with Session(self.settings()) as session:
+            track(self.instance, session.ledger, self.look_elsewhere())
         return self.partitions()
 
-    def look_elsewhere(self) -> Sources:
+    def look_elsewhere(self) -> Looked:
         """Record what the sources say, of which Dagster is not told yet."""
         with Session(self.settings()) as session:
-            return look(session.ledger, session.settings, partitions=self.partitions()).believed
+            return look(session.ledger, session.settings, partitions=self.partitions())
 
     def partitions(self) -> list[str]:
         """The partition keys, in Dagster's order."""

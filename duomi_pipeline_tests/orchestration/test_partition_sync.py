@@ -1,64 +1,100 @@
 """How partitions and observations follow the sources; the assets `prompt_table` and `prompt_files`."""
 
+import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 
 import dagster as dg
 import pandas as pd
 import pytest
 
+from duomi_pipeline.engine import Session
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
-from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY, observed_versions, partition_changes
-from duomi_pipeline.prompts import Prompt, Reading
-from duomi_pipeline.prompts.sources import Sources
+from duomi_pipeline.orchestration.partition_sync import (
+    PROMPTS_KEY,
+    PartitionChanges,
+    observed_versions,
+    partition_changes,
+)
 from duomi_pipeline_tests.orchestration.harness import Project, failure_text
 
 
-def prompt(prompt_id: str, text: str = "a text") -> Prompt:
-    return Prompt(prompt_id, text, "json", f"{prompt_id}.json", prompt_id)
+def changes(project: Project, existing: Sequence[str], since: int | None = None) -> PartitionChanges:
+    """What a look finds that Dagster does not know."""
+    found = project.look_elsewhere()
+    with Session(project.settings()) as session:
+        return partition_changes(project.instance, session.ledger, existing, found, since)
 
 
-def files(*prompts: Prompt, present: frozenset[str] = frozenset(), unreadable: str | None = None) -> Sources:
-    reading = Reading(prompts, present=present)
-    return Sources(Reading(), reading, {"json_": unreadable} if unreadable else {})
+def last_look(project: Project) -> int:
+    with Session(project.settings()) as session:
+        return session.ledger.register.holdings().last_look
 
 
 class TestChanges:
-    def test_new_prompts_are_added_and_observed_in_the_order_of_their_sources(self) -> None:
-        new = [prompt("json_b"), prompt("json_a")]
+    def test_new_prompts_are_added_and_observed_in_the_order_of_their_sources(self, project: Project) -> None:
+        project.write_table("a fox", "a crow")
+        project.write("b", "a boat")
+        project.write("a", "a kite")
 
-        changes = partition_changes(files(*new), existing=[], observed={})
+        found = changes(project, [])
 
-        assert changes.add == ("json_b", "json_a")
-        assert changes.observe == tuple(new)
-        assert changes.retire == ()
+        assert found.add == ("db_1", "db_2", "json_a", "json_b")
+        assert [prompt.id for prompt in found.observe] == ["db_1", "db_2", "json_a", "json_b"]
+        assert found.retire == ()
 
-    def test_only_a_prompt_with_another_version_is_observed(self) -> None:
-        same, edited = prompt("json_a"), prompt("json_b", "new")
-        observed = {"json_a": same.version, "json_b": prompt("json_b", "old").version}
+    def test_only_a_prompt_with_another_version_is_observed(self, project: Project) -> None:
+        keys = project.write_many(2)
+        project.look()
+        project.write(keys[1].removeprefix("json_"), "another text")
 
-        changes = partition_changes(files(same, edited), ["json_a", "json_b"], observed)
+        for since in (None, last_look(project)):
+            found = changes(project, keys, since)
+            assert (found.add, [p.id for p in found.observe], found.retire) == ((), [keys[1]], ())
 
-        assert (changes.add, changes.observe, changes.retire) == ((), (edited,), ())
+    def test_what_an_earlier_look_found_is_not_told_again(self, project: Project) -> None:
+        keys = project.write_many(2)
+        since = last_look(project)
+        changes(project, [])
 
-    def test_a_prompt_that_is_gone_is_retired(self) -> None:
-        assert partition_changes(files(prompt("json_b")), ["json_a", "json_b"], {}).retire == ("json_a",)
+        assert changes(project, [], since).add == tuple(keys)
+        assert changes(project, [], last_look(project)).add == ()
 
-    def test_a_partition_with_a_run_in_flight_is_not_retired(self) -> None:
-        assert partition_changes(files(prompt("json_c")), ["json_a", "json_b"], {}, {"json_a"}).retire == ("json_b",)
+    def test_a_prompt_that_is_gone_is_retired(self, project: Project) -> None:
+        gone, other = project.write_many(2)
+        project.look()
+        project.remove(gone)
 
-    def test_a_source_that_could_not_be_read_retires_nothing(self) -> None:
-        assert partition_changes(files(unreadable="no permission"), ["json_a", "db_1"], {}).retire == ("db_1",)
+        for since in (last_look(project), None):
+            assert changes(project, [gone, other], since).retire == (gone,)
 
-    def test_a_file_that_is_there_but_cannot_be_read_now_is_not_retired(self) -> None:
-        assert partition_changes(files(present=frozenset({"json_a"})), ["json_a"], {}).retire == ()
+    def test_a_source_that_could_not_be_read_retires_nothing(self, project: Project) -> None:
+        project.write_table("a fox")
+        project.look()
+        project.folder.rmdir()
+        project.folder.write_text("no folder")
 
-    def test_a_prompt_that_comes_back_is_added_and_its_known_version_is_not_observed_again(self) -> None:
-        back = prompt("json_a")
+        assert changes(project, ["json_a", "db_1", "db_9"]).retire == ("db_9",)
 
-        changes = partition_changes(files(back), [], {"json_a": back.version})
+    def test_a_file_that_is_there_but_cannot_be_read_now_is_not_retired(self, project: Project) -> None:
+        (key,) = project.write_many(1)
+        project.look()
+        path = project.folder / f"{key.removeprefix('json_')}.json"
+        path.write_text("{")
+        os.utime(path, (1e9, 1e9))
 
-        assert (changes.add, changes.observe) == (("json_a",), ())
+        assert changes(project, [key]).retire == ()
+
+    def test_a_prompt_that_comes_back_is_added_and_its_known_version_is_not_observed_again(
+        self, project: Project
+    ) -> None:
+        (key,) = project.write_many(1)
+        project.look()
+
+        found = changes(project, [])
+
+        assert (found.add, found.observe) == ((key,), ())
 
 
 class TestTrack:

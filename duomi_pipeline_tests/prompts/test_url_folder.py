@@ -1,7 +1,6 @@
 """A folder of prompt files at a URL: listed once, unchanged files are not fetched, nothing is mistaken for empty."""
 
 import json
-import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from duomi_pipeline.prompts import SourceError, file_cache, read_sources
+from duomi_pipeline.engine.looking import look, registered
+from duomi_pipeline.ledger import Ledger
+from duomi_pipeline.prompts import SourceError, read_sources
 from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
 from duomi_pipeline.settings import ParameterOverrides, Settings
@@ -36,18 +37,14 @@ class Bucket:
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    forget_process_memory()
     with s3_bucket(monkeypatch, BUCKET) as opened:
         yield Bucket(opened.client())
 
 
-def forget_process_memory() -> None:
-    """Be another process, which has only the file."""
-    file_cache._seen.clear()
-
-
-def texts(memory: Path | None = None) -> dict[str, str]:
-    return {prompt.id: prompt.text for prompt in read_folder(URL, memory=memory).prompts}
+def looked(ledger: Ledger, home: Path) -> tuple[list[str], dict[str, str]]:
+    """Which prompts a look reads, and the texts that the register has after it."""
+    found = look(ledger, Settings.load(home, prompt_dir=URL))
+    return [p.id for p in found.sources.prompts], {p.id: p.text for p in registered(ledger).prompts}
 
 
 def test_it_is_read_as_a_folder_on_disk_is(bucket: Bucket) -> None:
@@ -73,22 +70,15 @@ def test_it_is_read_as_a_folder_on_disk_is(bucket: Bucket) -> None:
     assert {"json_broken", "json_large"} <= reading.present
 
 
-def test_a_changed_object_of_the_same_size_is_seen(bucket: Bucket, tmp_path: Path) -> None:
+def test_an_unchanged_object_is_not_fetched_again_and_a_changed_one_of_the_same_size_is(
+    bucket: Bucket, tmp_path: Path
+) -> None:
     bucket.put("a.json", {"image_prompt": "a red kite"})
-    assert texts(tmp_path / "memory.db") == {"json_a": "a red kite"}
-    bucket.put("a.json", {"image_prompt": "a tan kite"})
-    assert texts(tmp_path / "memory.db") == {"json_a": "a tan kite"}
-
-
-def test_an_unchanged_object_is_not_fetched_again(bucket: Bucket, tmp_path: Path) -> None:
-    bucket.put("a.json", {"image_prompt": "a kite"})
-    memory = tmp_path / "memory.db"
-    assert texts(memory) == {"json_a": "a kite"}
-    with closing(sqlite3.connect(memory)) as db, db:  # what was remembered, and nothing else, tells the text
-        assert db.execute("UPDATE prompt_files_v1 SET text = 'remembered'").rowcount == 1
-    forget_process_memory()
-
-    assert texts(memory) == {"json_a": "remembered"}
+    with closing(Ledger("sqlite:///out/ledger.db", tmp_path)) as ledger:
+        assert looked(ledger, tmp_path) == (["json_a"], {"json_a": "a red kite"})
+        assert looked(ledger, tmp_path) == ([], {"json_a": "a red kite"})
+        bucket.put("a.json", {"image_prompt": "a tan kite"})
+        assert looked(ledger, tmp_path) == (["json_a"], {"json_a": "a tan kite"})
 
 
 def test_an_empty_prefix_is_empty_and_a_bucket_that_is_not_there_is_not(bucket: Bucket) -> None:

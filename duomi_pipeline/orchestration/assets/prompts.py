@@ -175,9 +175,9 @@ def _look(
     partitions = context.instance.get_dynamic_partitions(PARTITIONS_NAME)
     with duomi.session() as session:
         looked = look_at(session.ledger, session.settings, read, [source], manner, partitions)
-    if doubt := looked.doubts.get(PREFIXES[source]):
-        raise dg.Failure(doubt, allow_retries=False)
-    return looked.sources, track(context.instance, looked.sources)
+        if doubt := looked.doubts.get(PREFIXES[source]):
+            raise dg.Failure(doubt, allow_retries=False)
+        return looked.sources, track(context.instance, session.ledger, looked)
 
 
 def _reading_metadata(reading: Reading, changes: PartitionChanges, place: str) -> dict[str, dg.MetadataValue]:
