@@ -27,7 +27,7 @@ from duomi_pipeline.engine.flow_control import FlowControl
 from duomi_pipeline.engine.job import Job, failure_of
 from duomi_pipeline.engine.keeping import Keeper, Recovery
 from duomi_pipeline.engine.kept_answers import KeptAnswer
-from duomi_pipeline.engine.ledger_retry import retry_ledger_write
+from duomi_pipeline.engine.ledger_retry import retry_if_cut_off, retry_ledger_write
 from duomi_pipeline.engine.outcome import Failure, Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
 from duomi_pipeline.engine.reuse import outcome_of
@@ -145,15 +145,11 @@ class Buyer:
         replaces = (
             planned.id if planned and planned.state in (PurchaseState.SAVED, PurchaseState.FAILED) else job.given_up
         )
-        purchase = self.ledger.claim(
-            job.request.key, job.request.canonical, self.run_id, replaces, explicit=job.explicitly_requested
-        )
+        purchase = self._claimed(job, replaces, explicit=job.explicitly_requested)
         if job.explicitly_requested and self._cannot_be_finished(purchase):
             words = purchase.error_message or "given up for a new request, as the user chose"
             self.ledger.ended(purchase, PurchaseState.FAILED, ErrorClass.AMBIGUOUS, "", words)
-            purchase = self.ledger.claim(
-                job.request.key, job.request.canonical, self.run_id, purchase.id, explicit=True
-            )
+            purchase = self._claimed(job, purchase.id, explicit=True)
         job.purchase = purchase
         if purchase.state == PurchaseState.FAILED and (
             failure := failure_of(purchase)
@@ -165,8 +161,13 @@ class Buyer:
         """Claim a new purchase at this service; the other service may have billed the lost answer of the old one."""
         words = f"its answer was lost at {where(purchase)}; requested from another service since"
         self.ledger.ended(purchase, PurchaseState.FAILED, ErrorClass.AMBIGUOUS, "", words)
-        job.purchase = self.ledger.claim(job.request.key, job.request.canonical, self.run_id, purchase.id)
+        job.purchase = self._claimed(job, purchase.id)
         return job.purchase
+
+    def _claimed(self, job: Job, replaces: int | None, *, explicit: bool = False) -> Purchase:
+        key, request = job.request.key, job.request.canonical
+        claim = partial(self.ledger.claim, key, request, self.run_id, replaces, explicit=explicit)
+        return retry_if_cut_off(claim, can_be_repeated=True)  # a run that claims again what it has, gets it
 
     def _cannot_be_finished(self, purchase: Purchase) -> bool:
         """Whether an interrupted purchase cannot be finished here, so that a new request need not wait for it."""
@@ -310,8 +311,10 @@ class Buyer:
     def _post(self, entry: PlannedPrompt, purchase: Purchase) -> Pictures:
         request, limits = entry.request, replace(self.limits, price=entry.request.price)
         key = self._idempotency_key(request)
+        service = self.settings.service_identity
         try:
-            post = self.ledger.send(purchase, self.run_id, request.pictures, limits, self.settings.service_identity)
+            # Not again where it may be recorded: a second record would count as a second request.
+            post = retry_if_cut_off(lambda: self.ledger.send(purchase, self.run_id, request.pictures, limits, service))
         except RepeatsUsedUp as error:
             self.ledger.ended(purchase, PurchaseState.FAILED, ErrorClass.AMBIGUOUS, "", str(error))
             raise FailedBeforeError(Failure(ErrorClass.AMBIGUOUS, "", str(error), final=True)) from error
