@@ -28,6 +28,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from duomi_pipeline.common.sqlite import write_ahead
+from duomi_pipeline.common.text import sentence
 from duomi_pipeline.ledger import postgresql
 from duomi_pipeline.ledger.group_commit import GroupCommit
 from duomi_pipeline.ledger.migrate import VERSION, NewerLedgerError, migrate
@@ -98,7 +99,7 @@ class Database:
             if _is_too_many(error.__cause__):
                 raise
             words, file = _words(error.__cause__ or error), f" {self.file}" if self.file else ""
-            raise LedgerError(f"The ledger{file} cannot be opened: {words}. Check DUOMI_LEDGER_URL.") from error
+            raise LedgerError(f"The ledger{file} cannot be opened: {words} Check DUOMI_LEDGER_URL.") from error
         except ValueError:  # an invalid port; the error's own text would show it, and it may be part of a password
             raise LedgerError("The ledger cannot be opened: its URL is invalid. Check DUOMI_LEDGER_URL.") from None
         except ImportError as error:
@@ -246,12 +247,12 @@ class Database:
         file, folder = shlex.quote(str(self.file)), shlex.quote(str(self.file.parent / "damaged"))
         move = f"mkdir -p {folder} && mv {file}* {folder}"
         return LedgerError(
-            f"The ledger {self.file} is damaged: {_words(error)}. Check DUOMI_LEDGER_URL; put a backup in its place; "
-            f"or move it away and restore it from the pictures: {move} && duomi ledger rebuild"
+            f"The ledger {self.file} is damaged: {_words(error)} Check DUOMI_LEDGER_URL; put a backup in its place; or "
+            f"move it away and restore it from the pictures: {move} && duomi ledger rebuild"
         )
 
     def _unusable(self, error: DatabaseError, how: str) -> str:
-        return f"The ledger cannot be {how}: {_words(error)}. {self._advice(error)}"
+        return f"The ledger cannot be {how}: {_words(error)} {self._advice(error)}"
 
     def _advice(self, error: DatabaseError) -> str:
         if self._is_sqlite:
@@ -314,5 +315,5 @@ def _is_too_many(error: BaseException | None) -> bool:
 
 
 def _words(error: BaseException) -> str:
-    """The database's message on one line, without the URL, which may hold a password."""
-    return " ".join(str(getattr(error, "orig", None) or type(error).__name__).split())
+    """The database's message as a sentence on one line, without the URL, which may hold a password."""
+    return sentence(" ".join(str(getattr(error, "orig", None) or type(error).__name__).split()))

@@ -156,6 +156,7 @@ def test_a_request_of_which_nobody_knows_whether_it_is_recorded_is_not_sent(
         made, stopped_by = generate(session)
     assert (made, home.posts) == (0, 0)
     assert "See that the server can be reached" in stopped_by
+    assert ".." not in stopped_by
     with home.session() as session:
         assert generate(session) == (1, "")
     assert (home.posts, home.billed) == (1, 1)
