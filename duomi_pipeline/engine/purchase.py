@@ -20,7 +20,7 @@ from duomi_pipeline.duomi.errors import (
     TaskElsewhere,
 )
 from duomi_pipeline.duomi.pictures import Image
-from duomi_pipeline.duomi.policy import Billed
+from duomi_pipeline.duomi.reactions import Billed
 from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.fallback import Fallbacks, fallback_fingerprint
 from duomi_pipeline.engine.flow_control import FlowControl
