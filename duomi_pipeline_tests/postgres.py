@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: where `TEST_POSTGRES_URL` names a server."""
+"""Databases of servers for tests: on PostgreSQL where `TEST_POSTGRES_URL` names a server."""
 
 import os
 import uuid
@@ -18,13 +18,20 @@ def postgres_database() -> Iterator[str]:
     server = os.environ.get("TEST_POSTGRES_URL")
     if not server:
         pytest.skip("TEST_POSTGRES_URL names no PostgreSQL server")
+    with own_database(server, drop="DROP DATABASE {} WITH (FORCE)") as url:
+        yield url
+
+
+@contextmanager
+def own_database(server: str, create: str = "CREATE DATABASE {}", drop: str = "DROP DATABASE {}") -> Iterator[str]:
+    """The URL of a new database of a server, which goes at the end."""
     name = f"test_{uuid.uuid4().hex}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(create.format(name)))
     yield make_url(server).set(database=name).render_as_string(hide_password=False)
     with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        connection.execute(text(drop.format(name)))
     engine.dispose()
 
 

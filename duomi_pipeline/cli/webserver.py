@@ -1,25 +1,16 @@
 """`duomi webserver`. The server itself is in `orchestration.webserver`."""
 
-import contextlib
-import socket
 from pathlib import Path
 
 import click
 
+from duomi_pipeline.cli.listening import listening, listening_options
 from duomi_pipeline.orchestration.webserver.ui import serve_ui
 from duomi_pipeline.settings import Settings
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
-@click.option(
-    "--allow-host",
-    "hosts",
-    multiple=True,
-    metavar="NAME",
-    help="Another host name, without port, under which browsers reach it; may be repeated.",
-)
+@listening_options
 @click.option(
     "--workspace",
     required=True,
@@ -34,11 +25,5 @@ def webserver(host: str, port: int, hosts: tuple[str, ...], workspace: Path, rea
     There is no login: everybody who can reach the address can spend your money, unless it is read-only.
     """
     settings = Settings.load()
-    try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise click.UsageError(f"{host}:{port} cannot be listened on: {error.strerror}. Use another --port") from error
-    with listening, contextlib.suppress(KeyboardInterrupt):
-        shown = f"[{host}]" if ":" in host else host
-        click.echo(f"Dagster's UI on http://{shown}:{listening.getsockname()[1]}, Ctrl-C ends it", err=True)
-        serve_ui(settings, listening, (host, *hosts), workspace, read_only=read_only)
+    with listening(host, port) as opened:
+        serve_ui(settings, opened, (host, *hosts), workspace, read_only=read_only)

@@ -14,7 +14,7 @@ from duomi_pipeline.duomi.classify import classify, is_about_content
 from duomi_pipeline.duomi.errors import NotUnderstood, PromptRefused, TaskFailed
 from duomi_pipeline.duomi.framing import load_json
 from duomi_pipeline.duomi.pictures import Image, has_pictures, pictures_in, scalar
-from duomi_pipeline.duomi.policy import Billed
+from duomi_pipeline.duomi.reactions import Billed
 
 _DONE = {"succeeded", "success", "completed", "complete", "finished", "done", "succeed", "3"}
 _FAILED = {

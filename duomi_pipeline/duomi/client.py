@@ -45,8 +45,8 @@ from duomi_pipeline.duomi.errors import (
     TaskDenied,
 )
 from duomi_pipeline.duomi.masking import Mask
-from duomi_pipeline.duomi.policy import Billed
 from duomi_pipeline.duomi.protocols import KEY_PROBE_PATH, ROUTES
+from duomi_pipeline.duomi.reactions import Billed
 from duomi_pipeline.duomi.request import ImageRequest
 from duomi_pipeline.duomi.transport import DeadlineSession
 

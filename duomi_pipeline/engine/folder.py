@@ -8,7 +8,7 @@ import contextlib
 import uuid
 from collections.abc import Sequence
 
-from duomi_pipeline.common.text import counted
+from duomi_pipeline.common.text import counted, sentence
 from duomi_pipeline.engine.outcome import Stop, StoppedBy
 from duomi_pipeline.engine.plan import PlannedPrompt, total_cost
 from duomi_pipeline.engine.states import State, presence_of
@@ -32,7 +32,7 @@ def why_lost(
     if listing.problem:
         return Stop(
             StoppedBy.LOST,
-            f"{listing.problem}. Nothing was bought: nobody can tell which pictures are there.",
+            f"{sentence(listing.problem)} Nothing was bought: nobody can tell which pictures are there.",
             advice=_MAKE_READABLE,
         )
     absent = [entry for entry in entries if entry.state is not State.CURRENT]
@@ -44,7 +44,7 @@ def why_lost(
             return None
         lost = lost_pictures(ledger, store, listing)
     except StoreError as error:
-        return Stop(StoppedBy.LOST, f"{error}. Nothing was bought.", advice=_MAKE_READABLE)
+        return Stop(StoppedBy.LOST, f"{sentence(str(error))} Nothing was bought.", advice=_MAKE_READABLE)
     if not lost:
         return None
     cost = total_cost(entry.request for entry in gone)

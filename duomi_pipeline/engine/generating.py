@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline.duomi.request import settings_fingerprint
 from duomi_pipeline.engine.batch import Batch
+from duomi_pipeline.engine.claiming import Claimer
 from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.evidence import InARow
 from duomi_pipeline.engine.fallback import Fallbacks
@@ -17,6 +18,7 @@ from duomi_pipeline.engine.keeping import Keeper
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.purchase import Buyer
 from duomi_pipeline.engine.save import Saver
+from duomi_pipeline.engine.sending import Sender
 from duomi_pipeline.engine.tasks import Tasks
 from duomi_pipeline.engine.verdict import Judge
 from duomi_pipeline.engine.width import TRUST
@@ -58,17 +60,27 @@ def build_batch(
     fetcher = Fetcher(client, ledger, tasks, flow.hurried, settings.download_patience)
     fallbacks = Fallbacks(settings, below, ledger, store)
     limits = _limits(settings, max_images)
+    keeper = Keeper(settings, session.kept, client, fetcher, ledger)
     buyer = Buyer(
         settings=settings,
-        client=client,
         ledger=ledger,
-        saver=Saver(ledger, store, fingerprint, settings.price, settings.currency),
+        claimer=Claimer(ledger, tasks, keeper, limits, flow, session.run_id),
+        sender=Sender(
+            settings=settings,
+            client=client,
+            ledger=ledger,
+            store=store,
+            tasks=tasks,
+            keeper=keeper,
+            limits=limits,
+            fallbacks=fallbacks,
+            flow=flow,
+            run_id=session.run_id,
+        ),
         fetcher=fetcher,
+        saver=Saver(ledger, store, fingerprint, settings.price, settings.currency),
         tasks=tasks,
-        keeper=Keeper(settings, session.kept, client, fetcher, ledger),
-        limits=limits,
-        fallbacks=fallbacks,
-        flow=flow,
+        keeper=keeper,
         run_id=session.run_id,
     )
     endings = Endings(ledger, session.run_id)

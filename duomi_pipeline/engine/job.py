@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from duomi_pipeline.duomi import DuomiError, ErrorClass, ImageRequest
+from duomi_pipeline.engine.ledger_retry import retry_if_cut_off
 from duomi_pipeline.engine.outcome import Failure, Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.states import State, decide
@@ -137,7 +138,10 @@ class Endings:
         """Claim a purchase for recording its end; `None` where another run holds it or it was sent already."""
         latest = self.ledger.latest_purchases({request.key}).get(request.key)
         try:
-            purchase = self.ledger.claim(request.key, request.canonical, self.run_id, latest.id if latest else None)
+            purchase = retry_if_cut_off(
+                lambda: self.ledger.claim(request.key, request.canonical, self.run_id, latest.id if latest else None),
+                can_be_repeated=True,
+            )
         except Held:
             return None
         return purchase if purchase.state == PurchaseState.PLANNED else None

@@ -17,7 +17,8 @@ from duomi_pipeline.duomi.errors import (
     RateLimited,
     TaskTimedOut,
 )
-from duomi_pipeline.duomi.policy import Billed, ErrorClass, Reaction
+from duomi_pipeline.duomi.policy import ErrorClass
+from duomi_pipeline.duomi.reactions import Billed, Reaction
 from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.evidence import InARow, Suspect, stop_of_all
 from duomi_pipeline.engine.fallback import Fallbacks

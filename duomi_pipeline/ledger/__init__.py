@@ -1,6 +1,6 @@
 """The ledger: a database of what was requested, paid and saved. No Dagster, no HTTP."""
 
-from duomi_pipeline.ledger.database import LedgerError, LedgerLostError, LedgerUnavailableError
+from duomi_pipeline.ledger.database import ConnectionLostError, LedgerError, LedgerLostError, LedgerUnavailableError
 from duomi_pipeline.ledger.figures import BillSum, Figures
 from duomi_pipeline.ledger.leases import Life
 from duomi_pipeline.ledger.ledger import Held, Ledger
@@ -29,6 +29,7 @@ __all__ = [
     "BillSum",
     "Billing",
     "Changes",
+    "ConnectionLostError",
     "Cost",
     "Figures",
     "FoundPurchase",

@@ -72,7 +72,7 @@ def move_ledger(source: Ledger, target: Ledger, place: str, told: Callable[[int]
     else:
         _check_empty(target)
         _check_other(source, target)
-        source.set_fact(COPYING, place)
+        _close(source, place)
         try:
             found = copy_ledger(source, target, told)
         except BaseException:
@@ -81,6 +81,23 @@ def move_ledger(source: Ledger, target: Ledger, place: str, told: Callable[[int]
     source.set_fact(MOVED, place)
     source.set_fact(COPYING, None)
     return found
+
+
+def _close(source: Ledger, place: str) -> None:
+    """Close a ledger for runs. One that starts at this moment is seen at work, or finds it closed; there is no third.
+
+    Raises:
+        LedgerError: a run works on it; nothing was changed.
+    """
+    with source.database.alone() as connection:
+        _check_at_rest(source, connection)
+        connection.execute(delete(facts).where(facts.c.name == COPYING))
+        connection.execute(insert(facts).values(name=COPYING, value=place))
+
+
+def _check_at_rest(ledger: Ledger, connection: Connection) -> None:
+    if active := ledger.active_runs_now(connection):
+        raise LedgerError(f"Run {active[0]} is at work on the ledger: wait for its end, or stop it, then again.")
 
 
 def _reopen(source: Ledger, target: Ledger) -> None:
@@ -110,9 +127,7 @@ def copy_ledger(
     """
     with source.database.alone() as old, target.database.alone() as new:
         # None can start now. A backup is nobody's to work on: its runs ended, or would never be seen to end.
-        active = target.active_runs_now(new) if is_backup else source.active_runs_now(old)
-        if active:
-            raise LedgerError(f"Run {active[0]} is at work on the ledger: wait for its end, or stop it, then again.")
+        _check_at_rest(*((target, new) if is_backup else (source, old)))
         if replace:
             for table in reversed(metadata.sorted_tables):
                 new.execute(delete(table))

@@ -28,6 +28,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from duomi_pipeline.common.sqlite import write_ahead
+from duomi_pipeline.common.text import sentence
 from duomi_pipeline.ledger import postgresql
 from duomi_pipeline.ledger.group_commit import GroupCommit
 from duomi_pipeline.ledger.migrate import VERSION, NewerLedgerError, migrate
@@ -49,6 +50,18 @@ class LedgerError(Exception):
 
 class LedgerUnavailableError(LedgerError):
     """The database cannot be used now: locked, full, unreachable. A later try may succeed."""
+
+
+class ConnectionLostError(LedgerUnavailableError):
+    """The connection to the server broke in the midst of a transaction; the next one gets a new connection.
+
+    Attributes:
+        may_be_written: the commit was sent, and its answer lost; else nothing of the transaction was written.
+    """
+
+    def __init__(self, message: str, *, may_be_written: bool) -> None:
+        super().__init__(message)
+        self.may_be_written = may_be_written
 
 
 class LedgerLostError(LedgerError):
@@ -86,7 +99,7 @@ class Database:
             if _is_too_many(error.__cause__):
                 raise
             words, file = _words(error.__cause__ or error), f" {self.file}" if self.file else ""
-            raise LedgerError(f"The ledger{file} cannot be opened: {words}. Check DUOMI_LEDGER_URL.") from error
+            raise LedgerError(f"The ledger{file} cannot be opened: {words} Check DUOMI_LEDGER_URL.") from error
         except ValueError:  # an invalid port; the error's own text would show it, and it may be part of a password
             raise LedgerError("The ledger cannot be opened: its URL is invalid. Check DUOMI_LEDGER_URL.") from None
         except ImportError as error:
@@ -110,6 +123,7 @@ class Database:
 
         Raises:
             LedgerUnavailableError: the database cannot be written now; nothing of the transaction was written.
+            ConnectionLostError: the same, unless it says that the transaction may be written.
             LedgerLostError: its file is no longer the one that was opened.
             LedgerError: its file is damaged, or a newer program has changed its tables.
         """
@@ -146,6 +160,7 @@ class Database:
     @contextmanager
     def _transaction(self, how: str, *, urgent: bool = False, once: bool = False) -> Iterator[Connection]:
         is_read = how == "read"
+        has_commit_left = once  # together with the last statement
         try:
             if self._is_sqlite and not is_read:
                 with self._group_commit.write(urgent=urgent) as connection:
@@ -157,10 +172,13 @@ class Database:
             ):
                 yield connection
                 if not is_read:
+                    has_commit_left = True
                     connection.commit()
         except DatabaseError as error:
             if not is_read:
                 self.check()
+            if error.connection_invalidated:
+                raise ConnectionLostError(self._unusable(error, how), may_be_written=has_commit_left) from error
             if (explained := self._explained(error, how)) is None:
                 raise
             raise explained from error
@@ -223,17 +241,20 @@ class Database:
         if getattr(error.orig, "pgcode", None) == _WRONG_VERSION:
             return LedgerError(_NEWER)
         if isinstance(error, OperationalError):
-            return LedgerUnavailableError(f"The ledger cannot be {how}: {_words(error)}. {self._advice(error)}")
+            return LedgerUnavailableError(self._unusable(error, how))
         if type(error) is not DatabaseError or self.file is None:
             return None
         file, folder = shlex.quote(str(self.file)), shlex.quote(str(self.file.parent / "damaged"))
         move = f"mkdir -p {folder} && mv {file}* {folder}"
         return LedgerError(
-            f"The ledger {self.file} is damaged: {_words(error)}. Check DUOMI_LEDGER_URL; put a backup in its place; "
-            f"or move it away and restore it from the pictures: {move} && duomi ledger rebuild"
+            f"The ledger {self.file} is damaged: {_words(error)} Check DUOMI_LEDGER_URL; put a backup in its place; or "
+            f"move it away and restore it from the pictures: {move} && duomi ledger rebuild"
         )
 
-    def _advice(self, error: OperationalError) -> str:
+    def _unusable(self, error: DatabaseError, how: str) -> str:
+        return f"The ledger cannot be {how}: {_words(error)} {self._advice(error)}"
+
+    def _advice(self, error: DatabaseError) -> str:
         if self._is_sqlite:
             return "Free disk space or close the program that uses it, then start again."
         if _is_too_many(error):
@@ -294,5 +315,5 @@ def _is_too_many(error: BaseException | None) -> bool:
 
 
 def _words(error: BaseException) -> str:
-    """The database's message on one line, without the URL, which may hold a password."""
-    return " ".join(str(getattr(error, "orig", None) or type(error).__name__).split())
+    """The database's message as a sentence on one line, without the URL, which may hold a password."""
+    return sentence(" ".join(str(getattr(error, "orig", None) or type(error).__name__).split()))

@@ -7,6 +7,7 @@ network of some milliseconds the round trips are what a step of a purchase costs
 """
 
 import hashlib
+import select
 import time
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -108,10 +109,18 @@ def _note_return(_connection: Any, record: Any) -> None:
 
 def _test_if_idle(connection: Any, record: Any, _proxy: Any) -> None:
     """As SQLAlchemy's `pool_pre_ping`, which costs a round trip each time."""
-    if time.monotonic() - record.info.get(_RETURNED, time.monotonic()) < _IDLE:
+    is_fresh = time.monotonic() - record.info.get(_RETURNED, time.monotonic()) < _IDLE
+    if is_fresh and not _is_spoken_to(connection):
         return
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except connection.Error as error:
         raise DisconnectionError from error
+
+
+def _is_spoken_to(connection: Any) -> bool:
+    """Whether the server said something that nobody asked for, such as that it closes the connection."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from duomi_pipeline.duomi import ErrorClass
-from duomi_pipeline.duomi.policy import Verdict
 from duomi_pipeline.duomi.profiles import Profile, Ranged, profile_of
+from duomi_pipeline.duomi.reactions import Verdict
 from duomi_pipeline.engine.outcome import Outcome, Status, Stop
 from duomi_pipeline.engine.plan import PlannedPrompt
 from duomi_pipeline.engine.session import Session

@@ -23,7 +23,7 @@ from duomi_pipeline.duomi.errors import (
     TaskFailed,
 )
 from duomi_pipeline.duomi.pictures import Image
-from duomi_pipeline.duomi.policy import Billed
+from duomi_pipeline.duomi.reactions import Billed
 
 URL = "https://files.example/a.png?sign=1"
 BYTES = b"\x89PNG bytes of a picture"

@@ -11,7 +11,7 @@ import pytest
 
 from duomi_pipeline.duomi.broken_calls import without_secrets
 from duomi_pipeline.duomi.errors import Ambiguous, DuomiError, NotSent, ServiceBusy
-from duomi_pipeline.duomi.policy import Billed
+from duomi_pipeline.duomi.reactions import Billed
 from duomi_pipeline.duomi.transport import proxies_in_force
 from duomi_pipeline_tests.duomi.raw import RawConversation, reset
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService

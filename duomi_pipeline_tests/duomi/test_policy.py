@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.duomi import errors
-from duomi_pipeline.duomi.policy import Billed, ErrorClass, Reaction, policy_of
+from duomi_pipeline.duomi.policy import ErrorClass, policy_of
+from duomi_pipeline.duomi.reactions import Billed, Reaction
 from duomi_pipeline.engine.states import State, decide
 from duomi_pipeline.images import Listing
 from duomi_pipeline.ledger import Purchase, PurchaseState

@@ -20,10 +20,12 @@ from duomi_pipeline.maintenance.quality import Flag
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.engine.conftest import home, sandbox
 from duomi_pipeline_tests.engine.home import Home
 from duomi_pipeline_tests.gallery.browser import Page, start_chromium
 from duomi_pipeline_tests.prompts.harness import prompt_database
 
+__all__ = ["home", "sandbox"]
 HOSTILE = (
     "שלום \u202e</script><script>window.hacked=1</script><img src=x onerror=window.hacked=1>\n=HYPERLINK(1)  +1 -1 @SUM"
     " \"q\" 'a' `b` &amp; {{c}} ${d} \u2028 🦊👩‍👧 مرحبا\t%3Cb%3E"
@@ -60,14 +62,6 @@ def fill(home: Home) -> None:
     home.run({State.MISSING})
     home.sandbox.change_faults(refuse=())
     home.write("waiting", "A lantern that waits")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    with SandboxServer(faults=Faults(picture="flat"), books_path=tmp_path / "books.db") as server:
-        (tmp_path / "home").mkdir()
-        with closing(Home(tmp_path / "home", server)) as opened:
-            yield opened
 
 
 def write_large(folder: Path, count: int, made_at: float = 1_700_000_000.0) -> Path:

@@ -1,5 +1,8 @@
 """Ledgers on one database: SQLite always, PostgreSQL where `TEST_POSTGRES_URL` names a server."""
 
+import errno
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -32,3 +35,13 @@ def ledger(opened: Opener) -> Ledger:
     found = opened()
     found.start_run("r", "cli")
     return found
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that takes no locks, as some network folders."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)

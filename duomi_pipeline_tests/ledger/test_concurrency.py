@@ -290,6 +290,25 @@ def test_what_a_dead_run_sent_is_in_flight_for_a_minute_and_what_a_living_one_se
     ledger.send(mine, "r", 1, FEW)
 
 
+def test_what_a_killed_run_sent_is_in_flight_for_a_minute_also_once_another_one_has_taken_it_over(
+    ledger: Ledger, url: str, tmp_path: Path
+) -> None:
+    killed(another_process(url, tmp_path, "submitting"))
+    let_the_lease_run_out(url, tmp_path, "theirs")
+    taken, mine = claim(ledger), claim(ledger, "mine")
+    assert (taken.state, taken.run_id) == ("ambiguous", "r")
+    for purchase in (taken, mine):
+        with pytest.raises(NotYet):
+            ledger.send(purchase, "r", 1, FEW)
+    ledger.send(mine, "r", 1, Limits(requests_in_flight=2))
+    with pytest.raises(NotYet):
+        ledger.send(taken, "r", 1, Limits(requests_in_flight=2))
+    sql(url, tmp_path, f"UPDATE posts SET sent_at = sent_at - 61 WHERE purchase_id = {taken.id}")
+    post = ledger.send(taken, "r", 1, Limits(requests_in_flight=2))
+    ledger.answer_lost(taken, post, "ambiguous", "no answer")
+    ledger.send(taken, "r", 1, Limits(requests_in_flight=2, lost_answers=3))  # an answer that is known to be lost
+
+
 def test_two_that_find_the_same_pictures_record_them_once(opened: Opener) -> None:
     ledgers = [opened(), opened()]
     file = PictureFile("json_a", 0, 0, "a.png", 9, "1x1", "1x1", Origin.ADOPTED, 5.0)

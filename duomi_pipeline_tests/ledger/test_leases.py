@@ -1,7 +1,5 @@
 """A purchase belongs to its run only as long as that run lives; what the world shows of that, and what it does not."""
 
-import errno
-import fcntl
 import os
 import shutil
 import subprocess
@@ -115,6 +113,12 @@ def let_the_lease_run_out(url: str, home: Path, run: str) -> None:
         sql(url, home, f"UPDATE runs SET alive_until = alive_until - {LEASE} WHERE id = :run", run=run)
 
 
+def cut_off_runs(url: str, home: Path) -> None:
+    """Break the connections of PostgreSQL that hold runs' locks."""
+    here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"  # others use the server, too
+    sql(url, home, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND {here}")
+
+
 class Clock:
     """An observer's own clock, which goes only when a test says so."""
 
@@ -143,16 +147,6 @@ class Observer:
                 if self.clock.now >= until:
                     return False
                 self.clock.now += every
-
-
-@pytest.fixture
-def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that takes no locks, as some network folders."""
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
 
 
 @pytest.fixture
@@ -320,8 +314,7 @@ def test_a_run_whose_connection_the_server_cut_off_lives_on(
     ledger.claim("k", "{}", "r")
     other = opened()
     other.start_run("s", "cli")
-    here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"  # others use the server, too
-    sql(url, tmp_path, f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND {here}")
+    cut_off_runs(url, tmp_path)
     with pytest.raises(Held):
         other.claim("k", "{}", "s")
     ledger.renew_run("r")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from sqlalchemy.engine import Engine, make_url
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.prompts.sources import Sources, shown_database
 from duomi_pipeline.settings import Settings
-from duomi_pipeline_tests.postgres import postgres_database
+from duomi_pipeline_tests.postgres import own_database, postgres_database
 from duomi_pipeline_tests.prompts.harness import prompt_database
 
 TABLES = (
@@ -34,13 +33,8 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
     server = os.environ.get("TEST_MYSQL_URL")
     if not server:
         pytest.skip("TEST_MYSQL_URL names no MySQL or MariaDB server")
-    name, engine = f"test_{uuid.uuid4().hex}", create_engine(server)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} CHARACTER SET utf8mb4"))
-    yield make_url(server).set(database=name).render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP DATABASE {name}"))
-    engine.dispose()
+    with own_database(server, create="CREATE DATABASE {} CHARACTER SET utf8mb4") as url:
+        yield url
 
 
 def fill(url: str) -> None:

@@ -39,13 +39,11 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "the request is sent before it is recorded",
-        "duomi_pipeline/engine/purchase.py",
-        """            post = self.ledger.send(purchase, self.run_id, request.pictures, limits, self.settings.service_identity)
-        except""",
+        "duomi_pipeline/engine/sending.py",
+        """            post = retry_if_cut_off(lambda: self.ledger.send(""",
         """            answer = self.client.submit(request, key)
-            post = self.ledger.send(purchase, self.run_id, request.pictures, limits, self.settings.service_identity)
             self.client.submit = lambda *_: answer
-        except""",
+            post = retry_if_cut_off(lambda: self.ledger.send(""",
         WALK,
     ),
     Mutant(

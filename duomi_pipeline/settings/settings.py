@@ -1,25 +1,15 @@
-"""All settings of the pipeline, read once and passed down. The lowest layer: imports no other module of the package.
-
-Order: environment, `.env`, `duomi.toml` (both in the home folder), default. Which parameters a model accepts is in
-`duomi.profiles`.
-"""
+"""All settings. Order: environment, `.env`, `duomi.toml` (both in the home folder), default."""
 
 import hashlib
 import os
 import re
-import sys
 import tomllib
-from collections.abc import Collection, Iterable
-from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -35,40 +25,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from duomi_pipeline.settings.parameters import ImageParameters, ModelName
+from duomi_pipeline.settings.problems import SettingsError, check_names, explain, ours
+
 SANDBOX = "sandbox"
-MAX_DAYS = 36_500  # a hundred years: for ever
+_MAX_DAYS = 36_500  # a hundred years: for ever
 SECRET_FIELDS = frozenset({"api_key", "ledger_url", "webhook_url"})
-# Two for the program itself, and what Kubernetes tells each pod about a service that is called `duomi`.
-_NO_SETTING = re.compile(r"DUOMI_(HOME|TEMPORARY_HISTORY|(.+_)?(SERVICE_(HOST|PORT)|PORT)(_.+)?)")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-
-
-class SettingsError(ValueError):
-    """A setting has an invalid value; the message names setting, value and what is allowed."""
-
-
-class Size(NamedTuple):
-    """A picture's size in pixels."""
-
-    width: int
-    height: int
-
-    @classmethod
-    @lru_cache(maxsize=100)  # the same object for 100,000 requests of one size
-    def parse(cls, text: str) -> Self:
-        """Read `"1080x1920"`."""
-        width, height = text.split("x")
-        return cls(int(width), int(height))
-
-    def __str__(self) -> str:
-        return sys.intern(f"{self.width}x{self.height}")
-
-
-def _checked_size(value: object) -> object:
-    match = re.fullmatch(r"\s*(\d{2,4})\s*[xX×]\s*(\d{2,4})\s*", value) if isinstance(value, str) else None
-    if not match or not all(64 <= int(side) <= 8192 for side in match.groups()):
-        raise ValueError("write it as WIDTHxHEIGHT, both 64 to 8192, for example 1080x1920")
-    return f"{int(match[1])}x{int(match[2])}"
 
 
 def _split_at_commas(value: object) -> object:
@@ -89,60 +52,8 @@ def _path_or_url(value: object) -> object:
 
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{0,60}$")]
 HeaderText = Annotated[str, Field(pattern=r"^[ -~]{0,300}$")]
-ModelName = Annotated[str, Field(min_length=1, max_length=200)]
-NegativePrompt = Annotated[str, Field(max_length=10_000)]
-ImageSize = Annotated[str, BeforeValidator(_checked_size)]
-Seed = Annotated[int, Field(ge=0, le=9_999_999_999)] | Literal["per-prompt"]
 # In the environment a text with commas; in a file a list. NoDecode: the text is no JSON.
 ModelNames = Annotated[tuple[ModelName, ...], NoDecode, BeforeValidator(_split_at_commas)]
-
-
-class ImageParameters(BaseModel):
-    """All parameters of a request, each with a value. This is the only list of these fields.
-
-    Environment variables, flags, launchpad fields and documentation are made from it. The ranges are those of
-    SiliconFlow's image API, which the default model uses; the limits of other models are in their profiles.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-    model: ModelName = Field("stabilityai/stable-diffusion-xl-base-1.0", description="Model that draws.")
-    image_size: ImageSize = Field("1080x1920", description="What is delivered, as WIDTHxHEIGHT in pixels.")
-    negative_prompt: NegativePrompt = Field("", description="What not to draw.")
-    batch_size: int = Field(1, ge=1, le=4, description="Pictures per prompt, 1 to 4.")
-    num_inference_steps: int = Field(20, ge=1, le=100, description="Inference steps, 1 to 100.")
-    guidance_scale: float = Field(7.5, ge=0, le=20, description="How closely the prompt is followed, 0 to 20.")
-    seed: Seed = Field(51515151, description="0 to 9999999999, or per-prompt: derived from the prompt id.")
-
-
-def _unset(name: str) -> Any:
-    return Field(None, description=ImageParameters.model_fields[name].description)
-
-
-_Layer = TypeVar("_Layer", ImageParameters, "ParameterOverrides")
-
-
-class ParameterOverrides(BaseModel):
-    """The parameters that one layer (a run, a prompt's own JSON) sets; `None`: not set in this layer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-    model: ModelName | None = _unset("model")
-    image_size: ImageSize | None = _unset("image_size")
-    negative_prompt: NegativePrompt | None = _unset("negative_prompt")
-    batch_size: Annotated[int, Field(ge=1, le=4)] | None = _unset("batch_size")
-    num_inference_steps: Annotated[int, Field(ge=1, le=100)] | None = _unset("num_inference_steps")
-    guidance_scale: Annotated[float, Field(ge=0, le=20)] | None = _unset("guidance_scale")
-    seed: Seed | None = _unset("seed")
-
-    def explicit(self) -> dict[str, Any]:
-        """Only the fields that are set."""
-        return self.model_dump(exclude_none=True)
-
-    def over(self, below: _Layer) -> _Layer:
-        """The parameters of the layer below, overridden by the fields that are set here."""
-        explicit = self.explicit()
-        return type(below)(**{**below.model_dump(exclude_none=True), **explicit}) if explicit else below
 
 
 class Settings(BaseSettings, ImageParameters):
@@ -197,10 +108,10 @@ class Settings(BaseSettings, ImageParameters):
         description="Folder of `duomi_image_generation.log` and of each run's results; see *Logs and messages*.",
     )
     keep_runs_days: int = Field(
-        90, ge=0, le=MAX_DAYS, description="Days after which `duomi clean` removes Dagster's finished runs."
+        90, ge=0, le=_MAX_DAYS, description="Days after which `duomi clean` removes Dagster's finished runs."
     )
     keep_logs_days: int = Field(
-        365, ge=0, le=MAX_DAYS, description="Days after which `duomi clean` removes results files and old log files."
+        365, ge=0, le=_MAX_DAYS, description="Days after which `duomi clean` removes results files and old log files."
     )
     ledger_url: SecretStr = Field(
         SecretStr("sqlite:///out/ledger.db"), description="SQLAlchemy URL of the ledger, a secret."
@@ -298,7 +209,7 @@ class Settings(BaseSettings, ImageParameters):
         try:
             return cls(home=root, **{name: value for name, value in overrides.items() if value is not None})
         except ValidationError as error:
-            raise SettingsError(_explain(error)) from None
+            raise SettingsError(explain(error, SECRET_FIELDS)) from None
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{root / 'duomi.toml'} is not TOML: {error}") from None
         except UnicodeDecodeError as error:
@@ -317,10 +228,10 @@ class Settings(BaseSettings, ImageParameters):
         home = init_settings()["home"]
         dotenv = DotEnvSettingsSource(settings_cls, env_file=home / ".env")
         toml = TomlConfigSettingsSource(settings_cls, home / "duomi.toml")
-        _check_names(toml(), cls.model_fields, str(home / "duomi.toml"))
+        check_names(toml(), cls.model_fields, str(home / "duomi.toml"))
         variables = [f"DUOMI_{name.upper()}" for name in cls.model_fields]
-        _check_names(_ours(dotenv.env_vars), variables, str(home / ".env"))
-        _check_names(_ours(os.environ), variables, "the environment")
+        check_names(ours(dotenv.env_vars), variables, str(home / ".env"))
+        check_names(ours(os.environ), variables, "the environment")
         return init_settings, env_settings, dotenv, toml
 
     @property
@@ -364,31 +275,3 @@ class Settings(BaseSettings, ImageParameters):
     def path(self, path: Path | str) -> Path:
         """A path as an absolute path; relative ones are relative to the home folder."""
         return self.home / Path(path).expanduser()
-
-
-def _ours(names: Iterable[str]) -> list[str]:
-    """The variables that are meant as settings."""
-    ours = (name.upper() for name in names if name.upper().startswith("DUOMI_"))
-    return [name for name in ours if not _NO_SETTING.fullmatch(name)]
-
-
-def _check_names(names: Iterable[str], known: Collection[str], where: str) -> None:
-    """Stop at a name that nobody knows: a misspelt cap would not hold."""
-    if unknown := sorted(set(names) - set(known)):
-        near = {name: get_close_matches(name, known, n=1) for name in unknown}
-        told = ", ".join(f"{name} (did you mean {found[0]}?)" if found else name for name, found in near.items())
-        raise SettingsError(f"{where}: no such setting: {told}")
-
-
-def _explain(error: ValidationError) -> str:
-    """One line per problem with setting, value and rule; the value of a secret is never shown."""
-    lines = []
-    for problem in error.errors():
-        if not problem["loc"]:
-            lines.append(problem["msg"].removeprefix("Value error, "))
-            continue
-        name = str(problem["loc"][0])
-        secret = name in SECRET_FIELDS
-        value = "(hidden)" if secret else repr(problem["input"])
-        lines.append(f"DUOMI_{name.upper()}={value}: {problem['msg'].removeprefix('Value error, ')}")
-    return "\n".join(dict.fromkeys(lines))
