@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
-from sqlalchemy import Connection, bindparam, func, or_, select, union_all
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.ledger.records import Billing, PurchaseState
-from duomi_pipeline.ledger.schema import OPEN_STATES, posts, purchases
+from duomi_pipeline.ledger.schema import OPEN_STATES, UNANSWERED, posts, purchases
 from duomi_pipeline.ledger.totals import DAY, BillSum, bills_of_run, bills_since
 
 
@@ -144,18 +144,17 @@ def lost_answers(connection: Connection, request_key: str) -> int:
     return int(connection.execute(LOST, {"request_key": request_key}).scalar_one())
 
 
-# The literal words of the index of open purchases, which are few. As a join, SQLite would go through all POSTs instead.
-_OPEN = select(purchases.c.id).where(
-    purchases.c.state.in_(bindparam("open", list(OPEN_STATES), expanding=True, literal_execute=True))
-)
-_SENT = select(posts.c.run_id, posts.c.sent_at)
-_IN_FLIGHT = union_all(
-    _SENT.where(
-        posts.c.billing == Billing.SENT,
-        posts.c.purchase_id.in_(_OPEN.where(purchases.c.state == PurchaseState.SUBMITTING)),
-    ),
-    # Of a killed run, and taken over: nobody was left to note an answer, and the service may still be at work.
-    _SENT.where(posts.c.billing == Billing.AMBIGUOUS, posts.c.answered_at.is_(None), posts.c.purchase_id.in_(_OPEN)),
+_IN_FLIGHT = (
+    select(posts.c.run_id, posts.c.sent_at)
+    .join(purchases, purchases.c.id == posts.c.purchase_id)
+    .where(
+        # The literal words of the index of unanswered POSTs, which are few.
+        posts.c.billing.in_(bindparam("unanswered", list(UNANSWERED), expanding=True, literal_execute=True)),
+        posts.c.answered_at.is_(None),
+        purchases.c.state.in_(OPEN_STATES),
+        # Ambiguous: of a killed run, and taken over. Nobody was left to note an answer, and the service may still work.
+        (posts.c.billing == Billing.AMBIGUOUS) | (purchases.c.state == PurchaseState.SUBMITTING),
+    )
 )
 
 

@@ -142,6 +142,10 @@ posts = Table(
     Column("billing", _words(Billing, 12), nullable=False),
 )
 
+UNANSWERED = (Billing.SENT, Billing.AMBIGUOUS)
+_UNANSWERED = posts.c.billing.in_(UNANSWERED) & posts.c.answered_at.is_(None)
+Index("posts_unanswered", posts.c.purchase_id, sqlite_where=_UNANSWERED, postgresql_where=_UNANSWERED)
+
 # `day`: of UTC, counted from 1970; `writer`: the server's process on PostgreSQL, so that no two wait for one row.
 totals = Table(
     "totals",

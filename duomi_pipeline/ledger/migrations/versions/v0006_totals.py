@@ -1,4 +1,4 @@
-"""Sums over the POSTs, by run, day, currency and billing, which triggers keep with each change of a POST.
+"""Sums over the POSTs, which triggers keep with each change of a POST, and an index of those without an answer.
 
 A later migration that makes `posts` anew, as SQLite needs for some changes, has to make the triggers anew, too.
 """
@@ -19,7 +19,7 @@ _OF_ALL = "count(*), sum(pictures), sum(CASE WHEN price IS NULL THEN pictures EL
 
 
 def upgrade() -> None:
-    """Create the table and its triggers, then sum up the POSTs that are there: others can add none meanwhile."""
+    """Create the table, its triggers and the index, then sum up the POSTs; others add none meanwhile."""
     op.create_table(
         "totals",
         sa.Column("run_id", sa.String(64), primary_key=True),
@@ -33,6 +33,8 @@ def upgrade() -> None:
         sa.Column("billionths", sa.Numeric, nullable=False),
     )
     op.create_index("totals_by_day", "totals", ["day"])
+    unanswered = sa.text("billing IN ('sent', 'ambiguous') AND answered_at IS NULL")
+    op.create_index("posts_unanswered", "posts", ["purchase_id"], sqlite_where=unanswered, postgresql_where=unanswered)
     if op.get_bind().dialect.name == "postgresql":
         _on_postgresql()
     else:
