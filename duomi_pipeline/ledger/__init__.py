@@ -1,7 +1,7 @@
 """The ledger: a database of what was requested, paid and saved. No Dagster, no HTTP."""
 
 from duomi_pipeline.ledger.database import ConnectionLostError, LedgerError, LedgerLostError, LedgerUnavailableError
-from duomi_pipeline.ledger.figures import BillSum, Figures
+from duomi_pipeline.ledger.figures import Figures
 from duomi_pipeline.ledger.leases import Life
 from duomi_pipeline.ledger.ledger import Held, Ledger
 from duomi_pipeline.ledger.limits import LimitReached, Limits, NotYet, RepeatsUsedUp
@@ -24,6 +24,7 @@ from duomi_pipeline.ledger.records import (
 )
 from duomi_pipeline.ledger.register import Changes, Holdings, Known, Register
 from duomi_pipeline.ledger.repair import FoundPurchase
+from duomi_pipeline.ledger.totals import BillSum
 
 __all__ = [
     "BillSum",

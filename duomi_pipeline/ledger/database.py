@@ -12,7 +12,8 @@ What a transaction reads before it writes must hold until its commit. On SQLite 
 | `repair`, `fact NAME` | records of files that were found or are gone; a fact |
 
 Locks are taken in this order, request keys among themselves by number, and before any row is written: nobody who holds
-a row waits for a name. The unique index `purchases_one_open_per_key` guards the first line once more.
+a row waits for a name. The unique index `purchases_one_open_per_key` guards the first line once more. The sums in
+`totals` need no name: each connection has rows of its own. Who compares them with a limit holds that limit's name.
 """
 
 import os

@@ -5,27 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from duomi_pipeline.ledger.records import Billing, Origin, PurchaseState
-from duomi_pipeline.ledger.schema import pictures, posts, purchases, runs
-
-
-@dataclass(frozen=True)
-class BillSum:
-    """POSTs of one billing in one currency.
-
-    Attributes:
-        posts: how many.
-        pictures: how many pictures they asked for.
-        amount: their known prices together.
-        unpriced: pictures of POSTs whose price was not set.
-    """
-
-    billing: Billing
-    currency: str
-    posts: int
-    pictures: int
-    amount: float
-    unpriced: int
+from duomi_pipeline.ledger.records import Origin, PurchaseState
+from duomi_pipeline.ledger.schema import pictures, purchases, runs
+from duomi_pipeline.ledger.totals import BillSum, bills, bills_since
 
 
 @dataclass(frozen=True)
@@ -36,7 +18,7 @@ class Figures:
         saved: picture files ever recorded, by origin.
         saved_lately: generated picture files recorded since the given time.
         last_saved_at: when the latest one was recorded, in seconds since 1970.
-        bills: of all POSTs; `bills_today`: of those sent since the given start of the day.
+        bills: of all POSTs; `bills_today`: of those sent since the given day of UTC began.
         purchases: the latest purchase of each request, by state and error class.
         oldest_ready_at: when the oldest addresses of paid pictures that are not yet saved were received.
         unended: ids of runs whose end is not recorded; a killed run stays one.
@@ -77,28 +59,11 @@ def read_figures(connection: Connection, *, day: float, lately: float) -> Figure
         saved=dict(connection.execute(saved).tuples().all()),
         saved_lately=connection.execute(recent).scalar_one(),
         last_saved_at=connection.execute(select(func.max(pictures.c.saved_at))).scalar(),
-        bills=_bills(connection, 0.0),
-        bills_today=_bills(connection, day),
+        bills=bills(connection),
+        bills_today=bills_since(connection, day),
         purchases={(state, kind): count for state, kind, count in connection.execute(standing)},
         oldest_ready_at=connection.execute(ready).scalar(),
         unended=tuple(connection.execute(select(runs.c.id).where(runs.c.ended_at.is_(None))).scalars()),
         last_run_ended_at=last[0] if last else None,
         last_run_stopped_by=last[1] if last else None,
     )
-
-
-def _bills(connection: Connection, since: float) -> tuple[BillSum, ...]:
-    unpriced = func.coalesce(func.sum(posts.c.pictures).filter(posts.c.price.is_(None)), 0)
-    query = (
-        select(
-            posts.c.billing,
-            posts.c.currency,
-            func.count(),
-            func.sum(posts.c.pictures),
-            func.coalesce(func.sum(posts.c.price), 0.0),
-            unpriced,
-        )
-        .where(posts.c.sent_at >= since)
-        .group_by(posts.c.billing, posts.c.currency)
-    )
-    return tuple(BillSum(*row) for row in connection.execute(query))

@@ -1,19 +1,20 @@
-"""Caps on money and pictures, and rate limits: all are sums over the recorded POSTs.
+"""Caps on money and pictures, and rate limits: all are sums over the recorded POSTs, most of them kept in `totals`.
 
 Checked by `Ledger.send` in the transaction that records the POST. It holds the locks of the sums that it compares
 (`locks`) until the POST is in them, so that parallel runs together never exceed a limit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
 
-from sqlalchemy import Connection, Select, bindparam, case, func, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.ledger.records import Billing, PurchaseState
-from duomi_pipeline.ledger.schema import OPEN_STATES, posts, purchases
+from duomi_pipeline.ledger.schema import OPEN_STATES, UNANSWERED, posts, purchases
+from duomi_pipeline.ledger.totals import DAY, BillSum, bills_of_run, bills_since
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,6 @@ class NotYet(Exception):  # noqa: N818
         self.seconds = seconds
 
 
-def _day_start(now: float) -> float:
-    return datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-
-
-def _total(column: Any, condition: Any) -> Select[Any]:
-    return select(func.coalesce(func.sum(column), 0)).where(posts.c.billing != Billing.FREE, condition)
-
-
-def _spend(condition: Any) -> Select[Any]:
-    """The sum of prices, and a currency among them that differs from the settings."""
-    is_other = (posts.c.price > 0) & (posts.c.currency != bindparam("currency"))
-    return _total(posts.c.price, condition).add_columns(func.max(case((is_other, posts.c.currency))))
-
-
 # Lost answers count since the last purchase that gave pictures or that the user requested again.
 _NEW_START = select(func.coalesce(func.max(purchases.c.id), 0)).where(
     purchases.c.request_key == bindparam("request_key"),
@@ -106,13 +93,6 @@ LOST = (
 )
 _UNTIL_ANSWERED = 0.3  # seconds
 _ON_THE_WIRE = 60.0  # seconds for which the service may still work on the POST of a run that died
-_OPEN_OF_RUN = select(
-    func.coalesce(func.sum(posts.c.pictures), 0).label("pictures"),
-    func.coalesce(func.sum(posts.c.price), 0).label("price"),
-).where(posts.c.billing == Billing.SENT, posts.c.run_id == bindparam("run_id"))
-_IMAGES_OF_RUN = _total(posts.c.pictures, posts.c.run_id == bindparam("run_id"))
-_SPEND_OF_RUN = _spend(posts.c.run_id == bindparam("run_id"))
-_SPEND_OF_DAY = _spend(posts.c.sent_at >= bindparam("day_start"))
 
 
 def check_caps(connection: Connection, run_id: str, asked: int, price: float, limits: Limits, now: float) -> None:
@@ -120,25 +100,32 @@ def check_caps(connection: Connection, run_id: str, asked: int, price: float, li
 
     Amounts in two currencies have no sum: then a cap on money allows nothing.
     """
-    of: dict[str, Any] = {"run_id": run_id, "day_start": _day_start(now), "currency": limits.currency}
+    of_run = cache(lambda: bills_of_run(connection, run_id))
+    today = cache(lambda: bills_since(connection, now))
     again, tomorrow = "Start again, each run may use as much; or", "Start again after midnight UTC; or"
     caps = [
-        (limits.images_per_run_by, limits.images_per_run, asked, _IMAGES_OF_RUN, "images", again),
-        ("DUOMI_MAX_SPEND_PER_RUN", limits.spend_per_run, price, _SPEND_OF_RUN, limits.currency, again),
-        ("DUOMI_MAX_SPEND_PER_DAY", limits.spend_per_day, price, _SPEND_OF_DAY, limits.currency, tomorrow),
+        (limits.images_per_run_by, limits.images_per_run, asked, of_run, "images", again),
+        ("DUOMI_MAX_SPEND_PER_RUN", limits.spend_per_run, price, of_run, limits.currency, again),
+        ("DUOMI_MAX_SPEND_PER_DAY", limits.spend_per_day, price, today, limits.currency, tomorrow),
     ]
-    for setting, cap, more, total, unit, otherwise in caps:
+    for setting, cap, more, bills, unit, otherwise in caps:
         if cap is None:
             continue
-        used, *others = connection.execute(total, of).one()
-        if any(others):
-            raise _in_two_currencies(setting, cap, limits.currency, others[0], otherwise)
+        counting = [bill for bill in bills() if bill.billing != Billing.FREE]
+        others = {bill.currency for bill in counting if bill.amount > 0} - {limits.currency}
+        if unit != "images" and others:
+            raise _in_two_currencies(setting, cap, limits.currency, max(others), otherwise)
+        used = _used(counting, unit)
         if used + more > cap + 1e-9:
-            open_ones = connection.execute(_OPEN_OF_RUN, of).one()
-            if used - (open_ones.pictures if unit == "images" else open_ones.price) + more <= cap + 1e-9:
+            in_flight = _used([bill for bill in of_run() if bill.billing == Billing.SENT], unit)
+            if used - in_flight + more <= cap + 1e-9:
                 raise NotYet(_UNTIL_ANSWERED)  # requests in flight may turn out to be free
             message = f"{setting}={cap:g} is reached ({used:g} {unit} used)."
             raise LimitReached(message, f"{otherwise} raise {setting}.")
+
+
+def _used(bills: Sequence[BillSum], unit: str) -> float:
+    return sum(bill.pictures if unit == "images" else bill.amount for bill in bills)
 
 
 def _in_two_currencies(setting: str, cap: float, currency: str, other: str, otherwise: str) -> LimitReached:
@@ -160,12 +147,13 @@ def lost_answers(connection: Connection, request_key: str) -> int:
 _IN_FLIGHT = (
     select(posts.c.run_id, posts.c.sent_at)
     .join(purchases, purchases.c.id == posts.c.purchase_id)
-    # The literal words of the index of open purchases, which are few.
-    .where(purchases.c.state.in_(bindparam("open", list(OPEN_STATES), expanding=True, literal_execute=True)))
     .where(
-        ((purchases.c.state == PurchaseState.SUBMITTING) & (posts.c.billing == Billing.SENT))
-        # Of a killed run, and taken over: nobody was left to note an answer, and the service may still be at work.
-        | ((posts.c.billing == Billing.AMBIGUOUS) & posts.c.answered_at.is_(None))
+        # The literal words of the index of unanswered POSTs, which are few.
+        posts.c.billing.in_(bindparam("unanswered", list(UNANSWERED), expanding=True, literal_execute=True)),
+        posts.c.answered_at.is_(None),
+        purchases.c.state.in_(OPEN_STATES),
+        # Ambiguous: of a killed run, and taken over. Nobody was left to note an answer, and the service may still work.
+        (posts.c.billing == Billing.AMBIGUOUS) | (purchases.c.state == PurchaseState.SUBMITTING),
     )
 )
 
@@ -190,9 +178,9 @@ def check_in_flight(
 def check_rate(connection: Connection, limits: Limits, now: float) -> None:
     """Raise `NotYet` or `LimitReached` if the requests of this minute or day are used up, whatever their results."""
     if limits.requests_per_day is not None:
-        sent = connection.execute(select(func.count()).where(posts.c.sent_at >= _day_start(now))).scalar_one()
+        sent = sum(bill.posts for bill in bills_since(connection, now))
         if sent >= limits.requests_per_day:
-            tomorrow = datetime.fromtimestamp(_day_start(now) + 86_400, UTC)
+            tomorrow = datetime.fromtimestamp((now // DAY + 1) * DAY, UTC)
             message = (
                 f"DUOMI_REQUESTS_PER_DAY={limits.requests_per_day} is reached; continues after {tomorrow:%F %H:%M} UTC."
             )

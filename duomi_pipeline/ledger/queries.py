@@ -35,6 +35,7 @@ from duomi_pipeline.ledger.schema import (
     selections,
 )
 from duomi_pipeline.ledger.settled import UsablePrompts, usable_prompts
+from duomi_pipeline.ledger.totals import BillSum, bills_of_run, bills_since
 
 _AT_ONCE = 500  # values per query: databases limit the parameters of a statement
 
@@ -231,32 +232,24 @@ class LedgerReader:
         with self.database.read() as connection:
             return {purchase_id: Cost(amount, currency) for purchase_id, amount, currency in connection.execute(_COSTS)}
 
-    def money(self, since: float = 0.0, run_id: str | None = None) -> Money:
-        """What was spent since a time (seconds since 1970), by one run or by all."""
-        query = select(
-            posts.c.billing,
-            posts.c.currency,
-            func.sum(posts.c.pictures),
-            func.sum(posts.c.price),
-            func.count(posts.c.price),
-            func.count(),
-        ).where(posts.c.sent_at >= since)
-        if run_id is not None:
-            query = query.where(posts.c.run_id == run_id)
-        copies = select(func.count()).where(pictures.c.origin == Origin.REUSED, pictures.c.saved_at >= since)
-        if run_id is not None:
-            copies = copies.where(
-                pictures.c.purchase_id.in_(select(posts.c.purchase_id).where(posts.c.run_id == run_id))
-            )
+    def money(self, day: float = 0.0, run_id: str | None = None) -> Money:
+        """What one run spent, or all of them since a day of UTC began (its start, in seconds since 1970)."""
+        copies = select(func.count()).where(pictures.c.origin == Origin.REUSED)
         with self.database.read() as connection:
-            rows = connection.execute(query.group_by(posts.c.billing, posts.c.currency)).all()
-            return _money(rows, int(connection.execute(copies).scalar_one()))
+            if run_id is None:
+                spent = bills_since(connection, day)
+                copies = copies.where(pictures.c.saved_at >= day)
+            else:
+                spent = bills_of_run(connection, run_id)
+                of_run = select(posts.c.purchase_id).where(posts.c.run_id == run_id)
+                copies = copies.where(pictures.c.purchase_id.in_(of_run))
+            return _money(spent, int(connection.execute(copies).scalar_one()))
 
     def figures(self, *, day: float, lately: float) -> Figures:
         """Sums over the whole ledger, for monitoring.
 
         Args:
-            day, lately: since when `bills_today` and `saved_lately` count, in seconds since 1970.
+            day, lately: since when `bills_today` (whole days of UTC) and `saved_lately` count, in seconds since 1970.
         """
         with self.database.read() as connection:
             return read_figures(connection, day=day, lately=lately)
@@ -308,13 +301,11 @@ def _purchase(row: Sequence[Any]) -> Purchase:
     return Purchase(*values)
 
 
-def _money(rows: Sequence[Any], reused: int) -> Money:
-    """The sums, from rows of billing, currency, pictures, price, POSTs with a price, and POSTs."""
-
+def _money(bills: Sequence[BillSum], reused: int) -> Money:
     def total(billing: Billing) -> tuple[int, dict[str, float], bool]:
-        mine = [row[1:] for row in rows if row[0] == billing]
-        by_currency = {currency: float(price) for currency, _, price, _, _ in mine if price}
-        return sum(pictures for _, pictures, *_ in mine), by_currency, all(row[3] == row[4] for row in mine)
+        mine = [bill for bill in bills if bill.billing == billing]
+        by_currency = {bill.currency: bill.amount for bill in mine if bill.amount}
+        return sum(bill.pictures for bill in mine), by_currency, not any(bill.unpriced for bill in mine)
 
     (billed, spent, is_known), (lost, maybe, is_lost_known) = total(Billing.BILLED), total(Billing.AMBIGUOUS)
     currencies = {*spent, *maybe}

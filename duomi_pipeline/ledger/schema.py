@@ -4,6 +4,7 @@
 `selections` each prompt's current purchase; `runs` when each run was last alive: its `host` is the kernel on which its
 lock file proves a death, or a machine's name. Records of rows are in `records`, changes of tables in `migrations`.
 `prompts` and `looks` are the register: what each source last said, and who looked at it when; see `register`.
+`totals` are sums over `posts` that the database itself keeps; nobody else writes them: see `totals`.
 """
 
 import re
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Numeric,
     String,
     Table,
     Text,
@@ -139,6 +141,27 @@ posts = Table(
     Column("currency", String(12), nullable=False),
     Column("billing", _words(Billing, 12), nullable=False),
 )
+
+UNANSWERED = (Billing.SENT, Billing.AMBIGUOUS)
+_UNANSWERED = posts.c.billing.in_(UNANSWERED) & posts.c.answered_at.is_(None)
+Index("posts_unanswered", posts.c.purchase_id, sqlite_where=_UNANSWERED, postgresql_where=_UNANSWERED)
+
+# `day`: of UTC, counted from 1970; `writer`: the server's process on PostgreSQL, so that no two wait for one row.
+totals = Table(
+    "totals",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("currency", String(12), primary_key=True),
+    Column("billing", _words(Billing, 12), primary_key=True),
+    Column("writer", Integer, primary_key=True, autoincrement=False),
+    Column("posts", Integer, nullable=False),
+    Column("pictures", Integer, nullable=False),
+    Column("unpriced", Integer, nullable=False),
+    Column("billionths", Numeric, nullable=False),
+    Index("totals_by_day", "day"),
+)
+posts.add_is_dependent_on(totals)  # a change of a POST writes them: whoever empties all tables empties this one later
 
 pictures = Table(
     "pictures",

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import dagster
@@ -44,7 +45,7 @@ def main() -> None:
         for latency in given.latency or [0.2, 2.0]:
             lines += _table(picture, latency, given)
     if given.case is None:
-        for line in ledger.table():
+        for line in chain(ledger.table(), ledger.limits_table()):
             print(line, flush=True)
             lines.append(line)
         lines += _starts(given.repeat)

@@ -6,6 +6,9 @@ Two processes of 32 threads work on one ledger: SQLite, and where `TEST_POSTGRES
 loopback and behind 3 ms. `no service` records one picture after the other; `0.2 s service` waits so long between
 sending and answer, with 32 in flight in one process, which begin together. The reference is four transactions with
 one insert each. `recorded after` is how long an arrived answer waits until it is on disk.
+
+The second table is how long each limit takes to be checked, with nothing and with 100,000 requests of the same day in
+the ledger.
 """
 
 import json
@@ -20,14 +23,32 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, create_engine, event, insert, select, text
 from sqlalchemy.engine import make_url
 
-from duomi_pipeline.ledger import Ledger, Limits, Origin, PictureFile, PurchaseState, Selection
+from duomi_pipeline.ledger import Billing, Ledger, Limits, Origin, PictureFile, PurchaseState, Selection
+from duomi_pipeline.ledger.limits import check_caps, check_in_flight, check_rate
+from duomi_pipeline.ledger.schema import posts, purchases
+from duomi_pipeline.ledger.totals import DAY
 from duomi_pipeline_tests.postgres import postgres_database
 
+SENT = 100_000  # requests of a day
+LIMITS = {
+    "pictures of a run": Limits(images_per_run=10**9, price=0.1),
+    "money of a run": Limits(spend_per_run=1e9, price=0.1),
+    "money of a day": Limits(spend_per_day=1e9, price=0.1),
+    "requests of a day": Limits(requests_per_day=10**9, price=0.1),
+    "requests of a minute": Limits(requests_per_minute=1_000, price=0.1),
+    "requests in flight": Limits(requests_in_flight=10**9, price=0.1),
+}
+LIMITS_HEAD = (
+    f"\n## What a limit costs a request, with no other request and with {SENT:,} of the same day\n",
+    "| ledger | limit | ms, none | ms, many | many / none |",
+    "|---|---|---|---|---|",
+)
 THREADS = 32
 ROUND_TRIP = 3.0  # milliseconds
 SERVICE = 0.2  # seconds
@@ -48,6 +69,52 @@ def table(pictures: int = 400) -> Iterator[str]:
     for name, delay in (("PostgreSQL", 0.0), (f"PostgreSQL, {ROUND_TRIP:g} ms away", ROUND_TRIP)):
         with postgres_database() as url:
             yield from _rows_of(name, url, pictures, delay)
+
+
+def limits_table(tries: int = 100) -> Iterator[str]:
+    """The second table, line by line as it is measured."""
+    yield from LIMITS_HEAD
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _limits_of("SQLite", f"sqlite:///{folder}/ledger.db", tries)
+    if os.environ.get("TEST_POSTGRES_URL"):
+        with postgres_database() as url:
+            yield from _limits_of("PostgreSQL", url, tries)
+
+
+def _limits_of(name: str, url: str, tries: int) -> Iterator[str]:
+    with closing(Ledger(url, Path())) as ledger:
+        ledger.start_run("run", "cli")
+        none = {limit: _check_time(ledger, limits, tries) for limit, limits in LIMITS.items()}
+        _send_before(ledger)
+        for limit, before in none.items():
+            many = _check_time(ledger, LIMITS[limit], tries)
+            yield f"| {name} | {limit} | {before:.2f} | {many:.2f} | {many / before:.1f} |"
+
+
+def _check_time(ledger: Ledger, limits: Limits, tries: int) -> float:
+    """The median of milliseconds, without the commit that follows: the disk would take most of it."""
+    found = []
+    with ledger.database.read() as connection:
+        for _ in range(tries):
+            now, began = time.time(), time.perf_counter()
+            check_caps(connection, "run", 1, 0.1, limits, now)
+            check_rate(connection, limits, now)
+            check_in_flight(connection, limits, now, lambda *_: True)
+            found.append((time.perf_counter() - began) * 1000)
+    return statistics.median(found)
+
+
+def _send_before(ledger: Ledger) -> None:
+    """Requests of the same run and day, each long answered."""
+    now = time.time()
+    row = {"run_id": "run", "created_at": now, "updated_at": now, "request": "{}", "state": PurchaseState.SAVED}
+    with ledger.database.write() as connection:
+        connection.execute(insert(purchases), [{**row, "request_key": f"before {number}"} for number in range(SENT)])
+        mine = select(purchases.c.id).where(purchases.c.state == PurchaseState.SAVED)
+        earlier = max(now - 120, now // DAY * DAY)  # not in this minute, but in this day
+        post = {"run_id": "run", "sent_at": earlier, "pictures": 1, "price": 0.1, "currency": "CNY"}
+        rows = [{**post, "purchase_id": number, "billing": Billing.BILLED} for number in connection.scalars(mine)]
+        connection.execute(insert(posts), rows)
 
 
 def _rows_of(name: str, url: str, pictures: int, delay: float = 0.0) -> Iterator[str]:
@@ -170,8 +237,8 @@ def _bare_picture(engine: Engine, service: float) -> Callable[[int], float]:
 
 
 def main() -> None:
-    """Print the table."""
-    for line in table():
+    """Print the tables."""
+    for line in chain(table(), limits_table()):
         print(line, flush=True)
 
 

@@ -1,5 +1,6 @@
 """Several threads and programs on one ledger: who waits for whom, and that no limit is passed."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -239,9 +240,16 @@ def test_requests_in_flight_are_counted_over_all_runs_until_they_are_answered(le
     ledger.send(second, "s", 1, FEW)
 
 
-def test_two_processes_together_have_no_more_in_flight_than_allowed(url: str, opened: Opener, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "limits",
+    [{"requests_in_flight": 7}, {"requests_per_day": 7}, {"spend_per_day": 0.7, "price": 0.1}],
+    ids=["in flight", "requests of a day", "money of a day"],
+)
+def test_two_processes_together_send_no_more_than_allowed(
+    url: str, opened: Opener, tmp_path: Path, limits: dict[str, float]
+) -> None:
     opened()
-    line = [sys.executable, "-c", textwrap.dedent(SENDING), url, str(tmp_path)]
+    line = [sys.executable, "-c", textwrap.dedent(SENDING), url, str(tmp_path), json.dumps(limits)]
     with ExitStack() as stack:
         processes = [
             stack.enter_context(started([*line, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
@@ -254,17 +262,17 @@ def test_two_processes_together_have_no_more_in_flight_than_allowed(url: str, op
 
 
 SENDING = """
-    import sys
+    import json, sys
     from pathlib import Path
-    from duomi_pipeline.ledger import Ledger, Limits, NotYet
-    url, home, run = sys.argv[1:]
+    from duomi_pipeline.ledger import Ledger, LimitReached, Limits, NotYet
+    url, home, limits, run = sys.argv[1:]
     ledger = Ledger(url, Path(home))
     ledger.start_run(run, "cli")
     sent = 0
     for number in range(20):
         try:
-            ledger.send(ledger.claim(f"{run}{number}", "{}", run), run, 1, Limits(requests_in_flight=7))
-        except NotYet:
+            ledger.send(ledger.claim(f"{run}{number}", "{}", run), run, 1, Limits(**json.loads(limits)))
+        except (LimitReached, NotYet):
             continue
         sent += 1
     print(sent, flush=True)

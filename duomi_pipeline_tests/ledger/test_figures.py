@@ -46,7 +46,7 @@ def test_every_post_counts_where_it_belongs(ledger: Ledger) -> None:
         BillSum(Billing.SENT, "CNY", posts=1, pictures=1, amount=0.25, unpriced=0),
     }
     assert found.bills_today == found.bills
-    assert ledger.figures(day=time.time() + 1, lately=begun).bills_today == ()
+    assert ledger.figures(day=time.time() + 86_400, lately=begun).bills_today == ()
     assert found.purchases[PurchaseState.READY, None] == 1
     assert found.purchases[PurchaseState.AMBIGUOUS, "lost_answer"] == 1
     assert found.oldest_ready_at is not None

@@ -25,6 +25,7 @@ from duomi_pipeline.ledger import (
     Selection,
 )
 from duomi_pipeline_tests.ledger.conftest import Opener
+from duomi_pipeline_tests.ledger.test_leases import sql
 
 NO_LIMITS = Limits(price=0.5)
 URLS = ["https://files.example/a.png"]
@@ -267,12 +268,13 @@ def test_an_unknown_price_is_unknown_and_never_zero(ledger: Ledger) -> None:
     assert (ledger.money().billed, ledger.money().spent) == (3, None)
 
 
-def test_money_is_told_by_run_and_by_time(ledger: Ledger) -> None:
+def test_money_is_told_by_run_and_by_day(ledger: Ledger, url: str, tmp_path: Path) -> None:
     ledger.start_run("s", "cli")
     bought(ledger, "k1", "json_a", "r")
-    later = time.time()
+    sql(url, tmp_path, "UPDATE posts SET sent_at = sent_at - 86400")
     bought(ledger, "k2", "json_b", "s")
-    assert ledger.money(run_id="r").billed == ledger.money(run_id="s").billed == ledger.money(since=later).billed == 1
+    today = time.time() // 86_400 * 86_400
+    assert ledger.money(run_id="r").billed == ledger.money(run_id="s").billed == ledger.money(today).billed == 1
     assert (ledger.money().billed, ledger.money().spent) == (2, 1.0)
 
 

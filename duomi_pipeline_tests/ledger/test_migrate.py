@@ -42,12 +42,12 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_is(url: str, tmp_
     Ledger(url, tmp_path).close()
 
 
-def ledger_of_version(version: str, folder: Path) -> None:
+def ledger_of_version(version: str, folder: Path, url: str = URL) -> None:
     """A ledger as an earlier program left it, with one run."""
     config = Config()
     config.set_main_option("script_location", "duomi_pipeline.ledger:migrations")
     config.set_main_option("path_separator", "os")
-    engine = create_engine(f"sqlite:///{folder / 'ledger.db'}")
+    engine = create_engine(url.replace("sqlite:///", f"sqlite:///{folder}/"))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, version)
