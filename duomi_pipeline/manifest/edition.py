@@ -6,7 +6,7 @@ With it only rows that changed are made anew. Where it is missing, or does not f
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 NAME = ".written.json"
@@ -44,7 +44,7 @@ class Edition:
         Raises:
             OSError: it cannot be written.
         """
-        path.write_text(json.dumps(asdict(self), separators=(",", ":")), encoding="utf-8")
+        path.write_text(json.dumps(vars(self), separators=(",", ":")), encoding="utf-8")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,12 @@ _TYPES: Mapping[Type, pa.DataType] = {
     "list of text": pa.list_(pa.string()),
     "JSON": pa.string(),
 }
-_GROUP = 5_000  # rows that are compressed, and read again, together
+_FEW_VALUES = ["source", "state", "size", "received_size", "model", "host_kind", "currency", "error_class"]
+_GROUP = 2_000  # rows that are compressed, and read again, together
+
+
+# Arrow's own pool keeps what was freed: 45 MB more with 100,000 rows, and a quarter more CPU time.
+pa.set_memory_pool(pa.system_memory_pool())
 
 
 class ParquetFile:
@@ -42,7 +47,7 @@ class ParquetFile:
             for column in SCHEMA
         ]
         self._schema = pa.schema(fields, metadata={"pandas": _types_in_pandas()})
-        self._file = pq.ParquetWriter(draft, self._schema)
+        self._file = pq.ParquetWriter(draft, self._schema, use_dictionary=_FEW_VALUES)
         self._last = last
         self._groups: Iterator[tuple[int, pa.Table]] | None = None
         self._group: tuple[int, pa.Table] = (0, self._schema.empty_table())
