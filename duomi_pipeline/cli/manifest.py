@@ -9,7 +9,6 @@ from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.looking import look
 from duomi_pipeline.engine.session import manifest_place
 from duomi_pipeline.manifest import check_readable, write_manifest
-from duomi_pipeline.manifest import manifest as build_manifest
 from duomi_pipeline.prompts import SourceError
 from duomi_pipeline.settings import Settings
 
@@ -35,8 +34,8 @@ def manifest() -> None:
             warn_of(sources.problems)
             with announce_if_slow("Writing the manifest"), session.writing_results():
                 check_readable(sources, session)
-                table = build_manifest(session, session.plan(sources.prompts))
-                written = write_manifest(table, sources.problems, manifest_place(settings))
+                plan = session.plan(sources.prompts)
+                written = write_manifest(session, plan, sources.problems, manifest_place(settings))
     except SourceError as error:
         raise click.ClickException(f"The manifest was not changed: {error}") from error
     except OSError as error:

@@ -112,6 +112,18 @@ def publish(place: Place, data: bytes) -> None:
         place.fs.pipe_file(place.path, data, **headers_of(place))
 
 
+def publish_changed(place: Place, data: bytes) -> None:
+    """The same, but for a file or an object that holds this already.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with contextlib.suppress(OSError):
+        if fetch(place) == data:
+            return
+    publish(place, data)
+
+
 def fetch(place: Place) -> bytes:
     """The bytes of a file or an object.
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-from duomi_pipeline.common.places import Place, names_in, publish, remove
+from duomi_pipeline.common.places import Place, names_in, publish, publish_changed, remove
 from duomi_pipeline.common.text import SURROGATES
 from duomi_pipeline.gallery.cards import Card, Step, Version
 
@@ -35,7 +35,7 @@ def write_data(cards: Sequence[Card], folder: Place, about: Mapping[str, Any]) -
     Args:
         cards: all of them, in the order of the sources.
         folder: the gallery's `data` folder.
-        about: what the page should know besides: where the pictures lie, the currency, the time.
+        about: what the page should know besides: where the pictures lie, the currency.
     """
     there = names_in(folder)
     names: dict[str, list[str]] = {"cards": [], "details": []}
@@ -53,7 +53,7 @@ def write_data(cards: Sequence[Card], folder: Place, about: Mapping[str, Any]) -
         "flags": dict(Counter(kind for card in cards for kind in _kinds(card)).most_common()),
         "columns": _columns(cards),
     }
-    publish(folder / "index.js", script("index", index).encode())
+    publish_changed(folder / "index.js", script("index", index).encode())
     for old in there - {"index.js", *names["cards"], *names["details"]}:
         remove(folder / old)
 

@@ -4,14 +4,13 @@ import os
 import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
 from upath import UPath
 
-from duomi_pipeline.common.places import Place, publish, shown
+from duomi_pipeline.common.places import Place, publish_changed, shown
 from duomi_pipeline.engine import Plan, Session
 from duomi_pipeline.gallery.records import read_cards
 from duomi_pipeline.gallery.shards import write_data
@@ -43,7 +42,7 @@ class GalleryReport:
 def write_gallery(
     session: Session, plan: Plan, folder: Place, progress: Callable[[int, int], None] | None = None
 ) -> GalleryReport:
-    """Write the gallery of a plan; thumbnails that are there are kept.
+    """Write the gallery of a plan; thumbnails that are there are kept, and nothing is written where nothing changed.
 
     Args:
         session: whose ledger and pictures are shown.
@@ -64,7 +63,6 @@ def write_gallery(
     about = {
         "pictures": base,
         "currency": session.settings.currency,
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "files_shown": len(shown),
     }
     write_data(cards, folder / "data", about)
@@ -75,7 +73,7 @@ def write_gallery(
 def copy_page(folder: Place) -> None:
     """Put the page itself, which never differs, beside its data; what it loads before it."""
     for file in sorted((files(__package__) / "page").iterdir(), key=lambda file: file.name == "index.html"):
-        publish(folder / file.name, file.read_bytes())
+        publish_changed(folder / file.name, file.read_bytes())
 
 
 def relative_address(pictures: Place, folder: Place) -> str:

@@ -42,6 +42,7 @@ from duomi_pipeline.ledger.records import (
 )
 from duomi_pipeline.ledger.register import Register
 from duomi_pipeline.ledger.repair import Findings, record_findings
+from duomi_pipeline.ledger.results import Results
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
 from duomi_pipeline.ledger.session_locks import SessionLocks
 from duomi_pipeline.ledger.settled import settle
@@ -63,11 +64,13 @@ class Ledger(LedgerReader):
 
     Attributes:
         register: what the sources last said of each prompt.
+        results: what manifest and gallery need of all prompts at once.
     """
 
     def __init__(self, url: str | URL, home: Path, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(Database(url, home))
         self.register = Register(self.database)
+        self.results = Results(self.database)
         is_postgresql = self.database.engine.dialect.name == "postgresql"
         self._lives: Lives = (
             SessionLocks(self.database.engine) if is_postgresql else FileLocks(self.database.file, clock)

@@ -12,7 +12,6 @@ from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.figures import Figures, read_figures
 from duomi_pipeline.ledger.records import (
     Billing,
-    Cost,
     Money,
     Origin,
     PictureFile,
@@ -63,12 +62,6 @@ _SAVED_FILES = (
     .order_by(pictures.c.purchase_id.desc(), pictures.c.id)
 )
 _POST = [posts.c[field.name] for field in fields(Post)]
-_COSTS = (
-    select(posts.c.purchase_id, func.sum(posts.c.price), func.min(posts.c.currency))
-    .where(posts.c.billing == Billing.BILLED)
-    .group_by(posts.c.purchase_id)
-    .having(func.count(posts.c.price) == func.count(), func.count(posts.c.currency.distinct()) == 1)
-)
 # Used for every picture: building such a statement costs more than running it.
 _BY_ID = select(*_PURCHASE).where(purchases.c.id == bindparam("purchase_id"))
 _LATEST = (
@@ -223,14 +216,6 @@ class LedgerReader:
             ):
                 found.setdefault(post.purchase_id, []).append(post)
         return found
-
-    def costs(self) -> dict[int, Cost]:
-        """The billed cost of each purchase, by its id; purchases with an unknown cost are not in it.
-
-        Unknown: a price was not set, or its requests were billed in different currencies.
-        """
-        with self.database.read() as connection:
-            return {purchase_id: Cost(amount, currency) for purchase_id, amount, currency in connection.execute(_COSTS)}
 
     def money(self, day: float = 0.0, run_id: str | None = None) -> Money:
         """What one run spent, or all of them since a day of UTC began (its start, in seconds since 1970)."""

@@ -3,12 +3,14 @@
 Rules: OWASP's page "CSV Injection". Exact texts are in the other formats.
 """
 
+import codecs
 import csv
 import json
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
+
+from duomi_pipeline.manifest.text_file import Frame
 
 CELL_LIMIT = 32_767  # UTF-16 units that Excel keeps of a cell; what is more spills over into other cells
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -19,12 +21,25 @@ _BEGINNING = re.compile(f"[\t\n]|{_FORMULA}")
 _INSIDE = re.compile(f"([;\t\n])(?={_FORMULA})")
 
 
-def write_csv(names: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> None:
-    """Write rows in UTF-8, all texts in quotes; the mark at the beginning (BOM) makes Excel read it as that."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([_cell(value) for value in row] for row in rows)
+class _Echo:
+    """Gives a line back to who has it written."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+_WRITER = csv.writer(_Echo(), quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+
+
+def csv_frame(names: Sequence[str]) -> Frame:
+    """What stands around the rows: the names; the mark before them (BOM) makes Excel read the file as UTF-8."""
+    return Frame(codecs.BOM_UTF8 + csv_row(names), b"", b"")
+
+
+def csv_row(values: Sequence[Any]) -> bytes:
+    """A row in UTF-8, all texts in quotes."""
+    line: str = _WRITER.writerow([_cell(value) for value in values])
+    return line.encode()
 
 
 def harmless(text: str) -> str:

@@ -5,7 +5,7 @@ Pyarrow reads the rows as JSON: given Python's values, it imports pandas, which 
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from duomi_pipeline.manifest.columns import COLUMNS, SCHEMA, Type
+from duomi_pipeline.manifest.edition import Kept
 
 _TYPES: Mapping[Type, pa.DataType] = {
     "text": pa.string(),
@@ -24,32 +25,81 @@ _TYPES: Mapping[Type, pa.DataType] = {
     "list of text": pa.list_(pa.string()),
     "JSON": pa.string(),
 }
-_AT_ONCE = 10_000_000  # bytes of JSON
+_FEW_VALUES = ["source", "state", "size", "received_size", "model", "host_kind", "currency", "error_class"]
+_GROUP = 2_000  # rows that are compressed, and read again, together
 
 
-def write_parquet(names: Sequence[str], rows: Iterable[Sequence[Any]], path: Path) -> None:
-    """Write rows as a Parquet file, some at a time."""
-    fields = [
-        pa.field(column.name, _TYPES[column.type], metadata={"description": column.description}) for column in SCHEMA
-    ]
-    schema = pa.schema(fields, metadata={"pandas": _types_in_pandas()})
-    lines = (json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows)
-    with pq.ParquetWriter(path, schema) as file:
-        for data in _blocks(lines):
-            how = pj.ReadOptions(use_threads=False, block_size=len(data) + 1)
-            found = pj.read_json(io.BytesIO(data), how, pj.ParseOptions(explicit_schema=schema))
-            file.write_table(pa.Table.from_batches(found.to_batches(), schema))
+# Arrow's own pool keeps what was freed: 45 MB more with 100,000 rows, and a quarter more CPU time.
+pa.set_memory_pool(pa.system_memory_pool())
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[bytes]:
-    block = bytearray()
-    for line in lines:
-        block += line.encode() + b"\n"
-        if len(block) > _AT_ONCE:
-            yield bytes(block)
-            block.clear()
-    if block:
-        yield bytes(block)
+class ParquetFile:
+    """Written from front to back; rows that stay are copied from the last file in their columns.
+
+    Args:
+        draft: the file to write.
+        last: the one before.
+    """
+
+    def __init__(self, draft: Path, last: Path) -> None:
+        fields = [
+            pa.field(column.name, _TYPES[column.type], metadata={"description": column.description})
+            for column in SCHEMA
+        ]
+        self._schema = pa.schema(fields, metadata={"pandas": _types_in_pandas()})
+        self._file = pq.ParquetWriter(draft, self._schema, use_dictionary=_FEW_VALUES)
+        self._last = last
+        self._groups: Iterator[tuple[int, pa.Table]] | None = None
+        self._group: tuple[int, pa.Table] = (0, self._schema.empty_table())
+        self._waiting: list[pa.Table] = []
+
+    def keep(self, part: Kept) -> None:
+        """Copy rows of the last file; parts follow one another as they stand in it."""
+        if self._groups is None:
+            self._groups = _groups_of(self._last)
+        start = part.start
+        while start < part.stop:
+            begins, table = self._group
+            if start >= begins + table.num_rows:
+                self._group = next(self._groups)
+                continue
+            some = table.slice(start - begins, part.stop - start)
+            start += some.num_rows
+            self._put(some)
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Write some rows, not too many at a time."""
+        names = self._schema.names
+        lines = (json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows)
+        data = "\n".join(lines).encode()
+        how = pj.ReadOptions(use_threads=False, block_size=len(data) + 1)
+        found = pj.read_json(io.BytesIO(data), how, pj.ParseOptions(explicit_schema=self._schema))
+        self._put(pa.Table.from_batches(found.to_batches(), self._schema))
+
+    def close(self) -> None:
+        """Write the end."""
+        with self._file:
+            self._write()
+
+    def _put(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        if sum(some.num_rows for some in self._waiting) >= _GROUP:
+            self._write()
+
+    def _write(self) -> None:
+        if self._waiting:
+            self._file.write_table(pa.concat_tables(self._waiting))
+            self._waiting.clear()
+
+
+def _groups_of(file: Path) -> Iterator[tuple[int, pa.Table]]:
+    """The groups of rows of a file, each with the number of its first row."""
+    begins = 0
+    with pq.ParquetFile(file) as opened:
+        for number in range(opened.num_row_groups):
+            table = opened.read_row_group(number, use_threads=False)
+            yield begins, table.replace_schema_metadata(None)
+            begins += table.num_rows
 
 
 def _types_in_pandas() -> str:

@@ -1,17 +1,18 @@
-"""Plan and ledger as rows, one per prompt. Columns are defined in `columns`, files written in `write`."""
+"""Plan, register and ledger as rows, one per prompt. Columns: `columns`; which rows are made at all: `table`."""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from duomi_pipeline.common.text import without_surrogates
-from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
+from duomi_pipeline.engine import PlannedPrompt, Session, State
+from duomi_pipeline.engine.looking import registered
 from duomi_pipeline.engine.states import presence_of
 from duomi_pipeline.images import Presence
-from duomi_pipeline.ledger import Cost, Origin, PictureFile, Purchase, Selection
+from duomi_pipeline.ledger import Cost, LedgerError, Origin, PictureFile, Purchase, Selection
 from duomi_pipeline.manifest.columns import SCHEMA, Row
 from duomi_pipeline.prompts import Prompt, SourceError
 from duomi_pipeline.prompts.sources import Sources
@@ -23,11 +24,16 @@ _ROW_ID = re.compile(r"db_(0|-?[1-9]\d{0,17})")  # as an integer key of a table 
 
 @dataclass(frozen=True)
 class _Records:
-    """The ledger's data on all pictures of a plan, queried once and not per prompt."""
+    """What the ledger has of the pictures of some prompts, queried once for all of them."""
 
     session: Session
     purchases: Mapping[int, Purchase]
     costs: Mapping[int, Cost]
+
+    @classmethod
+    def of(cls, session: Session, shown: Iterable[Selection]) -> "_Records":
+        ids = {selection.purchase_id for selection in shown}
+        return cls(session, session.ledger.purchases(ids), session.ledger.results.costs(ids))
 
 
 def check_readable(sources: Sources, session: Session) -> None:
@@ -44,34 +50,50 @@ def check_readable(sources: Sources, session: Session) -> None:
             raise SourceError(reason)
 
 
-def manifest(session: Session, plan: Plan) -> list[Row]:
-    """One row per prompt of a plan; if a prompt has pictures, the row describes them, also if they are outdated."""
-    shown = _shown(session, plan)
-    bought = session.ledger.purchases({selection.purchase_id for selection in shown.values()})
-    records = _Records(session, bought, session.ledger.costs())
-    return [_row(entry, shown.get(entry.prompt.id), records) for entry in plan.entries]
+def planned_rows(session: Session, entries: Sequence[PlannedPrompt]) -> list[Row]:
+    """One row per entry of a plan; if a prompt has pictures, the row describes them, also if they are outdated."""
+    shown = _shown(session, entries)
+    records = _Records.of(session, shown.values())
+    return [_planned_row(entry, shown.get(entry.prompt.id), records) for entry in entries]
 
 
-def _shown(session: Session, plan: Plan) -> dict[str, Selection]:
+def current_rows(session: Session, ids: Sequence[str]) -> list[Row]:
+    """The same rows of prompts that a plan found current, from register and ledger alone.
+
+    Raises:
+        LedgerError: the ledger no longer has a picture of one.
+    """
+    prompts = {prompt.id: prompt for prompt in registered(session.ledger, ids).prompts}
+    selections = session.ledger.selections(ids)
+    records = _Records.of(session, selections.values())
+    try:
+        return [_current_row(prompts[prompt_id], selections[prompt_id], records) for prompt_id in ids]
+    except KeyError as error:
+        raise LedgerError(f"{error.args[0]} was retired or its picture removed meanwhile: start again") from error
+
+
+def _shown(session: Session, entries: Sequence[PlannedPrompt]) -> dict[str, Selection]:
     """The pictures that each prompt has; a record of files that are gone is none."""
-    listing = session.store.listing()
-    return {
-        entry.prompt.id: entry.selection
-        for entry in plan.entries
-        if entry.selection is not None
-        and (entry.state in _PICTURED or presence_of(entry.selection.files, listing) is Presence.PRESENT)
-    }
+    found = {entry.prompt.id: entry.selection for entry in entries if entry.selection is not None}
+    doubtful = [found[e.prompt.id] for e in entries if e.prompt.id in found and e.state not in _PICTURED]
+    listing = session.store.look(file.file for selection in doubtful for file in selection.files)
+    gone = {one.prompt_id for one in doubtful if presence_of(one.files, listing) is not Presence.PRESENT}
+    return {prompt_id: selection for prompt_id, selection in found.items() if prompt_id not in gone}
 
 
-def _row(entry: PlannedPrompt, selection: Selection | None, records: _Records) -> Row:
-    row = dict.fromkeys(_NAMES) | _prompt(entry) | _failure(entry)
+def _planned_row(entry: PlannedPrompt, selection: Selection | None, records: _Records) -> Row:
+    row = dict.fromkeys(_NAMES) | _prompt(entry.prompt, entry.state) | _request(entry) | _failure(entry)
     if selection is not None:
         row |= _pictures(entry.prompt, selection, records)
     return {name: _writable(value) for name, value in row.items()}
 
 
-def _prompt(entry: PlannedPrompt) -> dict[str, Any]:
-    prompt = entry.prompt
+def _current_row(prompt: Prompt, selection: Selection, records: _Records) -> Row:
+    row = dict.fromkeys(_NAMES) | _prompt(prompt, State.CURRENT) | _pictures(prompt, selection, records)
+    return {name: _writable(value) for name, value in row.items()}
+
+
+def _prompt(prompt: Prompt, state: State) -> dict[str, Any]:
     row_id = _ROW_ID.fullmatch(prompt.id) if prompt.source == "database" else None
     return {
         "prompt_id": prompt.id,
@@ -79,15 +101,21 @@ def _prompt(entry: PlannedPrompt) -> dict[str, Any]:
         "origin": prompt.origin,
         "prompt_row_id": int(row_id[1]) if row_id else None,
         "image_id": prompt.image_id,
-        "state": entry.state.value,
-        "success": entry.state is State.CURRENT,
+        "state": state.value,
+        "success": state is State.CURRENT,
         "prompt": prompt.text,
         "saved_paths": [],
+    }
+
+
+def _request(entry: PlannedPrompt) -> dict[str, Any]:
+    """What would be asked; the picture's own values stand in place of it where there is one."""
+    return {
         "model": entry.request.model,
         "seed": entry.request.seed,
         "host_kind": entry.request.host_kind,
         "request_key": entry.request.key,
-        "prompt_version": prompt.version,
+        "prompt_version": entry.prompt.version,
     }
 
 

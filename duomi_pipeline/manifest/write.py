@@ -1,33 +1,39 @@
-"""The manifest's files, each whole or not at all. CSV and SQLite are in `csv_file` and `sqlite`."""
+"""The manifest's files, each whole or not at all. What did not change since the last writing is not made anew."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict
-from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from duomi_pipeline.common.files import sweep_drafts
 from duomi_pipeline.common.places import Place, replacing
-from duomi_pipeline.manifest.columns import SCHEMA, Row
-from duomi_pipeline.manifest.csv_file import write_csv
-from duomi_pipeline.manifest.sqlite import write_database
+from duomi_pipeline.engine import Plan, Session
+from duomi_pipeline.manifest.columns import SCHEMA
+from duomi_pipeline.manifest.csv_file import csv_frame, csv_row
+from duomi_pipeline.manifest.edition import NAME, Edition, Kept, Part, last_edition, parts_of, places_of, stamps
+from duomi_pipeline.manifest.json_file import JSON_FRAME, json_row
+from duomi_pipeline.manifest.sqlite import Database
+from duomi_pipeline.manifest.table import Table, digest
+from duomi_pipeline.manifest.text_file import TextFile
 from duomi_pipeline.prompts import Problem
 
-Rows = Sequence[Sequence[Any]]
-_LEFT_OUT = "left_out"
 _NAMES = [column.name for column in SCHEMA]
+_FILES = {kind: f"results.{kind}" for kind in ("parquet", "csv", "json", "db")}
+_LEFT_OUT = "left_out.json"
 
 
-def write_manifest(table: Sequence[Row], left_out: Sequence[Problem], folder: Place) -> dict[str, Place]:
-    """Write `results.parquet`, `.csv`, `.json`, `.db` and `left_out.json`.
+def write_manifest(session: Session, plan: Plan, left_out: Sequence[Problem], folder: Place) -> dict[str, Place]:
+    """Write `results.parquet`, `.csv`, `.json`, `.db` and `left_out.json`; nothing where nothing changed.
 
-    On disk all stay as they were if one cannot be written; in object storage each is replaced as a whole.
+    On disk all stay as they were if one cannot be written; in object storage all are made anew, and replaced in turn.
 
     Whoever has one of them open keeps reading what it was.
 
     Args:
-        table: a row per prompt.
+        session: whose ledger and pictures are shown.
+        plan: of all prompts.
         left_out: rows and files that give no prompt.
         folder: where the files go; a folder on disk is made if it is not there.
 
@@ -36,52 +42,77 @@ def write_manifest(table: Sequence[Row], left_out: Sequence[Problem], folder: Pl
 
     Raises:
         OSError: the folder cannot be written, or is full.
+        LedgerError: a picture was removed since the plan was made.
     """
-    if isinstance(folder, Path):
-        folder.mkdir(parents=True, exist_ok=True)
-        sweep_drafts(folder)
-    rows = _plain_rows(table)
-    writers: dict[str, Callable[[Path], None]] = {
-        "parquet": lambda path: _write_parquet(rows, path),
-        "csv": lambda path: write_csv(_NAMES, rows, path),
-        "json": lambda path: _write_json(rows, path),
-        "db": lambda path: write_database(_NAMES, rows, left_out, path),
-        _LEFT_OUT: lambda path: _write_left_out(left_out, path),
-    }
-    written: dict[str, Place] = {kind: folder / f"results.{kind}" for kind in writers} | {
-        _LEFT_OUT: folder / "left_out.json"
-    }
-    with replacing(*written.values()) as made:
-        for write, draft in zip(writers.values(), made, strict=True):
-            write(draft)
-    return {kind: path for kind, path in written.items() if kind != _LEFT_OUT}
+    table = Table(session, plan)
+    digests = table.digests()
+    new = Edition(table.about, digest([asdict(problem) for problem in left_out]), list(digests), list(digests.values()))
+    written: dict[str, Place] = {kind: folder / name for kind, name in _FILES.items()}
+    places = [*written.values(), folder / _LEFT_OUT]
+    if not isinstance(folder, Path):
+        with replacing(*places) as drafts:
+            _write(table, left_out, drafts, Path(), Edition(), new)
+        return written
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep_drafts(folder)
+    old = last_edition(folder, table.about)
+    if not old.files or not new.tells_the_same(old):
+        with replacing(*places, folder / NAME) as (*drafts, note):
+            _write(table, left_out, drafts, folder, old, new)
+            new.files = stamps({place.name: draft for place, draft in zip(places, drafts, strict=True)})
+            new.save(note)
+    return written
 
 
-def _plain_rows(table: Sequence[Row]) -> Rows:
-    """The rows as tuples, times in ISO 8601."""
-    return [tuple(_plain(row[name]) for name in _NAMES) for row in table]
+def _write(
+    table: Table, left_out: Sequence[Problem], drafts: Sequence[Path], last: Path, old: Edition, new: Edition
+) -> None:
+    """Write all files.
 
-
-def _plain(value: Any) -> Any:
-    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
-
-
-def _write_parquet(rows: Rows, path: Path) -> None:
+    Args:
+        table, left_out: what they tell.
+        drafts: where each is written.
+        last: the folder of those before.
+        old: tells what is in these; an empty one where nothing of them is used.
+        new: gets where each row stands.
+    """
     # Imported here: its library takes 40 MB, which a run shall not have beside the pictures that it decodes.
-    from duomi_pipeline.manifest.parquet import write_parquet  # noqa: PLC0415
+    from duomi_pipeline.manifest.parquet import ParquetFile  # noqa: PLC0415
 
-    write_parquet(_NAMES, rows, path)
+    parts = parts_of(old, new)
+    new.places = places_of(old, parts)
+    if len(new.places) < len(new.ids):  # no room between the old rows
+        old = Edition()
+        parts = parts_of(old, new)
+        new.places = places_of(old, parts)
+    parquet, csv, json_, db, without = drafts
+    _write_left_out(left_out, without)
+    with ExitStack() as stack:
+        columns = stack.enter_context(closing(ParquetFile(parquet, last / _FILES["parquet"])))
+        lines = stack.enter_context(closing(TextFile(csv, last / _FILES["csv"], old.csv, csv_frame(_NAMES), csv_row)))
+        objects = stack.enter_context(
+            closing(TextFile(json_, last / _FILES["json"], old.json, JSON_FRAME, partial(json_row, _NAMES)))
+        )
+        gone = _gone(old, parts) if old.ids else None
+        tables = stack.enter_context(closing(Database(db, last / _FILES["db"], gone, new.places, left_out)))
+        for part in parts:
+            if isinstance(part, Kept):
+                for file in (columns, lines, objects, tables):
+                    file.keep(part)
+                continue
+            for rows in table.rows(part):
+                for file in (columns, lines, objects, tables):
+                    file.add(rows)
+    new.csv, new.json = lines.lengths, objects.lengths
 
 
-def _write_json(rows: Rows, path: Path) -> None:
-    """An array, one row a line: readable for people and `grep`."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write("[")
-        for number, row in enumerate(rows):
-            record = dict(zip(_NAMES, row, strict=True))
-            record["data"] = json.loads(record["data"]) if record["data"] else None
-            file.write(f"{',' if number else ''}\n{json.dumps(record, ensure_ascii=False, allow_nan=False)}")
-        file.write("\n]\n")
+def _gone(old: Edition, parts: Sequence[Part]) -> list[str]:
+    """The ids of the old rows that do not stay."""
+    stays = bytearray(len(old.ids))
+    for part in parts:
+        if isinstance(part, Kept):
+            stays[part.start : part.stop] = b"\1" * (part.stop - part.start)
+    return [prompt_id for prompt_id, one in zip(old.ids, stays, strict=True) if not one]
 
 
 def _write_left_out(problems: Sequence[Problem], path: Path) -> None:

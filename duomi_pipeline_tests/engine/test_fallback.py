@@ -8,7 +8,7 @@ import pytest
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Outcome, State
 from duomi_pipeline.ledger import Selection
-from duomi_pipeline.manifest import manifest
+from duomi_pipeline.manifest import planned_rows
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline_tests.engine.home import BEFORE_THE_RENAME, Home, Run, wait_until
@@ -282,7 +282,7 @@ def test_each_record_names_the_model_that_drew_and_calls_the_picture_outdated(ho
             for outcome in batch:
                 log.record(outcome)
         after = session.plan(read_sources(session.settings).prompts)
-        row = manifest(session, after)[0]
+        row = planned_rows(session, after.entries)[0]
     assert log.results_file is not None
     result = json.loads(log.results_file.read_text("utf-8"))["results"][0]
     assert (result["success"], result["state"], result["data"]["model"]) == (True, "outdated", "f")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, State
-from duomi_pipeline.manifest import manifest
+from duomi_pipeline.manifest import planned_rows
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import ParameterOverrides, SettingsError
 from duomi_pipeline_tests.engine.home import SIZE, Home
@@ -67,6 +67,6 @@ def test_requested_received_and_delivered_size_are_on_record(
     assert (file.received_size, file.size) == (received, SIZE)
     assert home.pictures() == [("PNG", (72, 128))]
     with home.session(model=model) as session:
-        row = manifest(session, session.plan(read_sources(session.settings).prompts))[0]
+        row = planned_rows(session, session.plan(read_sources(session.settings).prompts).entries)[0]
     assert (row["received_size"], row["size"]) == (received, SIZE)
     assert requested in json.dumps(json.loads(row["data"])["request"]) or model.startswith("gemini")

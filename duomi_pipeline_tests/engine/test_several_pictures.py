@@ -11,7 +11,7 @@ from duomi_pipeline.engine import State
 from duomi_pipeline.gallery import write_gallery
 from duomi_pipeline.images import read_info
 from duomi_pipeline.maintenance.reconcile import repair, survey
-from duomi_pipeline.manifest import manifest
+from duomi_pipeline.manifest import planned_rows
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline_tests.duomi.service import Answer, ScriptedService
 from duomi_pipeline_tests.engine.home import Home
@@ -49,7 +49,7 @@ def test_all_pictures_of_a_prompt_are_in_ledger_manifest_and_gallery(home: Home,
     assert (outcome.cost, home.billed, home.money().billed, home.money().spent) == (0.2, 2, 2, 0.2)
     with home.session(batch_size=2) as session:
         plan = session.plan(read_sources(session.settings).prompts)
-        row = manifest(session, plan)[0]
+        row = planned_rows(session, plan.entries)[0]
         write_gallery(session, plan, tmp_path / "gallery")
     assert (row["state"], row["files"], row["cost"]) == ("current", 2, 0.2)
     assert [Path(path).name for path in row["saved_paths"]] == [file.file for file in outcome.files]

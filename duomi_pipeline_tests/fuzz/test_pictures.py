@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from duomi_pipeline.engine.looking import look
 from duomi_pipeline.images import (
     NotAPictureError,
     PictureInfo,
@@ -26,8 +27,7 @@ from duomi_pipeline.images import (
 from duomi_pipeline.images.metadata import read_texts
 from duomi_pipeline.images.png_chunks import BrokenPngError, with_texts
 from duomi_pipeline.maintenance.reconcile import repair, survey
-from duomi_pipeline.manifest import manifest, write_manifest
-from duomi_pipeline.prompts import read_sources
+from duomi_pipeline.manifest import write_manifest
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.engine.home import Home
@@ -91,7 +91,6 @@ def test_pictures_that_lie_break_neither_ledger_nor_manifest(lies: list[dict[str
                 (home.images / f"a_{number}.png").write_bytes(with_texts(PNG, {"duomi_generation": json.dumps(lie)}))
             with home.session() as session:
                 repair(session, survey(session))
-                sources = read_sources(session.settings)
-                table = manifest(session, session.plan(sources.prompts))
-            write_manifest(table, sources.problems, home.path / "out/manifest")
+                sources = look(session.ledger, session.settings).completed(session.ledger)
+                write_manifest(session, session.plan(sources.prompts), sources.problems, home.path / "out/manifest")
         assert [path.name for path in Path(name).iterdir()] == ["home"]

@@ -294,3 +294,36 @@ def test_the_page_loads_nothing_from_the_network_and_builds_no_markup_from_text(
     for file in page.iterdir():
         text = file.read_text(encoding="utf-8")
         assert not re.search(r"https?://|innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text), file
+
+
+def stands(home: Home) -> dict[Path, tuple[int, int]]:
+    """Every file of the gallery: which one it is, and when it was written."""
+    files = (path for path in (home.path / "out" / "gallery").rglob("*") if path.is_file())
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+def test_where_nothing_changed_no_file_of_the_gallery_is_touched(home: Home) -> None:
+    home.write_many(3)
+    home.run()
+    write(home)
+    before = stands(home)
+
+    write(home)
+
+    assert stands(home) == before
+
+
+def test_a_changed_prompt_gives_its_shard_and_the_index_another_content_and_leaves_the_page(home: Home) -> None:
+    home.write_many(3)
+    home.run()
+    write(home)
+    before = stands(home)
+    home.write("p01", "Another text")
+
+    write(home)
+
+    after = stands(home)
+    touched = {path.name.split("-")[0] for path in after if after[path] != before.get(path)}
+    assert touched <= {"cards", "details", "index.js"}
+    assert {"cards", "index.js"} <= touched
+    assert cards(home)["json_p01"]["text"] == "Another text"

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from duomi_pipeline.manifest import COLUMNS, manifest, write_manifest
+from duomi_pipeline.engine.looking import look
+from duomi_pipeline.manifest import COLUMNS, planned_rows, write_manifest
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline_tests.engine.home import Home
 
@@ -36,7 +37,7 @@ def table(home: Home, **changes: Any) -> pd.DataFrame:
 def made(home: Home, **changes: Any) -> list[Row]:
     """The same as the rows that are written."""
     with home.session(**changes) as session:
-        return manifest(session, session.plan(read_sources(session.settings).prompts))
+        return planned_rows(session, session.plan(read_sources(session.settings).prompts).entries)
 
 
 def rows(home: Home, **changes: Any) -> dict[str, Row]:
@@ -47,8 +48,10 @@ def rows(home: Home, **changes: Any) -> dict[str, Row]:
 
 def write(home: Home, **changes: Any) -> dict[str, Path]:
     """Write the manifest's files; returns their paths."""
-    problems = read_sources(home.settings(**changes)).problems
-    written = write_manifest(made(home, **changes), problems, home.path / "out/manifest")
+    with home.session(**changes) as session:
+        sources = look(session.ledger, session.settings).completed(session.ledger)
+        plan = session.plan(sources.prompts)
+        written = write_manifest(session, plan, sources.problems, home.path / "out/manifest")
     return {kind: Path(str(path)) for kind, path in written.items()}
 
 

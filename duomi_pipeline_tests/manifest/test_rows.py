@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.ledger import Ledger, Limits, Origin, PictureFile, Purchase
 from duomi_pipeline.ledger.repair import Findings, FoundPurchase
-from duomi_pipeline.manifest import COLUMNS, Row, manifest
+from duomi_pipeline.manifest import COLUMNS, Row, planned_rows
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline_tests.engine.home import Home
 from duomi_pipeline_tests.manifest.harness import made, rows, seed_database, table, write
@@ -227,7 +227,7 @@ def test_large_seeds_are_exact_beside_rows_that_have_none(home: Home) -> None:
 def test_half_a_character_is_shown_as_one_that_is_missing(home: Home) -> None:
     with home.session() as session:
         plan = session.plan([Prompt("json_a", "half \ud83e of a fox", "json", "a\udcff.json", "a")])
-        (found,) = manifest(session, plan)
+        (found,) = planned_rows(session, plan.entries)
 
     assert (found["prompt"], found["origin"]) == ("half \ufffd of a fox", "a\ufffd.json")
 
@@ -249,7 +249,7 @@ def test_no_question_is_asked_per_prompt(home: Home) -> None:
 
 def asked_of(session: Session) -> list[Row]:
     """The manifest of a session's home."""
-    return manifest(session, session.plan(read_sources(session.settings).prompts))
+    return planned_rows(session, session.plan(read_sources(session.settings).prompts).entries)
 
 
 @contextmanager

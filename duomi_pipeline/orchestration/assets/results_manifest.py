@@ -1,6 +1,5 @@
 """The asset `results_manifest`; image runs update it at their end, too. The files themselves are in `manifest`."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ import dagster as dg
 from duomi_pipeline.common.places import shown
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.engine.session import manifest_place
-from duomi_pipeline.manifest import SCHEMA, check_readable, manifest, write_manifest
+from duomi_pipeline.manifest import SCHEMA, check_readable, write_manifest
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS
 from duomi_pipeline.orchestration.assets.run_results import money_metadata
 from duomi_pipeline.orchestration.resources import DuomiResource
@@ -86,13 +85,12 @@ def _write(
         has = _latest_left(instance)  # before the ledger is read: what comes later may not be in it
         sources = duomi.registered(session, instance)
         check_readable(sources, session)
-        table = manifest(session, session.plan(sources.prompts))
-        paths = write_manifest(table, sources.problems, manifest_place(session.settings))
-    counts = Counter(row["state"] for row in table)
+        plan = session.plan(sources.prompts)
+        paths = write_manifest(session, plan, sources.problems, manifest_place(session.settings))
     metadata = {
-        "dagster/row_count": dg.MetadataValue.int(len(table)),
+        "dagster/row_count": dg.MetadataValue.int(sum(plan.counts.values())),
         "left_out": dg.MetadataValue.int(len(sources.problems)),
-        **{f"{state.value}": dg.MetadataValue.int(counts[state.value]) for state in State},
+        **{f"{state.value}": dg.MetadataValue.int(plan.counts[state]) for state in State},
         **money_metadata(session.ledger.money(), session.settings.currency),
         **{f"path_{kind}": dg.MetadataValue.path(shown(path)) for kind, path in paths.items()},
     }

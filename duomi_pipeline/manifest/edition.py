@@ -1,0 +1,121 @@
+"""What was written last: of each row a digest and where it stands in the files. Kept beside them, in `.written.json`.
+
+With it only rows that changed are made anew. Where it is missing, or does not fit the files, all rows are.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+NAME = ".written.json"
+
+
+@dataclass
+class Edition:
+    """One writing of the files; lists in the order of the rows.
+
+    Attributes:
+        about: what all rows depend on; another text: none of them is as it would be now.
+        left_out: digest of what gives no row.
+        ids, digests: prompt id of each row, and a digest of what it was made of.
+        places: its rowid in the database; they grow, with room between them for new rows.
+        csv, json: its bytes in these files.
+        files: size in bytes and time of change in nanoseconds of each file, by name.
+    """
+
+    about: str = ""
+    left_out: str = ""
+    ids: list[str] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    csv: list[int] = field(default_factory=list)
+    json: list[int] = field(default_factory=list)
+    files: dict[str, list[int]] = field(default_factory=dict)
+
+    def tells_the_same(self, other: "Edition") -> bool:
+        """Whether the files would be the same."""
+        return (self.ids, self.digests, self.left_out) == (other.ids, other.digests, other.left_out)
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path.write_text(json.dumps(vars(self), separators=(",", ":")), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Neighbouring rows that stay as they are: those of the last edition from `start` until before `stop`."""
+
+    start: int
+    stop: int
+
+
+Part = Kept | list[str]  # rows that stay, or ids of rows that are made anew
+
+
+def last_edition(folder: Path, about: str) -> Edition:
+    """The edition that lies in a folder; an empty one where there is none of which every file is as it was written."""
+    with suppress(OSError, ValueError, TypeError):
+        found = Edition(**json.loads((folder / NAME).read_text(encoding="utf-8")))
+        if found.about == about and found.files == stamps({name: folder / name for name in found.files}):
+            return found
+    return Edition()
+
+
+def stamps(files: Mapping[str, Path]) -> dict[str, list[int]]:
+    """Size and time of change of files, by name.
+
+    Raises:
+        OSError: one is not there.
+    """
+    found = {name: path.stat() for name, path in files.items()}
+    return {name: [status.st_size, status.st_mtime_ns] for name, status in found.items()}
+
+
+def parts_of(old: Edition, new: Edition) -> list[Part]:
+    """The next edition in its order: which rows stay.
+
+    A row that stands elsewhere than before counts as changed: what is kept is read from front to back.
+    """
+    at = {prompt_id: number for number, prompt_id in enumerate(old.ids)}
+    parts: list[Part] = []
+    passed = -1
+    for prompt_id, digest in zip(new.ids, new.digests, strict=True):
+        number = at.get(prompt_id, -1)
+        last = parts[-1] if parts else None
+        if number > passed and old.digests[number] == digest:
+            if isinstance(last, Kept) and last.stop == number:
+                parts[-1] = Kept(last.start, number + 1)
+            else:
+                parts.append(Kept(number, number + 1))
+            passed = number
+        elif isinstance(last, list):
+            last.append(prompt_id)
+        else:
+            parts.append([prompt_id])
+    return parts
+
+
+_ROOM = 2**32  # between the places of two rows that were written together
+
+
+def places_of(old: Edition, parts: Sequence[Part]) -> list[int]:
+    """The place of each row of the next edition; not of all where new rows do not fit between old ones."""
+    places: list[int] = []
+    for number, part in enumerate(parts):
+        if isinstance(part, Kept):
+            places += old.places[part.start : part.stop]
+            continue
+        following = parts[number + 1] if number + 1 < len(parts) else None
+        before = places[-1] if places else 0
+        after = old.places[following.start] if isinstance(following, Kept) else before + (len(part) + 1) * _ROOM
+        step = (after - before) // (len(part) + 1)
+        if step == 0:
+            return places
+        places += range(before + step, before + step * len(part) + 1, step)
+    return places
