@@ -1,0 +1,90 @@
+"""What `scale` does to a big home between measurements, and what it measures inside Dagster, each in its own process.
+
+python -m duomi_pipeline_tests.bench.scale_steps STEP HOME …
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.looking import look
+from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
+from duomi_pipeline.orchestration.build import build_defs
+from duomi_pipeline.orchestration.instance import open_instance
+from duomi_pipeline.orchestration.jobs import images_config
+from duomi_pipeline.orchestration.partition_ranges import PartitionRange
+from duomi_pipeline.orchestration.partition_sync import track
+from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
+from duomi_pipeline.orchestration.resources import DuomiResource
+from duomi_pipeline.settings import Settings
+from duomi_pipeline_tests.bench.big_home import Source, add_prompts, edit_prompts, make_home
+from duomi_pipeline_tests.bench.measure import Cost, measured
+
+
+def make(home: Path, prompts: str, drawn: str, url: str, source: Source) -> None:
+    """A home whose prompts are in the register and in Dagster, if they have pictures."""
+    settings = make_home(home, int(prompts), int(drawn), url, source=source)
+    if not int(drawn):
+        return
+    with open_instance(settings) as instance, Session(settings) as session:
+        track(instance, look(session.ledger, settings).sources)
+
+
+def edit(home: Path, first: str, last: str) -> None:
+    """Change the text of some prompts."""
+    edit_prompts(Settings.load(home), range(int(first), int(last) + 1))
+
+
+def add(home: Path, number: str) -> None:
+    """Add one prompt."""
+    add_prompts(Settings.load(home), [int(number)])
+
+
+def ticks(home: Path, count: str) -> None:
+    """Evaluate the sensor some times, as Dagster's code server does; nothing is done about what it asks for."""
+    with _opened(home) as (instance, defs):
+        sensor, resources = defs.resolve_sensor_def("new_prompts"), {"duomi": DuomiResource(home=str(home))}
+        for _ in range(int(count)):
+            with (
+                dg.build_sensor_context(
+                    instance=instance, repository_def=defs.get_repository_def(), resources=resources
+                ) as context,
+                measured(Cost()) as cost,
+            ):
+                asked = sensor.evaluate_tick(context)
+            assert not asked.run_requests, asked.run_requests
+            assert not asked.asset_events, f"{len(asked.asset_events)} observations"
+            cost.printed()
+
+
+def image_run(home: Path, first: str, count: str) -> None:
+    """Buy some prompts anew in one run of Dagster, which begins when its moment is printed."""
+    with _opened(home) as (instance, defs):
+        keys = instance.get_dynamic_partitions(PARTITIONS_NAME)[int(first) - 1 :][: int(count)]
+        tags = dict(PartitionRange(keys[0], keys[-1]).tags)
+        job = defs.resolve_job_def("regenerate_images")
+        config = dg.RunConfig(
+            ops=images_config(ImagesConfig(force=True)).ops,
+            loggers={"console": {"config": {"log_level": "CRITICAL"}}},
+        )
+        print(time.time(), flush=True)
+        job.execute_in_process(instance=instance, run_config=config, tags=tags)
+
+
+@contextmanager
+def _opened(home: Path) -> Iterator[tuple[dg.DagsterInstance, dg.Definitions]]:
+    with open_instance(Settings.load(home)) as instance:
+        yield instance, build_defs(home)
+
+
+_STEPS: dict[str, Callable[..., None]] = {"make": make, "edit": edit, "add": add, "ticks": ticks, "run": image_run}
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    _STEPS[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
