@@ -40,9 +40,12 @@ class ScaleHome:
         self._url, self._prompts, self._runs = url, prompts, 0
         pictures, files = self._drawn / "out/generated_images", self._drawn / "out/prompt_json"
         self._looked_at = [str(pictures), *([str(files)] if source == "files" else [])]
-        _step("make", self._drawn, prompts, prompts, url, source)
+        _step("make", self._drawn, prompts, prompts - 1, url, source)
         _step("make", self._unseen, prompts, 0, url, source)
         _step("make", self._empty, 0, 0, url, "table")  # without a table or a file there would be a warning
+        last = f"db_{prompts}" if source == "table" else f"json_{prompts:06}"
+        _duomi(self._drawn, "generate", "--prompt-id", last)
+        _step("history", self._drawn, last)
         for _ in range(2):
             time.sleep(2)  # prompt files that are seconds old are not remembered
             self.plan()

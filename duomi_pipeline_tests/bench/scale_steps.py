@@ -12,28 +12,31 @@ from pathlib import Path
 
 import dagster as dg
 
-from duomi_pipeline.engine import Session
-from duomi_pipeline.engine.looking import look
 from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
-from duomi_pipeline.orchestration.instance import open_instance
+from duomi_pipeline.orchestration.instance import dagster_home, open_instance
 from duomi_pipeline.orchestration.jobs import images_config
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
-from duomi_pipeline.orchestration.partition_sync import track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.orchestration.resources import DuomiResource
+from duomi_pipeline.prompts.sources import read_sources
 from duomi_pipeline.settings import Settings
+from duomi_pipeline_tests.bench.big_history import copy_history
 from duomi_pipeline_tests.bench.big_home import Source, add_prompts, edit_prompts, make_home
 from duomi_pipeline_tests.bench.measure import Cost, measured
 
 
 def make(home: Path, prompts: str, drawn: str, url: str, source: Source) -> None:
-    """A home whose prompts are in the register and in Dagster, if they have pictures."""
-    settings = make_home(home, int(prompts), int(drawn), url, source=source)
-    if not int(drawn):
-        return
-    with open_instance(settings) as instance, Session(settings) as session:
-        track(instance, look(session.ledger, settings).sources)
+    """A home that nobody has looked at."""
+    make_home(home, int(prompts), int(drawn), url, source=source)
+
+
+def history(home: Path, drawn: str) -> None:
+    """Tell Dagster of all other prompts what it knows of one that was drawn."""
+    settings = Settings.load(home)
+    prompts = {prompt.id: prompt for prompt in read_sources(settings).prompts}
+    with open_instance(settings) as instance:
+        copy_history(instance, dagster_home(settings), prompts.pop(drawn), list(prompts.values()))
 
 
 def edit(home: Path, first: str, last: str) -> None:
@@ -83,7 +86,14 @@ def _opened(home: Path) -> Iterator[tuple[dg.DagsterInstance, dg.Definitions]]:
         yield instance, build_defs(home)
 
 
-_STEPS: dict[str, Callable[..., None]] = {"make": make, "edit": edit, "add": add, "ticks": ticks, "run": image_run}
+_STEPS: dict[str, Callable[..., None]] = {
+    "make": make,
+    "history": history,
+    "edit": edit,
+    "add": add,
+    "ticks": ticks,
+    "run": image_run,
+}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", dg.BetaWarning)
