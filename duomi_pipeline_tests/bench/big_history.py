@@ -11,29 +11,25 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
-from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.prompts import Prompt
 
+INDEX = "history/runs/index.db"  # of all runs, in `DAGSTER_HOME`
 _AT_ONCE = 10_000  # prompts per transaction
 _EVENTS = "id, run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition"
 _TAGS = "event_id, asset_key, key, value, event_timestamp"
 
 
-def copy_history(instance: dg.DagsterInstance, dagster_home: Path, drawn: Prompt, others: Sequence[Prompt]) -> None:
-    """Give other prompts the partition and the events that Dagster has of a drawn one.
+def copy_history(dagster_home: Path, drawn: Prompt, others: Sequence[Prompt]) -> None:
+    """Give other prompts the events that Dagster has of a drawn one.
 
     Events go into the index of all runs only, which answers every question about partitions.
 
     Args:
-        instance: with the history on SQLite.
-        dagster_home: its folder.
+        dagster_home: with the history on SQLite.
         drawn: a prompt whose picture was made by a run of Dagster.
-        others: those that Dagster does not know yet.
+        others: those that have none yet.
     """
-    instance.add_dynamic_partitions(PARTITIONS_NAME, [prompt.id for prompt in others])
-    with closing(sqlite3.connect(dagster_home / "history/runs/index.db")) as database:
+    with closing(sqlite3.connect(dagster_home / INDEX)) as database:
         query = f"SELECT {_EVENTS} FROM event_logs WHERE partition = ?"
         events = database.execute(query, (drawn.id,)).fetchall()
         query = f"SELECT {_TAGS} FROM asset_event_tags WHERE event_id = ?"

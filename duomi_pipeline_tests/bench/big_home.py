@@ -117,7 +117,7 @@ def draw(settings: Settings, ids: Sequence[int]) -> None:
                 for table in (purchases, posts, pictures, selections):
                     connection.execute(insert(table), [row[table] for row in rows])
         session.ledger.end_run(session.run_id, None, None, {})
-    _write(settings.home / str(settings.image_dir), names, picture)
+    write_links(settings.home / str(settings.image_dir), names, picture)
 
 
 def _rows(
@@ -148,11 +148,11 @@ def _rows(
     }  # fmt: skip
 
 
-def _write(folder: Path, names: Sequence[str], picture: bytes) -> None:
-    """Every name is the same file, as far as the file system lets it."""
+def write_links(folder: Path, names: Sequence[str], content: bytes) -> None:
+    """Write files of the same content; each is the same file under another name, as far as the file system lets it."""
     for start in range(0, len(names), _LINKS):
         first, *others = (folder / name for name in names[start : start + _LINKS])
-        first.write_bytes(picture)
+        first.write_bytes(content)
         for other in others:
             os.link(first, other)
 

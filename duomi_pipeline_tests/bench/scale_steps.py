@@ -32,11 +32,15 @@ def make(home: Path, prompts: str, drawn: str, url: str, source: Source) -> None
 
 
 def history(home: Path, drawn: str) -> None:
-    """Tell Dagster of all other prompts what it knows of one that was drawn."""
+    """Give all other prompts the history of one that was drawn; prints what it costs to add their partitions."""
     settings = Settings.load(home)
     prompts = {prompt.id: prompt for prompt in read_sources(settings).prompts}
+    first, others = prompts.pop(drawn), list(prompts.values())
     with open_instance(settings) as instance:
-        copy_history(instance, dagster_home(settings), prompts.pop(drawn), list(prompts.values()))
+        with measured(Cost()) as cost:
+            instance.add_dynamic_partitions(PARTITIONS_NAME, list(prompts))
+        copy_history(dagster_home(settings), first, others)
+    cost.printed()
 
 
 def edit(home: Path, first: str, last: str) -> None:
@@ -51,7 +55,7 @@ def add(home: Path, number: str) -> None:
 
 def ticks(home: Path, count: str) -> None:
     """Evaluate the sensor some times, as Dagster's code server does; nothing is done about what it asks for."""
-    with _opened(home) as (instance, defs):
+    with opened(home) as (instance, defs):
         sensor, resources = defs.resolve_sensor_def("new_prompts"), {"duomi": DuomiResource(home=str(home))}
         for _ in range(int(count)):
             with (
@@ -68,7 +72,7 @@ def ticks(home: Path, count: str) -> None:
 
 def image_run(home: Path, first: str, count: str) -> None:
     """Buy some prompts anew in one run of Dagster, which begins when its moment is printed."""
-    with _opened(home) as (instance, defs):
+    with opened(home) as (instance, defs):
         keys = instance.get_dynamic_partitions(PARTITIONS_NAME)[int(first) - 1 :][: int(count)]
         tags = dict(PartitionRange(keys[0], keys[-1]).tags)
         job = defs.resolve_job_def("regenerate_images")
@@ -81,7 +85,8 @@ def image_run(home: Path, first: str, count: str) -> None:
 
 
 @contextmanager
-def _opened(home: Path) -> Iterator[tuple[dg.DagsterInstance, dg.Definitions]]:
+def opened(home: Path) -> Iterator[tuple[dg.DagsterInstance, dg.Definitions]]:
+    """Dagster's instance of a home, and the definitions."""
     with open_instance(Settings.load(home)) as instance:
         yield instance, build_defs(home)
 
