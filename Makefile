@@ -51,7 +51,6 @@ proof: install ## every interleaving of two runs with a death, random stories, a
 bench: install ## time and memory beside references, and among 100,000 prompts; BENCH=--save SCALE=--save keep the tables
 	$(BIN)/python -m duomi_pipeline_tests.bench $(BENCH)
 	$(BIN)/python -m duomi_pipeline_tests.bench.scale $(SCALE)
-	$(BIN)/python -m duomi_pipeline_tests.bench.plots
 
 fuzz: install ## hostile sources, answers and pictures at random for FUZZ_SECONDS (300); each finding is printed
 	$(BIN)/python -m duomi_pipeline_tests.fuzz --seconds $(FUZZ_SECONDS)

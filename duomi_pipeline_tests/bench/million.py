@@ -2,8 +2,8 @@
 
     python -m duomi_pipeline_tests.bench.million [--prompts 100000 1000000] [--left 10000]
 
-One home, rows of a table, each with a picture and with its events in Dagster, on SQLite. No UI. Each line is a process
-of its own. At the end all partitions but for some are taken from Dagster, whose events stay, and Dagster is asked again.
+One home, rows of a table, each with its events in Dagster and a picture, on SQLite. No UI. Each line is a process of
+its own. At the end all partitions but for some are taken from Dagster, whose events stay, and Dagster is asked again.
 """
 
 import argparse
@@ -26,10 +26,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--left", type=int, default=10_000, help="partitions that stay in Dagster at the end")
+    parser.add_argument(
+        "--undrawn", action="store_true", help="without pictures, and what needs them: a third of the time"
+    )
     parser.add_argument("--save", action="store_true", help="keep the tables under docs/benchmarks")
     given = parser.parse_args()
     lines = []
-    for line in tables(given.prompts, given.left):
+    for line in tables(given.prompts, given.left, undrawn=given.undrawn):
         print(line, flush=True)
         lines.append(line)
     if given.save:
@@ -37,7 +40,7 @@ def main() -> None:
         print(f"\nkept as {path}")
 
 
-def tables(prompts: list[int], left: int) -> Iterator[str]:
+def tables(prompts: list[int], left: int, *, undrawn: bool) -> Iterator[str]:
     """The tables, line by line as they are measured."""
     yield f"Each line once. {machine()}"
     for count in prompts:
@@ -45,38 +48,56 @@ def tables(prompts: list[int], left: int) -> Iterator[str]:
         yield _HEAD
         with tempfile.TemporaryDirectory() as folder, service("flat", _LATENCY) as url:
             home = Path(folder) / "home"
-            yield from _rows(home, count, url)
+            yield from _look_rows(home, count, url)
+            yield from _dagster_rows(home)
+            if not undrawn:
+                yield from _picture_rows(home, count)
+            yield _run_row(home, url, first=2)
+            yield _sizes(home)
             step("million_steps.retire", home, left)
             yield f"\n### {left:,} of {count:,} prompts are partitions of Dagster\n"
             yield _HEAD
-            yield from _dagster_rows(home, url, first=1)
+            yield from _dagster_rows(home)
+            yield _run_row(home, url, first=left - RUN)
 
 
-def _rows(home: Path, prompts: int, url: str) -> Iterator[str]:
-    step("scale_steps.make", home, prompts, prompts - 1, url, "table")
-    empty = _megabytes(home / "out/ledger.db")
-    yield _row("first look: `duomi plan`", duomi(home, "plan"))
-    register = _megabytes(home / "out/ledger.db") - empty
-    yield _row("`duomi plan`, nothing to do", duomi(home, "plan"))
-    duomi(home, "generate", "--prompt-id", f"db_{prompts}")
-    (added,) = step("scale_steps.history", home, f"db_{prompts}")
+def _look_rows(home: Path, prompts: int, url: str) -> Iterator[str]:
+    step("scale_steps.make", home, 1, url, "table")
+    duomi(home, "generate")
+    step("scale_steps.grow", home, prompts)
+    yield _row("first look and plan: `duomi plan`", duomi(home, "plan"))
+    (added,) = step("scale_steps.history", home)
     yield _row("`add_dynamic_partitions` of all", added)
-    yield from _dagster_rows(home, url, first=RUN + 1)
-    first, later, *_ = step("scale_steps.ticks", home, 2)
+
+
+def _picture_rows(home: Path, prompts: int) -> Iterator[str]:
+    step("scale_steps.draw", home, prompts)
+    yield _row("`duomi plan`, nothing to do", duomi(home, "plan"))
+    first, later = step("scale_steps.ticks", home, 2)
     yield _row("tick of the sensor, nothing to do, the first of its process", first)
     yield _row("tick of the sensor, nothing to do, a later one", later)
     yield _row("`duomi manifest`", duomi(home, "manifest"))
     step("million_steps.thumbnails", home)
     yield _row("`duomi gallery`, thumbnails are there", duomi(home, "gallery"))
-    events = _megabytes(home / ".dagster_home/history/runs/index.db")
-    yield (
-        f"\nOn disk: register {register:,.0f} MB, purchases and pictures in the ledger {empty:,.0f} MB, Dagster's "
-        f"event log {events:,.0f} MB, manifest {_megabytes(home / 'out/manifest'):,.0f} MB."
-    )
 
 
-def _dagster_rows(home: Path, url: str, first: int) -> Iterator[str]:
-    """What Dagster is asked; `first`: the first partition of a run that buys prompts anew."""
+def _run_row(home: Path, url: str, first: int) -> str:
+    """`first`: the first partition of a run that buys prompts anew, among those of Dagster."""
+    run = until_request(url, home, step_line("scale_steps.run", home, first, RUN))
+    return _row(f"image run of {RUN}, until its first request", run)
+
+
+def _sizes(home: Path) -> str:
+    places = {
+        "ledger with register": home / "out/ledger.db",
+        "Dagster's event log": home / ".dagster_home/history/runs/index.db",
+        "manifest": home / "out/manifest",
+    }
+    return f"\nOn disk: {', '.join(f'{name} {_megabytes(place):,.0f} MB' for name, place in places.items())}."
+
+
+def _dagster_rows(home: Path) -> Iterator[str]:
+    """What Dagster is asked."""
     for name, what in (
         ("keys", "`get_dynamic_partitions`"),
         ("add", "`add_dynamic_partitions` of one"),
@@ -88,8 +109,6 @@ def _dagster_rows(home: Path, url: str, first: int) -> Iterator[str]:
         costs = step(f"million_steps.{name}", home)
         for number, cost in enumerate(costs):
             yield _row(f"{what}, again" if number else what, cost)
-    run = until_request(url, home, step_line("scale_steps.run", home, first, RUN))
-    yield _row(f"image run of {RUN}, until its first request", run)
 
 
 def _row(name: str, cost: Cost) -> str:

@@ -1,4 +1,7 @@
-"""Tables that are kept: a file a day under `docs/benchmarks`, with the machine, and in it a section for each bench."""
+"""Tables that are kept: a file a day under `docs/benchmarks`, in it a section for each bench; and their plots.
+
+python -m duomi_pipeline_tests.bench.saved      draws the plots anew
+"""
 
 import os
 import platform
@@ -6,6 +9,8 @@ import re
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+from duomi_pipeline_tests.bench.plots import draw
 
 FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"
 _SECTION = re.compile(r"^(?=## )", re.MULTILINE)
@@ -20,7 +25,7 @@ def machine() -> str:
 
 
 def save(title: str, text: str) -> Path:
-    """Keep the tables of one bench in today's file; an earlier section of the same title gives way to it.
+    """Keep the tables of one bench in today's file, and draw the plots; a section of the same title gives way to it.
 
     Args:
         title: of the section, without `## `.
@@ -34,6 +39,7 @@ def save(title: str, text: str) -> Path:
     new = f"## {title}\n\n{text.strip()}\n"
     FOLDER.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(part.strip() + "\n" for part in [head, *kept, new]), encoding="utf-8")
+    draw(FOLDER)
     return path
 
 
@@ -47,3 +53,7 @@ def _processor() -> str:
 
 def _memory() -> int:
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+if __name__ == "__main__":
+    draw(FOLDER)

@@ -33,12 +33,12 @@ class ScaleHome:
         self._url, self._prompts, self._runs = url, prompts, 0
         pictures, files = self._drawn / "out/generated_images", self._drawn / "out/prompt_json"
         self._looked_at = [str(pictures), *([str(files)] if source == "files" else [])]
-        step("scale_steps.make", self._drawn, prompts, prompts - 1, url, source)
-        step("scale_steps.make", self._unseen, prompts, 0, url, source)
-        step("scale_steps.make", self._empty, 0, 0, url, "table")  # without a table or a file there would be a warning
-        last = f"db_{prompts}" if source == "table" else f"json_{prompts:06}"
-        duomi(self._drawn, "generate", "--prompt-id", last)
-        step("scale_steps.history", self._drawn, last)
+        for home, count, kind in ((self._unseen, prompts, source), (self._drawn, 1, source), (self._empty, 0, "table")):
+            step("scale_steps.make", home, count, url, kind)  # without a table or a file there would be a warning
+        duomi(self._drawn, "generate")
+        step("scale_steps.grow", self._drawn, prompts)
+        step("scale_steps.draw", self._drawn, prompts)
+        step("scale_steps.history", self._drawn)
         for _ in range(2):
             time.sleep(2)  # prompt files that are seconds old are not remembered
             self.plan()

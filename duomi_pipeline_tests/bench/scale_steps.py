@@ -22,23 +22,32 @@ from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.prompts.sources import read_sources
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.bench.big_history import copy_history
-from duomi_pipeline_tests.bench.big_home import Source, add_prompts, edit_prompts, make_home
+from duomi_pipeline_tests.bench.big_home import Source, add_prompts, draw, edit_prompts, make_home
 from duomi_pipeline_tests.bench.measure import Cost, measured
 
 
-def make(home: Path, prompts: str, drawn: str, url: str, source: Source) -> None:
-    """A home that nobody has looked at."""
-    make_home(home, int(prompts), int(drawn), url, source=source)
+def make(home: Path, prompts: str, url: str, source: Source) -> None:
+    """A home that nobody has looked at, without pictures."""
+    make_home(home, int(prompts), 0, url, source=source)
 
 
-def history(home: Path, drawn: str) -> None:
-    """Give all other prompts the history of one that was drawn; prints what it costs to add their partitions."""
+def grow(home: Path, prompts: str) -> None:
+    """Prompts beside the first one, which may be drawn, until there are so many."""
+    add_prompts(Settings.load(home), range(2, int(prompts) + 1))
+
+
+def draw_all(home: Path, prompts: str) -> None:
+    """Pictures of all but the first one."""
+    draw(Settings.load(home), range(2, int(prompts) + 1))
+
+
+def history(home: Path) -> None:
+    """Give all other prompts the history of the first one, which was drawn; prints what their partitions cost."""
     settings = Settings.load(home)
-    prompts = {prompt.id: prompt for prompt in read_sources(settings).prompts}
-    first, others = prompts.pop(drawn), list(prompts.values())
+    first, *others = read_sources(settings).prompts
     with open_instance(settings) as instance:
         with measured(Cost()) as cost:
-            instance.add_dynamic_partitions(PARTITIONS_NAME, list(prompts))
+            instance.add_dynamic_partitions(PARTITIONS_NAME, [prompt.id for prompt in others])
         copy_history(dagster_home(settings), first, others)
     cost.printed()
 
@@ -93,6 +102,8 @@ def opened(home: Path) -> Iterator[tuple[dg.DagsterInstance, dg.Definitions]]:
 
 _STEPS: dict[str, Callable[..., None]] = {
     "make": make,
+    "grow": grow,
+    "draw": draw_all,
     "history": history,
     "edit": edit,
     "add": add,
