@@ -18,6 +18,7 @@ PROMPTS_KEY = dg.AssetKey("prompts")
 DATA_VERSION_TAG = "dagster/data_version"
 USER_PROVIDED_TAG = "dagster/data_version_is_user_provided"
 _MAX_TEXT = 2_000  # characters of a prompt that an event carries
+_AT_ONCE = 10_000  # partitions in one call
 FEW = 1_000  # up to so many prompts their versions are queried by key, above that all versions are read
 
 
@@ -82,6 +83,12 @@ def observe(instance: dg.DagsterInstance, prompts: Sequence[Prompt]) -> None:
     report_observations(instance, [observation(prompt) for prompt in new])
 
 
+def add_partitions(instance: dg.DagsterInstance, keys: Sequence[str]) -> None:
+    """Add partitions, however many: Dagster asks for all of one call in one statement, which SQLite limits."""
+    for start in range(0, len(keys), _AT_ONCE):
+        instance.add_dynamic_partitions(PARTITIONS_NAME, list(keys[start : start + _AT_ONCE]))
+
+
 def track(instance: dg.DagsterInstance, sources: Sources, prompts: Iterable[Prompt] | None = None) -> PartitionChanges:
     """Update partitions and observations; with `prompts` only for these, and without retiring any."""
     existing = instance.get_dynamic_partitions(PARTITIONS_NAME)
@@ -89,8 +96,7 @@ def track(instance: dg.DagsterInstance, sources: Sources, prompts: Iterable[Prom
     observed = observed_versions(instance, only if only and len(only) <= FEW else None)
     changes = partition_changes(sources, existing, observed, keys_in_flight(instance, existing))
     add = [key for key in changes.add if only is None or key in only]
-    if add:
-        instance.add_dynamic_partitions(PARTITIONS_NAME, add)
+    add_partitions(instance, add)
     retire = changes.retire if prompts is None else ()
     for key in retire:
         instance.delete_dynamic_partition(PARTITIONS_NAME, key)

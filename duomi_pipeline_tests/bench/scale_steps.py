@@ -17,6 +17,7 @@ from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.instance import dagster_home, open_instance
 from duomi_pipeline.orchestration.jobs import images_config
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
+from duomi_pipeline.orchestration.partition_sync import add_partitions
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.prompts.sources import read_sources
@@ -47,7 +48,7 @@ def history(home: Path) -> None:
     first, *others = read_sources(settings).prompts
     with open_instance(settings) as instance:
         with measured(Cost()) as cost:
-            instance.add_dynamic_partitions(PARTITIONS_NAME, [prompt.id for prompt in others])
+            add_partitions(instance, [prompt.id for prompt in others])
         copy_history(dagster_home(settings), first, others)
     cost.printed()
 

@@ -2,13 +2,21 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pytest
+from sqlalchemy import Engine, event
 
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
-from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY, observed_versions, partition_changes
+from duomi_pipeline.orchestration.partition_sync import (
+    PROMPTS_KEY,
+    add_partitions,
+    observed_versions,
+    partition_changes,
+)
+from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.prompts import Prompt, Reading
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline_tests.orchestration.harness import Project, failure_text
@@ -21,6 +29,23 @@ def prompt(prompt_id: str, text: str = "a text") -> Prompt:
 def files(*prompts: Prompt, present: frozenset[str] = frozenset(), unreadable: str | None = None) -> Sources:
     reading = Reading(prompts, present=present)
     return Sources(Reading(), reading, {"json_": unreadable} if unreadable else {})
+
+
+def test_more_partitions_are_added_at_once_than_a_statement_takes_values(tmp_path: Path) -> None:
+    most = 32_766  # values, as SQLite is built by default; Debian's takes more
+    keys = [f"json_{number}" for number in range(most + 1)]
+
+    def limit(opened: sqlite3.Connection, _: object) -> None:
+        opened.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, most)
+
+    event.listen(Engine, "connect", limit)
+    try:
+        with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+            add_partitions(instance, keys)
+
+            assert instance.get_dynamic_partitions(PARTITIONS_NAME) == keys
+    finally:
+        event.remove(Engine, "connect", limit)
 
 
 class TestChanges:
