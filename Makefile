@@ -65,7 +65,7 @@ docs: ## the handbook and the API reference as a static site, site/index.html
 	@# Of this folder only what is committed: passwords may lie in it.
 	@for file in $$(git ls-files deploy); do mkdir -p "build/handbook/$$(dirname $$file)"; \
 		ln -sfn "$(CURDIR)/$$file" "build/handbook/$$file"; done
-	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict
 
 audit: install ## known vulnerabilities of the pinned packages (asks PyPI), and whether they fit together
 	$(BIN)/pip check

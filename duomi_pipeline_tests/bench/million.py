@@ -48,8 +48,9 @@ def tables(prompts: list[int], left: int, *, undrawn: bool) -> Iterator[str]:
         yield _HEAD
         with tempfile.TemporaryDirectory() as folder, service("flat", _LATENCY) as url:
             home = Path(folder) / "home"
-            yield from _look_rows(home, count, url)
+            yield from _partition_rows(home, count, url)
             yield from _dagster_rows(home)
+            yield _row("first look and plan: `duomi plan`", duomi(home, "plan"))
             if not undrawn:
                 yield from _picture_rows(home, count)
             yield _run_row(home, url, first=2)
@@ -61,11 +62,10 @@ def tables(prompts: list[int], left: int, *, undrawn: bool) -> Iterator[str]:
             yield _run_row(home, url, first=left - RUN)
 
 
-def _look_rows(home: Path, prompts: int, url: str) -> Iterator[str]:
+def _partition_rows(home: Path, prompts: int, url: str) -> Iterator[str]:
     step("scale_steps.make", home, 1, url, "table")
     duomi(home, "generate")
     step("scale_steps.grow", home, prompts)
-    yield _row("first look and plan: `duomi plan`", duomi(home, "plan"))
     (added,) = step("scale_steps.history", home)
     yield _row("`add_dynamic_partitions` of all", added)
 
