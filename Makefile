@@ -48,8 +48,9 @@ proof: install ## every interleaving of two runs with a death, random stories, a
 	$(BIN)/python -m duomi_pipeline_tests.proof.machine $(STORIES)
 	$(BIN)/python -m duomi_pipeline_tests.proof.mutants
 
-bench: install ## wall and CPU time beside references; BENCH=--save keeps the table
+bench: install ## time and memory beside references, and among 100,000 prompts; BENCH=--save SCALE=--save keep the tables
 	$(BIN)/python -m duomi_pipeline_tests.bench $(BENCH)
+	$(BIN)/python -m duomi_pipeline_tests.bench.scale $(SCALE)
 
 fuzz: install ## hostile sources, answers and pictures at random for FUZZ_SECONDS (300); each finding is printed
 	$(BIN)/python -m duomi_pipeline_tests.fuzz --seconds $(FUZZ_SECONDS)
@@ -64,7 +65,7 @@ docs: ## the handbook and the API reference as a static site, site/index.html
 	@# Of this folder only what is committed: passwords may lie in it.
 	@for file in $$(git ls-files deploy); do mkdir -p "build/handbook/$$(dirname $$file)"; \
 		ln -sfn "$(CURDIR)/$$file" "build/handbook/$$file"; done
-	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict
 
 audit: install ## known vulnerabilities of the pinned packages (asks PyPI), and whether they fit together
 	$(BIN)/pip check

@@ -20,6 +20,7 @@ PROMPTS_KEY = dg.AssetKey("prompts")
 DATA_VERSION_TAG = "dagster/data_version"
 USER_PROVIDED_TAG = "dagster/data_version_is_user_provided"
 _MAX_TEXT = 2_000  # characters of a prompt that an event carries
+_AT_ONCE = 10_000  # partitions in one call
 FEW = 1_000  # up to so many prompts their versions are queried by key, above that all versions are read
 
 
@@ -105,8 +106,7 @@ def observe(instance: dg.DagsterInstance, prompts: Sequence[Prompt]) -> None:
 def track(instance: dg.DagsterInstance, ledger: Ledger, looked: Looked) -> PartitionChanges:
     """Bring all partitions and observations up to date; see `partition_changes`."""
     changes = partition_changes(instance, ledger, instance.get_dynamic_partitions(PARTITIONS_NAME), looked)
-    if changes.add:
-        instance.add_dynamic_partitions(PARTITIONS_NAME, list(changes.add))
+    add_partitions(instance, changes.add)
     for key in changes.retire:
         instance.delete_dynamic_partition(PARTITIONS_NAME, key)
     report_observations(instance, [observation(prompt) for prompt in changes.observe])
@@ -114,7 +114,11 @@ def track(instance: dg.DagsterInstance, ledger: Ledger, looked: Looked) -> Parti
 
 
 def add_partitions(instance: dg.DagsterInstance, ids: Sequence[str]) -> None:
-    """Add the partitions of prompts that have none yet; the runs over them report their versions."""
+    """Add the partitions of prompts that have none yet, however many; the runs over them report their versions.
+
+    Dagster asks for all of one call in one statement, which SQLite limits.
+    """
     known = set(instance.get_dynamic_partitions(PARTITIONS_NAME))
-    if new := [key for key in ids if key not in known]:
-        instance.add_dynamic_partitions(PARTITIONS_NAME, new)
+    new = [key for key in ids if key not in known]
+    for start in range(0, len(new), _AT_ONCE):
+        instance.add_dynamic_partitions(PARTITIONS_NAME, new[start : start + _AT_ONCE])

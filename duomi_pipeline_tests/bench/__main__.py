@@ -4,29 +4,21 @@ import argparse
 import json
 import math
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-
-import dagster
-import requests
 
 from duomi_pipeline_tests.bench import ledger
 from duomi_pipeline_tests.bench.case import CASES
 from duomi_pipeline_tests.bench.installed import starts
-from duomi_pipeline_tests.bench.measure import Cost
-from duomi_pipeline_tests.processes import started
+from duomi_pipeline_tests.bench.measure import Cost, median
+from duomi_pipeline_tests.bench.saved import machine, save
+from duomi_pipeline_tests.bench.service import service
 
 REFERENCE = "R2 threads, decode, thumbnail"
-_FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"
+_R2 = "R2 is the reference: what checking and showing a picture costs at least."
 
 
 def main() -> None:
@@ -40,7 +32,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="the table has medians")
     parser.add_argument("--save", action="store_true", help="keep the table under docs/benchmarks")
     given = parser.parse_args()
-    lines = [_heading(given.prompts, given.concurrency, given.repeat)]
+    title = f"{given.prompts} prompts, {given.concurrency} at a time"
+    lines = [f"Medians of {given.repeat}. {machine()} {_R2}"]
+    print(f"## {title}\n\n{lines[0]}")
     for picture in given.picture or ["flat", "photo"]:
         for latency in given.latency or [0.2, 2.0]:
             lines += _table(picture, latency, given)
@@ -49,35 +43,22 @@ def main() -> None:
             print(line, flush=True)
             lines.append(line)
         lines += _starts(given.repeat)
-    text = "\n".join(lines)
     if given.save:
-        _FOLDER.mkdir(parents=True, exist_ok=True)
-        path = _FOLDER / f"{datetime.now(UTC):%Y-%m-%d}.md"
-        path.write_text(f"{text}\n", encoding="utf-8")
+        path = save(title, "\n".join(lines))
         print(f"\nkept as {path}")
-
-
-def _heading(prompts: int, concurrency: int, repeat: int) -> str:
-    line = (
-        f"# {datetime.now(UTC):%Y-%m-%d}: {prompts} prompts, {concurrency} at a time, medians of {repeat}\n\n"
-        f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
-        f"dagster {dagster.__version__}. R2 is the reference: what checking and showing a picture costs at least."
-    )
-    print(line)
-    return line
 
 
 def _table(picture: str, latency: float, given: argparse.Namespace) -> list[str]:
     ideal = math.ceil(given.prompts / given.concurrency) * latency
     head = [
-        f"\n## {'14 kB' if picture == 'flat' else '2.6 MB'} pictures, {latency:g} s latency (ideal {ideal:.1f} s)\n",
+        f"\n### {'14 kB' if picture == 'flat' else '2.6 MB'} pictures, {latency:g} s latency (ideal {ideal:.1f} s)\n",
         "| case | wall s | / ideal | / R2 | CPU ms a picture | / R2 | peak MB |",
         "|---|---|---|---|---|---|---|",
     ]
     print("\n".join(head), flush=True)
     rows, reference = [], None
     for case in [name for name in CASES if given.case is None or name in given.case]:
-        cost = _median([_run(case, picture, latency, given) for _ in range(given.repeat)])
+        cost = median([_run(case, picture, latency, given) for _ in range(given.repeat)])
         reference = cost if case == REFERENCE else reference
         rows.append(_row(case, cost, ideal, reference))
         print(rows[-1], flush=True)
@@ -87,7 +68,7 @@ def _table(picture: str, latency: float, given: argparse.Namespace) -> list[str]
 def _starts(repeat: int) -> list[str]:
     """How long commands take that need no Dagster, beside a Python that does nothing."""
     head = [
-        "\n## Commands that need no Dagster\n",
+        "\n### Commands that need no Dagster\n",
         "| command | wall s | / python | CPU s |",
         "|---|---|---|---|",
     ]
@@ -96,7 +77,7 @@ def _starts(repeat: int) -> list[str]:
     for _ in range(repeat):
         with tempfile.TemporaryDirectory() as folder, service("flat", 0.0) as url:
             tries.append(starts(url, Path(folder) / "home"))
-    costs = {name: _median([found[name] for found in tries]) for name in tries[0]}
+    costs = {name: median([found[name] for found in tries]) for name in tries[0]}
     bare = next(iter(costs.values()))
     rows = [
         f"| {name} | {cost.wall:.2f} | {cost.wall / bare.wall:.0f} | {cost.cpu:.2f} |" for name, cost in costs.items()
@@ -113,15 +94,6 @@ def _row(case: str, cost: Cost, ideal: float, reference: Cost | None) -> str:
     return f"| {case} | {wall} | {cpu:.1f} | {cpu_ratio} | {cost.peak:.0f} |"
 
 
-def _median(costs: list[Cost]) -> Cost:
-    return Cost(
-        wall=statistics.median(cost.wall for cost in costs),
-        cpu=statistics.median(cost.cpu for cost in costs),
-        peak=statistics.median(cost.peak for cost in costs),
-        pictures=costs[0].pictures,
-    )
-
-
 def _run(case: str, picture: str, latency: float, given: argparse.Namespace) -> Cost:
     with tempfile.TemporaryDirectory() as folder, service(picture, latency) as url:
         command = [sys.executable, "-m", "duomi_pipeline_tests.bench.case", case, url]
@@ -135,35 +107,6 @@ def _run(case: str, picture: str, latency: float, given: argparse.Namespace) -> 
     if ended.returncode:
         raise SystemExit(f"{case} failed:\n{ended.stderr}")
     return Cost(**json.loads(ended.stdout.splitlines()[-1]))
-
-
-@contextmanager
-def service(picture: str, latency: float) -> Iterator[str]:
-    """The sandbox in a process of its own; its pictures are drawn before the case begins."""
-    faults = ["--latency", str(latency), "--fail", f"picture={picture}"]
-    command = ["duomi_pipeline.cli", "sandbox", "--port", "0", *faults]
-    code = f"import sys; sys.argv = {command!r}; from duomi_pipeline.cli import main; main()"
-    line = [sys.executable, "-c", code]
-    with started(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        url = _address(process)
-        _warm(url)
-        yield url
-        process.terminate()
-
-
-def _address(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "http://" in line:
-            return "http://" + line.split("http://")[1].split()[0].rstrip(".,/")
-    raise SystemExit("the sandbox did not start")
-
-
-def _warm(url: str) -> None:
-    body = {"model": "m", "prompt": "warm", "image_size": "1080x1920", "batch_size": 1}
-    answer = requests.post(f"{url}/v1/images/generations", json=body, timeout=60)
-    requests.get(answer.json()["images"][0]["url"], timeout=60).raise_for_status()
-    time.sleep(0.1)
 
 
 if __name__ == "__main__":

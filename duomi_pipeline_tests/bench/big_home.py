@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 from sqlalchemy import Table, func, insert, select
@@ -23,9 +23,10 @@ from duomi_pipeline.engine.prompt_request import request_for
 from duomi_pipeline.ledger import Billing, Origin, PurchaseState
 from duomi_pipeline.ledger.schema import pictures, posts, purchases, selections
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.prompts.sources import read_table, rows_of_table
+from duomi_pipeline.prompts.sources import prompt_folder, read_sources
 from duomi_pipeline.settings import Settings
 
+Source = Literal["table", "files"]
 _LINKS = 50_000  # names of one file; ext4 takes 65,000
 _AT_ONCE = 10_000  # prompts per transaction
 _BEGAN = 1_767_225_600.0  # 2026-01-01, when the first picture was saved
@@ -36,39 +37,58 @@ CREATE TABLE prompts (id INTEGER PRIMARY KEY, image_id INTEGER NOT NULL REFERENC
 
 
 def make_home(
-    folder: Path, prompts: int, drawn: int | None = None, base_url: str = "sandbox", characters: int = 600
+    folder: Path,
+    prompts: int,
+    drawn: int | None = None,
+    base_url: str = "sandbox",
+    characters: int = 600,
+    source: Source = "table",
 ) -> Settings:
-    """A home whose table has so many prompts, with ledger and pictures of those that are drawn; nobody has looked yet.
+    """A home with so many prompts, and with ledger and pictures of those that are drawn; nobody has looked yet.
 
     Args:
         folder: of the home; must not exist.
-        prompts: rows of the table, from `prompts.id=1` on.
+        prompts: rows of the table, from `prompts.id=1` on, or files, from `000001.json` on.
         drawn: how many of them, from the first one on, have their current picture; `None`: all.
         base_url: where requests go.
         characters: of each prompt.
+        source: where the prompts are.
     """
     folder.mkdir(parents=True)
     lines = [f"base_url = {json.dumps(base_url)}", "price_per_image = 0.1"]
     (folder / "duomi.toml").write_text("\n".join(lines), encoding="utf-8")
     settings = Settings.load(folder)
-    (folder / str(settings.database)).parent.mkdir(parents=True)
-    with closing(_table(settings)) as table, table:
-        table.executescript(_SCHEMA)
+    if source == "table":
+        _database(settings).parent.mkdir(parents=True)
+        with closing(sqlite3.connect(_database(settings))) as table:
+            table.executescript(_SCHEMA)
+    else:
+        Path(prompt_folder(settings)).mkdir(parents=True)
     add_prompts(settings, range(1, prompts + 1), characters)
     draw(settings, range(1, (prompts if drawn is None else drawn) + 1))
     return settings
 
 
 def add_prompts(settings: Settings, ids: Sequence[int], characters: int = 600) -> None:
-    """Add rows to the table."""
-    with closing(_table(settings)) as table, table:
+    """Add rows to the table, or files to the folder."""
+    if not _database(settings).exists():
+        for one in ids:
+            _file(settings, one).write_text(json.dumps({"image_prompt": _text(one, characters)}), encoding="utf-8")
+        return
+    with closing(sqlite3.connect(_database(settings))) as table, table:
         table.executemany("INSERT INTO images VALUES (?, ?, NULL)", ((one, f"{one:06}.jpg") for one in ids))
         table.executemany("INSERT INTO prompts VALUES (?, ?, ?)", ((one, one, _text(one, characters)) for one in ids))
 
 
 def edit_prompts(settings: Settings, ids: Sequence[int], more: str = " At noon.") -> None:
-    """Append something to the text of some rows: their prompts are `changed`."""
-    with closing(_table(settings)) as table, table:
+    """Append something to the text of some prompts: they are `changed`."""
+    if not _database(settings).exists():
+        for one in ids:
+            file = _file(settings, one)
+            text = json.loads(file.read_text(encoding="utf-8"))["image_prompt"]
+            file.write_text(json.dumps({"image_prompt": text + more}), encoding="utf-8")
+        return
+    with closing(sqlite3.connect(_database(settings))) as table, table:
         table.executemany(
             "UPDATE prompts SET image_prompt = image_prompt || ? WHERE id = ?", ((more, one) for one in ids)
         )
@@ -76,10 +96,11 @@ def edit_prompts(settings: Settings, ids: Sequence[int], more: str = " At noon."
 
 def draw(settings: Settings, ids: Sequence[int]) -> None:
     """Record a billed purchase and a picture of each of some prompts, as a run would have, and put the file there."""
-    wanted = {f"db_{number}" for number in ids}
-    chosen = [prompt for prompt in read_table(settings, rows_of_table(settings)).prompts if prompt.id in wanted]
-    if not chosen:
+    if not ids:
         return
+    form = "db_{}" if _database(settings).exists() else "json_{:06}"
+    wanted = {form.format(number) for number in ids}
+    chosen = [prompt for prompt in read_sources(settings).prompts if prompt.id in wanted]
     picture, names = _picture(), [f"{prompt.file_prefix}_20260101_000000_000.png" for prompt in chosen]
     with Session(settings) as session:
         mark_folder(session.ledger, session.store)
@@ -96,7 +117,7 @@ def draw(settings: Settings, ids: Sequence[int]) -> None:
                 for table in (purchases, posts, pictures, selections):
                     connection.execute(insert(table), [row[table] for row in rows])
         session.ledger.end_run(session.run_id, None, None, {})
-    _write(settings.home / str(settings.image_dir), names, picture)
+    write_links(settings.home / str(settings.image_dir), names, picture)
 
 
 def _rows(
@@ -127,11 +148,11 @@ def _rows(
     }  # fmt: skip
 
 
-def _write(folder: Path, names: Sequence[str], picture: bytes) -> None:
-    """Every name is the same file, as far as the file system lets it."""
+def write_links(folder: Path, names: Sequence[str], content: bytes) -> None:
+    """Write files of the same content; each is the same file under another name, as far as the file system lets it."""
     for start in range(0, len(names), _LINKS):
         first, *others = (folder / name for name in names[start : start + _LINKS])
-        first.write_bytes(picture)
+        first.write_bytes(content)
         for other in others:
             os.link(first, other)
 
@@ -148,5 +169,9 @@ def _text(number: int, characters: int) -> str:
     return (words * (characters // len(words) + 1))[:characters].strip()
 
 
-def _table(settings: Settings) -> sqlite3.Connection:
-    return sqlite3.connect(settings.home / str(settings.database))
+def _database(settings: Settings) -> Path:
+    return settings.home / str(settings.database)
+
+
+def _file(settings: Settings, number: int) -> Path:
+    return Path(prompt_folder(settings)) / f"{number:06}.json"

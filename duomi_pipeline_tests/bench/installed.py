@@ -13,6 +13,7 @@ from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.bench.engine import make_home, write
 from duomi_pipeline_tests.bench.measure import Cost, child_cost
+from duomi_pipeline_tests.bench.service import posted_at, posts
 
 _OTHER_MODEL = "stabilityai/stable-diffusion-2-1"
 _MANY = 10_000  # prompts that have their picture
@@ -33,9 +34,9 @@ def reuse(url: str, texts: list[str], concurrency: int, home: Path) -> Cost:
     requests.put(f"{url}/sandbox/faults", json={**faults, "latency": 0}, timeout=60).raise_for_status()
     run(home, "generate", pictures=len(texts))
     run(home, "generate", "--outdated", "--model", _OTHER_MODEL, pictures=len(texts))
-    posts = _posts(url)
+    before = posts(url)
     cost = run(home, "generate", "--outdated", pictures=len(texts))
-    assert _posts(url) == posts, "a picture was bought twice"
+    assert posts(url) == before, "a picture was bought twice"
     return cost
 
 
@@ -48,7 +49,7 @@ def first_request(url: str, _texts: list[str], concurrency: int, home: Path) -> 
     write(settings, ["A loud harbour at noon"])
     started = time.time()
     cost = run(home, "generate", pictures=1)
-    cost.wall = _last_post(url) - started
+    cost.wall = max(posted_at(url)) - started
     return cost
 
 
@@ -79,16 +80,6 @@ def _home(home: Path, url: str, concurrency: int) -> Settings:
     write(settings, ["a first prompt, before it is measured"])
     run(home, "generate", pictures=1)
     return settings
-
-
-def _posts(url: str) -> int:
-    return int(requests.get(f"{url}/sandbox/books", timeout=60).json()["posts"])
-
-
-def _last_post(url: str) -> float:
-    """When the service got its latest request, by the clock of this machine."""
-    books = requests.get(f"{url}/sandbox/books", params={"detail": "1"}, timeout=60).json()
-    return float(max(post["at"] for post in books["requests"]))
 
 
 def _save_pictures(settings: Settings) -> None:

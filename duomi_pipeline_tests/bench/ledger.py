@@ -53,7 +53,7 @@ THREADS = 32
 ROUND_TRIP = 3.0  # milliseconds
 SERVICE = 0.2  # seconds
 HEAD = (
-    f"\n## What the ledger costs a picture, {THREADS} threads in each process\n",
+    f"\n### What the ledger costs a picture, {THREADS} threads in each process\n",
     "| ledger | processes | ms a picture | reference | / reference | round trips | recorded after ms: median, most |",
     "|---|---|---|---|---|---|---|",
 )

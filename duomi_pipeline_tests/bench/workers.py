@@ -17,9 +17,9 @@ from pathlib import Path
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
-from duomi_pipeline_tests.bench.__main__ import service
 from duomi_pipeline_tests.bench.engine import write
 from duomi_pipeline_tests.bench.references import bare_threads
+from duomi_pipeline_tests.bench.service import service
 from duomi_pipeline_tests.postgres import postgres_database
 
 WORKERS = (1, 2, 4)

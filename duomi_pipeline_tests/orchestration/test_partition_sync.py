@@ -4,19 +4,23 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 import pytest
+from sqlalchemy import Engine, event
 
 from duomi_pipeline.engine import Session
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
 from duomi_pipeline.orchestration.partition_sync import (
     PROMPTS_KEY,
     PartitionChanges,
+    add_partitions,
     observed_versions,
     partition_changes,
 )
+from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline_tests.orchestration.harness import Project, failure_text
 
 
@@ -30,6 +34,23 @@ def changes(project: Project, existing: Sequence[str], since: int | None = None)
 def last_look(project: Project) -> int:
     with Session(project.settings()) as session:
         return session.ledger.register.holdings().last_look
+
+
+def test_more_partitions_are_added_at_once_than_a_statement_takes_values(tmp_path: Path) -> None:
+    most = 32_766  # values, as SQLite is built by default; Debian's takes more
+    keys = [f"json_{number}" for number in range(most + 1)]
+
+    def limit(opened: sqlite3.Connection, _: object) -> None:
+        opened.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, most)
+
+    event.listen(Engine, "connect", limit)
+    try:
+        with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+            add_partitions(instance, keys)
+
+            assert instance.get_dynamic_partitions(PARTITIONS_NAME) == keys
+    finally:
+        event.remove(Engine, "connect", limit)
 
 
 class TestChanges:
