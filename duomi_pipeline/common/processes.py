@@ -1,4 +1,4 @@
-"""This process: its kernel, permissions of new files, lasting memory, delayed Ctrl-C. What runs live: `ledger.leases`."""
+"""This process: its kernel, its memory, permissions of new files, delayed Ctrl-C. Which runs live: `ledger.leases`."""
 
 import contextlib
 import ctypes

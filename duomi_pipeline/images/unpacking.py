@@ -1,4 +1,4 @@
-"""The pixels of a large picture unpacked ahead of Pillow: ISA-L needs a third of the time of the zlib in Pillow or less.
+"""The pixels of a large picture unpacked ahead of Pillow: ISA-L needs at most a third of the time of Pillow's zlib.
 
 Pillow gets them in a stream of stored blocks (RFC 1951, section 3.2.4), which it only copies. The file to keep stays as
 it is. Whatever is unusual or broken is left to Pillow, and to its words.
