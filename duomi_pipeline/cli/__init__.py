@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-from duomi_pipeline.common.processes import EXIT_INTERRUPTED, protect_new_files
+from duomi_pipeline.common.processes import EXIT_INTERRUPTED, lasting, protect_new_files
 
 EXIT_USAGE = 2
 _COMMANDS = {
@@ -38,7 +38,8 @@ class _LazyGroup(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"duomi_pipeline.cli.{name}"), name)
+        with lasting():
+            command: click.Command = getattr(import_module(f"duomi_pipeline.cli.{name}"), name)
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:

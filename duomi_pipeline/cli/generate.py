@@ -13,6 +13,7 @@ from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.report import EXIT_FAILED, Report
+from duomi_pipeline.common.processes import lasting
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
@@ -188,7 +189,8 @@ def _run(settings: Settings, plan: Plan, wanted: list[PlannedPrompt], options: O
     if not wanted:
         return Report.of(settings, plan, wanted)
     # Imported here: Dagster takes seconds to import, and a dry run, or a run with nothing to do, does not need it.
-    from duomi_pipeline.cli.dagster_runs import run_in_process  # noqa: PLC0415
+    with lasting():
+        from duomi_pipeline.cli.dagster_runs import run_in_process  # noqa: PLC0415
 
     return run_in_process(settings, plan, wanted, options, left_out)
 

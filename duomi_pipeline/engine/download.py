@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO
 
+from duomi_pipeline.common.processes import keep_freed_memory
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.duomi.answers import Pictures
 from duomi_pipeline.duomi.client import DuomiClient
@@ -36,6 +37,7 @@ def _decoders() -> ThreadPoolExecutor:
 
     Few threads, because a decoded picture takes megabytes and the C library keeps this memory for each thread.
     """
+    keep_freed_memory()
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="duomi-decoder")
 
 

@@ -6,7 +6,7 @@ The files themselves are in `kept_answers`.
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -14,6 +14,7 @@ from duomi_pipeline.duomi import DuomiError, ImageRequest
 from duomi_pipeline.duomi.answers import Pictures, Task
 from duomi_pipeline.duomi.client import DuomiClient
 from duomi_pipeline.duomi.pictures import Image
+from duomi_pipeline.engine.alarm import Alarm
 from duomi_pipeline.engine.download import Fetcher
 from duomi_pipeline.engine.kept_answers import About, KeptAnswer, KeptAnswers, KeptFullError, Kind
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
@@ -57,6 +58,7 @@ class Keeper:
     client: DuomiClient
     fetcher: Fetcher
     ledger: Ledger
+    alarm: Alarm = field(default_factory=lambda: Alarm(SOON))
 
     def recover(self, request: ImageRequest) -> Recovery:
         """Read the kept answers of a request."""
@@ -123,14 +125,8 @@ class Keeper:
             late.set()
             self._keep_unrecorded(entry, purchase, answer, "the ledger has not taken it yet")
 
-        soon = threading.Timer(SOON, keep)
-        soon.daemon = True
-        soon.start()
-        try:
+        with self.alarm.after(keep):
             retry_ledger_write(write)
-        finally:
-            soon.cancel()
-            soon.join()
         if late.is_set():
             with suppress(OSError):  # what stays is read back, and found to be known
                 self.answers.drop(self._unrecorded(purchase))

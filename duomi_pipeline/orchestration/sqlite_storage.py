@@ -3,14 +3,18 @@
 Dagster puts the path of a database into a URL without quoting. A `?` in a folder's name ends the path there, so that
 all databases become one file without tables. Here the path is quoted. A `%` in the folder of the installed packages
 would make alembic fail: see `accept_percent_signs`. The event log is in `event_log`.
+
+Dagster makes an engine for each query, which then compiles its statement anew, and reads all its migrations at each
+start to see whether a database is there. Here an engine is kept, and a database is asked for its version.
 """
 
 import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -20,7 +24,9 @@ from dagster import Field, StringSource
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.runs.schema import RunsTable, RunTagsTable
 from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection, Engine, NullPool, create_engine, inspect, text
 
 # Config schema of each of the three storages in `dagster.yaml`.
 CONFIG = {"base_dir": Field(StringSource, is_required=False, description="Default: the folder of Dagster's own.")}
@@ -40,9 +46,13 @@ class AnyFolderRunStorage(SqliteRunStorage):
         """Made by Dagster."""
         accept_percent_signs()
         folder = database_folder(config_value, "history")
-        with _plainly_named(folder) as link:
-            SqliteRunStorage.from_local(link)
-        return cls(sqlite_url(folder, "runs"), inst_data)
+        return cls(_made(folder, "runs", SqliteRunStorage.from_local, "instance_info"), inst_data)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A transaction."""
+        with open_engine(self._conn_string).begin() as connection:
+            yield connection
 
     def delete_run(self, run_id: str) -> None:
         """Delete a run with its tags: Dagster leaves these to a foreign key, which SQLite does not heed by default."""
@@ -64,9 +74,13 @@ class AnyFolderScheduleStorage(SqliteScheduleStorage):
         """Made by Dagster."""
         accept_percent_signs()
         folder = database_folder(config_value, "schedules")
-        with _plainly_named(folder) as link:
-            SqliteScheduleStorage.from_local(link)
-        return cls(sqlite_url(folder, "schedules"), inst_data)
+        return cls(_made(folder, "schedules", SqliteScheduleStorage.from_local), inst_data)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A transaction."""
+        with open_engine(self._conn_string).begin() as connection:
+            yield connection
 
 
 def accept_percent_signs() -> None:
@@ -89,6 +103,31 @@ def sqlite_url(folder: Path, name: str) -> str:
     return f"sqlite:///file:{quote(str(folder / f'{name}.db'))}?uri=true"
 
 
+@lru_cache(maxsize=16)
+def open_engine(url: str) -> Engine:
+    """The engine of a database, which opens a connection for each use, as Dagster's do."""
+    return create_engine(url, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+
+
+def is_made(engine: Engine, *tables: str) -> bool:
+    """Whether Dagster has made a database: it has its version, which comes last, and the tables that come after it."""
+    with engine.connect() as connection:
+        names = inspect(connection).get_table_names()
+        if not {"alembic_version", *tables}.issubset(names):
+            return False
+        return connection.execute(text("SELECT 1 FROM alembic_version")).first() is not None
+
+
+def _made(folder: Path, name: str, make: Callable[[str], object], *tables: str) -> str:
+    """The URL of the database `name` in a folder, made there by Dagster if it is not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    url = sqlite_url(folder, name)
+    if not is_made(open_engine(url), *tables):
+        with _plainly_named(folder) as link:
+            make(link)
+    return url
+
+
 def _no_formatters(_config: Config) -> list[Mapping[str, str]]:
     return []
 
@@ -96,7 +135,6 @@ def _no_formatters(_config: Config) -> list[Mapping[str, str]]:
 @contextmanager
 def _plainly_named(folder: Path) -> Iterator[str]:
     """A link with a simple name to a folder, while Dagster creates its tables: it makes the URL from this path."""
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dagster_link_") as place:
         link = Path(place) / "link"
         link.symlink_to(folder, target_is_directory=True)

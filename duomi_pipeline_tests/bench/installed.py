@@ -71,7 +71,9 @@ def run(home: Path, *arguments: str, pictures: int) -> Cost:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "DUOMI_HOME": str(home), "DAGSTER_HOME": str(home / ".dagster_home")}
+    """An installed program has its bytecode, whatever the environment of the bench says."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "DUOMI_HOME": str(home), "DAGSTER_HOME": str(home / ".dagster_home")}
 
 
 def _home(home: Path, url: str, concurrency: int) -> Settings:

@@ -8,7 +8,8 @@ that a partition has its picture. Here the newest event of each partition stays.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
@@ -18,9 +19,16 @@ from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEvent
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, Engine, exists, select
 
-from duomi_pipeline.orchestration.sqlite_storage import CONFIG, accept_percent_signs, database_folder, sqlite_url
+from duomi_pipeline.orchestration.sqlite_storage import (
+    CONFIG,
+    accept_percent_signs,
+    database_folder,
+    is_made,
+    open_engine,
+    sqlite_url,
+)
 
 _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"  # Dagster hands batches over only where this is set
 _MOST = "100"
@@ -96,6 +104,21 @@ class BatchingEventLogStorage(EventBatches, SqliteEventLogStorage):
     def conn_string_for_shard(self, shard_name: str) -> str:
         """The URL of the database of a run, or of the index of all runs."""
         return sqlite_url(Path(self._base_dir), shard_name)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        """A transaction on the database of a run, or on the index; see `sqlite_storage` for why not the parent's."""
+        engine = open_engine(self.conn_string_for_shard(shard))
+        with self._db_lock:
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.begin() as connection:
+                yield connection
+
+    def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:
+        if not is_made(engine):
+            super()._initdb(engine, for_index_shard)
 
     def delete_events(self, run_id: str) -> None:
         """Delete the events of a run, and its own database as a whole: Dagster leaves that one empty, at 150 kB."""
