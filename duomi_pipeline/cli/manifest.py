@@ -30,17 +30,17 @@ def manifest() -> None:
     try:
         with Session(settings) as session:
             with announce_if_slow("Reading the prompts"):
-                sources = look(session.ledger, settings).completed(session.ledger)
-            warn_of(sources.problems)
+                looked = look(session.ledger, settings)
+            warn_of(looked.problems)
             with announce_if_slow("Writing the manifest"), session.writing_results():
-                check_readable(sources, session)
-                plan = session.plan(sources.prompts)
-                written = write_manifest(session, plan, sources.problems, manifest_place(settings))
+                check_readable(session, looked.sources.unknown)
+                plan = session.plan_registered()
+                written = write_manifest(session, plan, looked.problems, manifest_place(settings))
     except SourceError as error:
         raise click.ClickException(f"The manifest was not changed: {error}") from error
     except OSError as error:
         raise click.ClickException(f"The manifest cannot be written: {error}") from error
-    if sources.problems:
+    if looked.problems:
         click.echo(f"All that is left out: {shown(manifest_place(settings) / 'left_out.json')}", err=True)
     for path in written.values():
         click.echo(shown(path))

@@ -168,6 +168,13 @@ def registered(ledger: Ledger, ids: Collection[str] | None = None) -> Sources:
     return Sources(table, files, {}, never)
 
 
+def in_order(ledger: Ledger, ids: Collection[str]) -> list[str]:
+    """Ids of prompts in the order of their sources: the table's rows by id, then the files by name."""
+    wanted = frozenset(ids)
+    places = [(*_place(source, origin), key) for key, source, origin in ledger.register.origins() if key in wanted]
+    return [key for *_, key in sorted(places)]
+
+
 def why_unusable(ledger: Ledger, ids: Collection[str]) -> dict[str, str]:
     """Why the register has no prompt to draw under these ids, each with what to do."""
     known = {prompt.prompt_id: prompt.standing for prompt in ledger.register.prompts(ids)}
@@ -309,16 +316,18 @@ def _says_the_same(entry: RegisteredPrompt, known: Known | None) -> bool:
 
 def _reading(entries: Collection[RegisteredPrompt], last: Look | None) -> Reading:
     problems = tuple(Problem(origin, reason) for origin, reason in last.problems) if last else ()
-    usable = sorted((entry for entry in entries if entry.standing in _USABLE), key=_place)
+    usable = sorted((e for e in entries if e.standing in _USABLE), key=lambda e: _place(e.source, e.origin))
     unusable = frozenset(entry.prompt_id for entry in entries if entry.standing is Standing.UNUSABLE)
     return Reading(tuple(map(_prompt, usable)), problems, unusable)
 
 
-def _place(entry: RegisteredPrompt) -> tuple[int, int, str]:
-    """The order of the source: rows by id, numbers before texts; files by name."""
-    row = entry.origin.removeprefix("prompts.id=") if entry.source is Source.TABLE else ""
+def _place(source: Source, origin: str) -> tuple[int, int, str]:
+    """The order of the sources: rows by id, numbers before texts; then files by name."""
+    if source is Source.FILES:
+        return 2, 0, origin
+    row = origin.removeprefix("prompts.id=")
     is_number = row.removeprefix("-").isdecimal()
-    return (0 if is_number else 1, int(row) if is_number else 0, entry.origin)
+    return (0 if is_number else 1, int(row) if is_number else 0, origin)
 
 
 _NO_OVERRIDES = ParameterOverrides()

@@ -136,6 +136,11 @@ class Register:
                 _record(connection, change)
         return True
 
+    def origins(self) -> list[tuple[str, Source, str]]:
+        """Id, source and origin of all prompts."""
+        with self._database.read() as connection:
+            return list(connection.execute(select(prompts.c.prompt_id, prompts.c.source, prompts.c.origin)).tuples())
+
     def standings(self, since: int | None = None) -> dict[str, tuple[Standing, str]]:
         """Standing and version of each prompt by id, or of those that looks after one (its id) found changed."""
         query = select(prompts.c.prompt_id, prompts.c.standing, prompts.c.version)

@@ -9,13 +9,12 @@ from typing import Any
 
 from duomi_pipeline.common.text import without_surrogates
 from duomi_pipeline.engine import PlannedPrompt, Session, State
-from duomi_pipeline.engine.looking import registered
+from duomi_pipeline.engine.looking import PREFIXES, registered
 from duomi_pipeline.engine.states import presence_of
 from duomi_pipeline.images import Presence
-from duomi_pipeline.ledger import Cost, LedgerError, Origin, PictureFile, Purchase, Selection
+from duomi_pipeline.ledger import Cost, LedgerError, Origin, PictureFile, Purchase, Selection, Source
 from duomi_pipeline.manifest.columns import SCHEMA, Row
 from duomi_pipeline.prompts import Prompt, SourceError
-from duomi_pipeline.prompts.sources import Sources
 
 _PICTURED = {State.CURRENT, State.CHANGED, State.OUTDATED}
 _NAMES = tuple(column.name for column in SCHEMA)
@@ -36,18 +35,23 @@ class _Records:
         return cls(session, session.ledger.purchases(ids), session.ledger.results.costs(ids))
 
 
-def check_readable(sources: Sources, session: Session) -> None:
-    """Make sure that no prompt with pictures is left out because its source cannot be read: it is not empty.
+def check_readable(session: Session, unknown: Mapping[str, str]) -> None:
+    """Make sure that no prompt with pictures is left out because nobody could read its source yet: it is not empty.
+
+    Args:
+        session: with the ledger, whose register has what was read earlier.
+        unknown: why a source cannot be read now, by the prefix of its ids.
 
     Raises:
         SourceError: such rows would vanish from the manifest.
     """
-    if not sources.unknown:
-        return
-    pictured = session.ledger.selections()
-    for prefix, reason in sources.unknown.items():
-        if any(prompt_id.startswith(prefix) for prompt_id in pictured):
-            raise SourceError(reason)
+    held = session.ledger.register.holdings().counts
+    for source in Source:
+        prefix = PREFIXES[source]
+        if prefix not in unknown or any(held[source].values()):
+            continue
+        if any(prompt_id.startswith(prefix) for prompt_id in session.ledger.selections()):
+            raise SourceError(unknown[prefix])
 
 
 def planned_rows(session: Session, entries: Sequence[PlannedPrompt]) -> list[Row]:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from duomi_pipeline.engine import Plan, Session, State
+from duomi_pipeline.engine.looking import in_order
 from duomi_pipeline.ledger import LedgerError
 from duomi_pipeline.manifest.columns import SCHEMA, Row
 from duomi_pipeline.manifest.rows import current_rows, planned_rows
@@ -37,7 +38,8 @@ class Table:
     def __init__(self, session: Session, plan: Plan) -> None:
         self._session = session
         self._planned = {entry.prompt.id: entry for entry in plan.entries if entry.state is not State.CURRENT}
-        self.ids: Sequence[str] = [entry.prompt.id for entry in plan.entries]
+        planned = [entry.prompt.id for entry in plan.entries]
+        self.ids: Sequence[str] = in_order(session.ledger, plan.settled.union(planned)) if plan.settled else planned
         settings = session.settings
         self.about = json.dumps([version("duomi-pipeline"), _RULES, _NAMES, str(session.store.base), settings.currency])
 

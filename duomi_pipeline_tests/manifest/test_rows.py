@@ -142,6 +142,7 @@ def test_what_was_billed_in_two_currencies_has_no_known_cost(home: Home) -> None
     home.write("fox", "A fox")
     with sent_before(home, 1.0, "EUR") as (ledger, chain, post):
         ledger.answered(chain, post, [], None)
+        ledger.not_taken(chain, ledger.send(chain, "earlier", 1, Limits()))
     home.run()
 
     row = rows(home)["json_fox"]

@@ -83,9 +83,9 @@ def _write(
     """Write the files. Returns metadata and tags of the event."""
     with session.writing_results():
         has = _latest_left(instance)  # before the ledger is read: what comes later may not be in it
-        sources = duomi.registered(session, instance)
-        check_readable(sources, session)
-        plan = session.plan(sources.prompts)
+        sources = duomi.registered(session, instance, ids=())  # what is left out; the plan reads the rest
+        check_readable(session, sources.unknown)
+        plan = session.plan_registered()
         paths = write_manifest(session, plan, sources.problems, manifest_place(session.settings))
     metadata = {
         "dagster/row_count": dg.MetadataValue.int(sum(plan.counts.values())),
