@@ -38,7 +38,7 @@
         tell(problem, error);
         cancel.focus();
       }
-    } }, quote.requests === 0 ? "Do it" : "Buy and do it");
+    } }, quote.cost ? "Buy and do it" : "Do it");
     const cancel = el("button", { autofocus: true, onclick: () => shown.close() }, quote.prompts ? "Cancel" : "Close");
     shown.append(
       el("p", {}, quote.prompts ? `${duomi.count(quote.prompts, "prompt")}. ${cost}` : "Nothing to do."),
