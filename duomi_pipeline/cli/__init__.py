@@ -11,6 +11,7 @@ from duomi_pipeline.common.processes import EXIT_INTERRUPTED, lasting, protect_n
 EXIT_USAGE = 2
 _COMMANDS = {
     "generate": "Generate pictures for prompts: missing and changed ones, unless flags say more.",
+    "keep": "Keep an earlier picture: it becomes the prompt's own again; buys nothing.",
     "plan": "What a generate would do and cost; nothing is sent.",
     "status": "Prompts per state, money spent, the last run.",
     "why": "Why a prompt is in its state, and what its picture was made from.",

@@ -7,12 +7,11 @@ from collections.abc import Callable, Collection
 import click
 import dagster as dg
 
-from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.progress import ProgressReport, announce_if_slow
 from duomi_pipeline.cli.report import Report, unwanted_failures
 from duomi_pipeline.common.text import sentence
 from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, Stop, StoppedBy
-from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
+from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.instance import open_instance
 from duomi_pipeline.orchestration.jobs import images_config
@@ -29,20 +28,29 @@ _QUIET = {
 }  # `ProgressReport` prints the progress, and the UI has all events
 
 
+def _not_shown(_outcome: Outcome) -> None:
+    """Progress that nobody looks at."""
+
+
 def run_in_process(
     settings: Settings,
     plan: Plan,
     wanted: list[PlannedPrompt],
-    options: Options,
+    config: ImagesConfig,
     left_out: int,
+    progress: Callable[[Outcome], None] = _not_shown,
 ) -> Report:
     """Generate the wanted prompts. All ranges share one run of the ledger, and so its caps.
 
     Args:
+        settings: of all runs.
+        plan: of all selected prompts.
+        wanted: those to generate.
+        config: of all runs.
         left_out: how many rows and files give no prompt.
+        progress: called with each outcome of a wanted prompt, besides the progress on the terminal.
     """
-    config = images_options(options)
-    passable = frozenset[str]() if options.force else plan.current
+    passable = frozenset[str]() if config.force else plan.current
     with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings) as instance:
         left = left_prompts(unwanted_failures(plan, wanted))
         log = RunLog(session, wanted, left=left, left_out=left_out)
@@ -56,8 +64,9 @@ def run_in_process(
             ranges = partition_ranges(
                 order, {entry.prompt.id for entry in wanted}, passable, settings.run_size, last=suspects
             )
-            with ProgressReport(len(wanted)) as progress:
-                command = Command(settings, _recorder(log, progress, {entry.prompt.id for entry in wanted}))
+            ids = {entry.prompt.id for entry in wanted}
+            with ProgressReport(len(wanted)) as shown:
+                command = Command(settings, _recorder(ids, log.record, shown.show, progress))
                 job = _job(command)
                 for number, partitions in enumerate(ranges, 1):
                     command.more_runs_follow = number < len(ranges)
@@ -70,24 +79,13 @@ def run_in_process(
         return Report.of(settings, plan, wanted, log)
 
 
-def images_options(options: Options) -> ImagesConfig:
-    """The run config that the flags ask for."""
-    return ImagesConfig(
-        **options.parameters.explicit(),
-        force=options.force,
-        max_images=options.max_images,
-        regenerate_lost=options.regenerate_lost,
-        states=sorted(state.value for state in options.states),
-    )
-
-
-def _recorder(log: RunLog, progress: ProgressReport, wanted: Collection[str]) -> Callable[[Outcome], None]:
-    """A callback that records outcomes of wanted prompts; a range may hold others, which it ignores."""
+def _recorder(wanted: Collection[str], *told: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+    """A callback that tells outcomes of wanted prompts; a range may hold others, which it ignores."""
 
     def record(outcome: Outcome) -> None:
         if outcome.prompt.id in wanted:
-            log.record(outcome)
-            progress.show(outcome)
+            for tell in told:
+                tell(outcome)
 
     return record
 

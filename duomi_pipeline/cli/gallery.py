@@ -9,18 +9,43 @@ from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.looking import look
 from duomi_pipeline.engine.session import gallery_place
-from duomi_pipeline.gallery import GalleryError, write_gallery
+from duomi_pipeline.gallery import GalleryError, GalleryReport, write_gallery
 from duomi_pipeline.settings import Settings
+
+_PORT = 3030  # always the same, so that the browser finds the marks of an earlier start
 
 
 @click.command()
 @click.option("--open", "opens", is_flag=True, help="Open it in the browser.")
-def gallery(opens: bool) -> None:
+@click.option("--serve", "serves", is_flag=True, help="Serve it on this machine: live, with buttons; Ctrl-C ends it.")
+@click.option("--port", type=click.IntRange(0, 65535), help="With --serve: default 3030; 0: any free port.")
+def gallery(opens: bool, serves: bool, port: int | None) -> None:
     """Write the gallery: a page with all pictures that opens from disk, without network or server.
 
-    Thumbnails are made once per picture: the next call makes only new ones.
+    Thumbnails are made once per picture: the next call makes only new ones. With --serve the page follows what happens,
+    makes pictures again, keeps earlier ones and edits parameters, after saying what it costs. Whoever has the address
+    that is printed can do so: it holds a secret of this start.
     """
+    if port is not None and not serves:
+        raise click.UsageError("--port needs --serve")
     settings = Settings.load()
+    report = _write(settings)
+    if serves:
+        # Imported here: Dagster takes seconds to import.
+        from duomi_pipeline.cli.gallery_serving import serve  # noqa: PLC0415
+
+        serve(settings, report, _PORT if port is None else port, opens=opens)
+        return
+    click.echo(shown(report.index))
+    if opens and is_remote(report.index):
+        raise click.ClickException(
+            "--open shows a gallery on disk; docs/object_storage.md says how one in a bucket is opened."
+        )
+    if opens:
+        click.launch(report.index.as_uri())
+
+
+def _write(settings: Settings) -> GalleryReport:
     with Session(settings) as session, click.progressbar(length=0, label="Thumbnails", file=sys.stderr) as bar:
 
         def advance(done: int, total: int) -> None:
@@ -40,10 +65,4 @@ def gallery(opens: bool) -> None:
         f"{counted(report.thumbnails_made, 'thumbnail')} made",
         err=True,
     )
-    click.echo(shown(report.index))
-    if opens and is_remote(report.index):
-        raise click.ClickException(
-            "--open shows a gallery on disk; docs/object_storage.md says how one in a bucket is opened."
-        )
-    if opens:
-        click.launch(report.index.as_uri())
+    return report

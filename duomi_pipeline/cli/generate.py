@@ -19,9 +19,9 @@ from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
 from duomi_pipeline.engine.looking import Looked, Manner, look
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
-from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, read_rejects
+from duomi_pipeline.maintenance.choices import ChoiceError, own_parameters, record, with_parameters
+from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, read_marks
 from duomi_pipeline.prompts import Prompt, read_sources
-from duomi_pipeline.prompts.overrides import record_seeds
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.reporting.receipt import amount
@@ -74,7 +74,7 @@ def generate(**flags: Any) -> None:
       duomi generate --source sqlite --limit 10 --delay 2.0
       duomi generate --source json --input-dir path/to/json/files
       duomi generate --source prompt --prompt "a cyberpunk cityscape, vertical composition"
-      duomi generate --prompt-id db_12 --force --seed 42
+      duomi generate --prompt-id db_12 --force --seed 42     (db_12 keeps that seed)
       duomi generate --reroll ~/Downloads/duomi-marks.json
       duomi generate --launch --wait
     \b
@@ -116,7 +116,7 @@ def _generate(settings: Settings, options: Options) -> None:
         if options.source == "sqlite" and "db_" in looked.sources.unknown:
             raise click.UsageError(looked.sources.unknown["db_"])
         warn_of(looked.problems)
-        plan, reroll, options = _planned(session, looked, options)
+        plan, own, options = _planned(session, looked, options)
     left_out = rows_and_files_left_out(looked.sources)
     if options.regenerate_lost and not plan.is_blind:
         plan = replace(plan, stop=None)
@@ -127,8 +127,8 @@ def _generate(settings: Settings, options: Options) -> None:
     elif not options.dry_run:
         _announce(settings, wanted, force=options.force)
         _confirm(settings, wanted, options)
-        if reroll and reroll.seeds:
-            record_seeds(settings.path(settings.overrides_file), reroll.seeds)
+        if own:
+            record(settings, own)
             with Session(settings) as session:
                 _look(session, options)
         if options.launch and wanted:
@@ -147,19 +147,31 @@ def _generate(settings: Settings, options: Options) -> None:
     sys.exit(0 if options.dry_run and not plan.stop else report.exit_code)
 
 
-def _planned(session: Session, looked: Looked, options: Options) -> tuple[Plan, Reroll | None, Options]:
-    """The plan of the chosen prompts, and what a marks file adds to it and to the options."""
+def _planned(
+    session: Session, looked: Looked, options: Options
+) -> tuple[Plan, Mapping[str, ParameterOverrides], Options]:
+    """The plan of the chosen prompts; what a person asked of single ones, which becomes their own; the options left."""
     if options.are_of_all and not looked.doubts:
         with announce_if_slow("Looking at the pictures"):
-            return session.plan_registered(options.parameters, looked.believed), None, options
+            return session.plan_registered(options.parameters, looked.believed), {}, options
     selected = _selected(looked.said(session.ledger, session.settings), options)
     with announce_if_slow("Looking at the pictures"):
         plan = session.plan(selected, options.parameters)
-    if not options.reroll:
-        return plan, None, options
-    reroll = _reroll(plan, options.reroll)
-    options = replace(options, failed=True, force=options.force or bool(reroll.seedless))
-    return session.plan(reroll.applied_to(selected), options.parameters), reroll, options
+    own: Mapping[str, ParameterOverrides] = {}
+    if options.reroll:
+        reroll = _reroll(plan, options.reroll)
+        own = reroll.own(options.parameters)
+        selected = [prompt for prompt in selected if prompt.id in own]
+        options = replace(options, failed=True, force=options.force or bool(reroll.seedless))
+    elif options.ids and options.parameters.explicit():
+        try:
+            own = own_parameters(session.settings, plan.wanted(options.states), options.parameters)
+        except ChoiceError as error:
+            raise click.UsageError(str(error)) from error
+    if own:
+        options = replace(options, parameters=ParameterOverrides())
+    chosen = [with_parameters(prompt, own.get(prompt.id, options.parameters)) for prompt in selected]
+    return (session.plan(chosen, options.parameters) if own or options.reroll else plan), own, options
 
 
 def _look(session: Session, options: Options) -> Looked:
@@ -174,7 +186,7 @@ def _look(session: Session, options: Options) -> Looked:
 def _reroll(plan: Plan, path: Path) -> Reroll:
     """What to do about the rejected pictures of a marks file; prints which prompts are skipped."""
     try:
-        rejects = read_rejects(path)
+        rejects = read_marks(path).rejects
     except MarksError as error:
         raise click.UsageError(f"--reroll {error}") from error
     if gone := sorted(set(rejects) - set(plan.by_id)):
@@ -191,8 +203,9 @@ def _run(settings: Settings, plan: Plan, wanted: list[PlannedPrompt], options: O
     # Imported here: Dagster takes seconds to import, and a dry run, or a run with nothing to do, does not need it.
     with lasting():
         from duomi_pipeline.cli.dagster_runs import run_in_process  # noqa: PLC0415
+        from duomi_pipeline.cli.images_options import images_options  # noqa: PLC0415
 
-    return run_in_process(settings, plan, wanted, options, left_out)
+    return run_in_process(settings, plan, wanted, images_options(options), left_out)
 
 
 def _launch(settings: Settings, plan: Plan, wanted: list[PlannedPrompt], options: Options) -> None:

@@ -51,10 +51,14 @@ class Options:
 
     @property
     def are_of_all(self) -> bool:
-        """Whether they are about all prompts, and need no more of the current ones than their number."""
+        """Whether they are about all prompts, and need no more of the current ones than their number.
+
+        A dry run looks without recording: the register may not have what it found.
+        """
         return (
             not (self.source or self.ids or self.limit is not None or self.force or self.reroll or self.other_folder)
             and not self.as_json
+            and not self.dry_run
         )
 
     @property

@@ -8,7 +8,7 @@ import click
 import dagster as dg
 from dagster._daemon.controller import get_daemon_statuses
 
-from duomi_pipeline.cli.dagster_runs import images_options
+from duomi_pipeline.cli.images_options import images_options
 from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.common.text import counted

@@ -239,6 +239,17 @@ class LedgerReader:
         with self.database.read() as connection:
             return read_figures(connection, day=day, lately=lately)
 
+    def mark(self) -> tuple[Any, ...]:
+        """Differs from an earlier one where pictures, purchases, choices or prompts have changed since."""
+        parts = (
+            func.max(pictures.c.id),
+            func.max(purchases.c.updated_at),
+            func.max(selections.c.selected_at),
+            func.max(prompts.c.look_id),
+        )
+        with self.database.read() as connection:
+            return tuple(connection.execute(select(*(select(part).scalar_subquery() for part in parts))).one())
+
     def last_run(self) -> RunRecord | None:
         """The run that started last."""
         with self.database.read() as connection:

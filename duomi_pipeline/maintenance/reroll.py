@@ -1,20 +1,20 @@
 """New seeds for rejected pictures: what `duomi generate --reroll` does with the file that the gallery exports.
 
-The seeds are recorded in `prompts.overrides`.
+The seeds are recorded as the prompts' own (`maintenance.choices`).
 """
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt
-from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ParameterOverrides
 
 _SEEDS = 10_000_000_000
+_NOTHING = ParameterOverrides()
 
 
 class MarksError(ValueError):
@@ -42,19 +42,23 @@ class Reroll:
         """Every prompt that is to get another picture."""
         return frozenset(self.seeds) | self.seedless | self.pending
 
-    def applied_to(self, prompts: Iterable[Prompt]) -> list[Prompt]:
-        """Those of some prompts that are to get another picture, with their new seeds."""
-        mine = (prompt for prompt in prompts if prompt.id in self.ids)
-        return [
-            replace(prompt, overrides=ParameterOverrides(seed=self.seeds[prompt.id]).over(prompt.overrides))
-            if prompt.id in self.seeds
-            else prompt
-            for prompt in mine
-        ]
+    def own(self, parameters: ParameterOverrides = _NOTHING) -> dict[str, ParameterOverrides]:
+        """What is recorded for each of them: parameters that were given for all, and its new seed."""
+        return {
+            prompt_id: ParameterOverrides(seed=self.seeds.get(prompt_id)).over(parameters) for prompt_id in self.ids
+        }
 
 
-def read_rejects(path: Path) -> dict[str, str | None]:
-    """The rejected prompts of a file that the gallery exported, each with the picture file that was rejected.
+@dataclass(frozen=True)
+class Marks:
+    """The marks of a file that the gallery exported: prompt ids, each with the picture file that was marked."""
+
+    picks: Mapping[str, str | None]
+    rejects: Mapping[str, str | None]
+
+
+def read_marks(path: Path) -> Marks:
+    """The marks of a file that the gallery exported.
 
     Raises:
         MarksError: no such file, or not such a file.
@@ -65,11 +69,12 @@ def read_rejects(path: Path) -> dict[str, str | None]:
         raise MarksError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise MarksError(f"{path} is not JSON: {error}") from error
-    rejects = content.get("rejects") if isinstance(content, dict) else None
-    pictures = content.get("pictures", {}) if isinstance(content, dict) else {}
-    if not isinstance(rejects, list) or not all(map(_is_text, rejects)) or not isinstance(pictures, dict):
-        raise MarksError(f'{path} has no list "rejects" of prompt ids; export it from the gallery')
-    return {prompt_id: pictures.get(prompt_id) for prompt_id in rejects}
+    found: dict[str, Any] = content if isinstance(content, dict) else {}
+    lists, pictures = (found.get("picks", []), found.get("rejects")), found.get("pictures", {})
+    if not all(isinstance(ids, list) and all(map(_is_text, ids)) for ids in lists) or not isinstance(pictures, dict):
+        raise MarksError(f'{path} has no lists "picks" and "rejects" of prompt ids; export it from the gallery')
+    picks, rejects = ({prompt_id: pictures.get(prompt_id) for prompt_id in ids or ()} for ids in lists)
+    return Marks(picks, rejects)
 
 
 def plan_reroll(plan: Plan, rejects: Mapping[str, str | None]) -> Reroll:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, State
-from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
+from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
 
 NEW_PROMPTS_FIRST = {"dagster/priority": "10"}  # before the runs of a backfill, which may take hours

@@ -16,7 +16,7 @@ POOL = "duomi_api"  # its limit is how many image runs work at a time
 MAX_GAP = 20  # partitions with a current picture that a range may include: each costs an event, a run costs seconds
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
-_PARTITION = "dagster/partition"
+PARTITION = "dagster/partition"
 WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 _UNFINISHED = [
     *WAITING,
@@ -108,7 +108,7 @@ def keys_in_flight(instance: dg.DagsterInstance, order: Sequence[str]) -> set[st
     place = {key: index for index, key in enumerate(order)}
     found: set[str] = set()
     for run in active_runs(instance):
-        first = run.tags.get(RANGE_START) or run.tags.get(_PARTITION)
+        first = run.tags.get(RANGE_START) or run.tags.get(PARTITION)
         last = run.tags.get(RANGE_END) or first
         if first in place and last in place:
             found.update(order[place[first] : place[last] + 1])

@@ -1,6 +1,7 @@
 """Recorded overrides: parameters of single prompts, by prompt id, in a file of their own. Sources are never changed.
 
-A JSON object such as `{"db_12": {"seed": 123}}`, written by rerolls and editable by hand.
+A JSON object such as `{"db_12": {"seed": 123}}`, written when a person chooses a picture or asks for another one, and
+editable by hand.
 """
 
 import json
@@ -8,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from duomi_pipeline.common.files import write_whole
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
@@ -69,19 +72,28 @@ def read_overrides(path: Path) -> Overrides:
     return Overrides(found, bad)
 
 
-def record_seeds(path: Path, seeds: Mapping[str, int]) -> None:
-    """Add seeds to the recorded overrides; the file is written whole or not at all.
+def record_overrides(path: Path, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Record parameters of prompts over those recorded already; the file is written whole or not at all.
+
+    One process at a time changes the file: no change of another one is lost.
+
+    Args:
+        path: of the file.
+        changes: parameters by name, by prompt id; `None` takes a recorded one back.
 
     Raises:
         SourceError: the file cannot be read or written.
     """
-    content = _content(path)
-    for prompt_id, seed in seeds.items():
-        entry = content.get(prompt_id)
-        content[prompt_id] = {**(entry if isinstance(entry, dict) else {}), "seed": seed}
-    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     try:
-        write_whole(path, text.encode())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            content = _content(path)
+            for prompt_id, parameters in changes.items():
+                known = content.get(prompt_id)
+                entry = {**(known if isinstance(known, dict) else {}), **parameters}
+                content[prompt_id] = {name: value for name, value in entry.items() if value is not None}
+            kept = {prompt_id: entry for prompt_id, entry in content.items() if entry != {}}
+            write_whole(path, (json.dumps(kept, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode())
     except OSError as error:
         raise SourceError(f"{path} cannot be written: {error.strerror}") from error
 

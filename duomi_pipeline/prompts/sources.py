@@ -115,6 +115,19 @@ def read_files(settings: Settings, marks: Marks | None = None) -> Reading:
     return recorded_overrides(settings).applied_to(read_folder(prompt_folder(settings), marks=marks))
 
 
+def own_prompt(settings: Settings, prompt_id: str) -> Prompt | None:
+    """One prompt as its source says, without what is recorded for it; `None` if there is none.
+
+    Raises:
+        SourceError: its source cannot be read.
+    """
+    if prompt_id.startswith("db_"):
+        reading = table_prompts(rows_of_table(settings), settings.database_names)
+    else:
+        reading = read_folder(prompt_folder(settings))
+    return next((prompt for prompt in reading.prompts if prompt.id == prompt_id), None)
+
+
 def rows_of_table(settings: Settings) -> list[Row]:
     """All rows of the prompt table, from an SQLite file or a database server.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
+from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.instance import dagster_home, open_instance
 from duomi_pipeline.orchestration.jobs import images_config

@@ -17,7 +17,7 @@ _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1300,900",
 )  # fmt: skip
-_DEADLINE = 10.0  # seconds
+_DEADLINE = 30.0  # seconds
 
 
 def start_chromium(profile: Path) -> Any:

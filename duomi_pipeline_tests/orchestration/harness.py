@@ -27,7 +27,7 @@ from dagster_graphql.schema import create_schema
 
 from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.looking import Looked, look
-from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
+from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.jobs import images_config
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionRange

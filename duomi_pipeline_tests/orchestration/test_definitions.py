@@ -14,7 +14,7 @@ from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin
 from dagster._core.workspace.load_target import PyProjectFileTarget, WorkspaceFileTarget
 
 from duomi_pipeline import definitions
-from duomi_pipeline.orchestration.assets.generated_images import ImagesConfig
+from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.resources import ImageStoreResource
 from duomi_pipeline.settings import ImageParameters, ParameterOverrides, SettingsError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.prompts import SourceError, read_sources
-from duomi_pipeline.prompts.overrides import record_seeds
+from duomi_pipeline.prompts.overrides import record_overrides
 from duomi_pipeline.prompts.sources import Sources
 from duomi_pipeline.settings import Settings
 
@@ -28,7 +28,7 @@ def look(home: Path) -> Sources:
 
 def test_a_recorded_seed_wins_over_the_prompts_own_and_leaves_its_other_values(home: Path) -> None:
     before = {prompt.id: prompt.version for prompt in look(home).prompts}
-    record_seeds(home / FILE, {"json_a": 42})
+    record_overrides(home / FILE, {"json_a": {"seed": 42}})
     a, b = look(home).prompts
     assert a.overrides.explicit() == {"seed": 42, "guidance_scale": 9.0}
     assert (a.version != before["json_a"], b.version) == (True, before["json_b"])
@@ -36,8 +36,8 @@ def test_a_recorded_seed_wins_over_the_prompts_own_and_leaves_its_other_values(h
 
 def test_recording_adds_to_what_is_there(home: Path) -> None:
     (home / FILE).write_text('{"json_b": {"negative_prompt": "text", "seed": 1}}')
-    record_seeds(home / FILE, {"json_b": 7})
-    record_seeds(home / FILE, {"json_a": 8})
+    record_overrides(home / FILE, {"json_b": {"seed": 7}})
+    record_overrides(home / FILE, {"json_a": {"seed": 8}})
     assert json.loads((home / FILE).read_text()) == {
         "json_a": {"seed": 8},
         "json_b": {"negative_prompt": "text", "seed": 7},
@@ -60,5 +60,5 @@ def test_a_file_that_cannot_be_used_leaves_out_everything_and_retires_nothing(ho
     assert any("overrides.json" in problem.reason for problem in found.problems)
     assert not found.may_retire("json_a")
     with pytest.raises(SourceError, match=r"overrides\.json"):
-        record_seeds(home / FILE, {"json_a": 1})
+        record_overrides(home / FILE, {"json_a": {"seed": 1}})
     assert (home / FILE).read_bytes() == content.encode("latin-1")

@@ -5,12 +5,17 @@
   const waiting = new Map();
   const shards = { cards: [], details: [] };
   let started;
+  let rows;
 
   duomi.ready = new Promise((resolve) => { started = resolve; });
 
   /** What every data file calls. */
   duomi.receive = (name, number, content) => {
     if (name === "index") {
+      for (const [kind, parts] of Object.entries(shards)) {
+        for (const at of Object.keys(parts)) if (duomi.index.files[kind][at] !== number.files[kind][at]) forget(kind, at);
+      }
+      rows = undefined;
       duomi.index = number;
       duomi.columns = number.columns;
       started();
@@ -18,6 +23,23 @@
     }
     shards[name][number] = content;
     waiting.get(`${name}-${number}`)?.resolve(content);
+  };
+
+  /** A part that was written anew since. */
+  function forget(kind, number) {
+    delete shards[kind][number];
+    waiting.delete(`${kind}-${number}`);
+  }
+
+  /** Load the index as it was written since; parts that did not change are kept. */
+  duomi.loadIndex = async () => {
+    await Promise.allSettled([...waiting.values()].map((one) => one.promise)); // none of the old ones comes later
+    await new Promise((resolve, reject) => {
+      const script = duomi.el("script", { src: `data/index.js?${Date.now()}` });
+      script.onload = () => { script.remove(); resolve(); };
+      script.onerror = () => { script.remove(); reject(new Error("data/index.js could not be loaded")); };
+      document.head.append(script);
+    });
   };
 
   function load(kind, number) {
@@ -60,7 +82,6 @@
   /** The kinds of its flags. */
   duomi.flags = (row) => named("flags", row);
 
-  let rows;
   /** The row of a prompt id, -1 where there is none. */
   duomi.rowOf = (id) => {
     rows ??= new Map(duomi.columns.id.map((one, row) => [one, row]));

@@ -61,6 +61,7 @@
       card.reason && el("p", { class: "why", dir: "auto" }, card.reason),
       duomi.marks.ofReplaced(row) && el("p", { class: "replaced" }, duomi.replaced(row),
         el("button", { class: "small", onclick: () => { duomi.marks.forget(row); choose(shown); } }, "Forget it")),
+      duomi.actions && el("p", { class: "links actions" }, duomi.actions.ofPrompt(row, details, shown)),
       details.versions.length > 1 && section(`${details.versions.length} versions`, el("div", { class: "strip" },
         details.versions.map((one, number) => el("button", {
           "aria-label": `Version ${details.versions.length - number}: ${one.model}, ${duomi.moment(one.at)}${one.current ? ", in use" : ""}`,

@@ -3,6 +3,9 @@
 
 window.duomi = {};
 
+/** What a served page can do; `null` on disk. It gives the buttons of a prompt's panel and of a place in the grid of versions. */
+duomi.actions = null;
+
 /** An element with properties, and children that are elements or plain texts; empty ones are left out. */
 duomi.el = (tag, properties = {}, ...children) => {
   const element = document.createElement(tag);

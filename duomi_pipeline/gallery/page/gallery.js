@@ -14,7 +14,6 @@
   const missing = setTimeout(() => duomi.say("data/index.js could not be loaded: write the gallery again."), 8000);
   await duomi.ready;
   clearTimeout(missing);
-  const { columns, total } = duomi.index;
 
   const viewer = new duomi.Viewer(byId("viewer"), (at, isClosed) => {
     if (viewer.rows === grid.rows && !isVersions()) grid.focus(at, { quietly: !isClosed });
@@ -32,7 +31,7 @@
 
   function open(rows, at, what = {}) {
     const parts = seen();
-    parts.set("open", columns.id[rows[at]]);
+    parts.set("open", duomi.columns.id[rows[at]]);
     duomi.address.write(parts, { push: true, state: { opened: true } });
     viewer.open(rows, at, what).catch((error) => duomi.say(error.message));
   }
@@ -46,7 +45,7 @@
     for (const field of fields) if (field.value !== (field.options?.[0].value ?? "")) parts.set(field.id, field.value);
     add("view", isVersions() && "versions");
     if (viewer.dialog.open) {
-      add("open", columns.id[viewer.row]);
+      add("open", duomi.columns.id[viewer.row]);
       add("file", !viewer.compares && viewer.file);
       add("compare", viewer.compares && "yes");
     }
@@ -60,7 +59,7 @@
     byId("query").value = parts.get("q") ?? "";
     states.clear();
     for (const state of (parts.get("state") ?? "").split(" ").filter(Boolean)) {
-      if (columns.state.names.includes(state)) states.add(state);
+      if (duomi.columns.state.names.includes(state)) states.add(state);
       else unknown.push(`state ${state}`);
     }
     for (const chip of byId("states").children) chip.setAttribute("aria-pressed", String(states.has(chip.dataset.state)));
@@ -96,15 +95,17 @@
     };
   }
 
-  async function update({ stays = false } = {}) {
+  async function update({ stays = false, renews = false } = {}) {
     const parts = seen();
     for (const name of ["open", "file", "compare"]) parts.delete(name);
     shownView = String(parts);
     try {
       await duomi.find(view(), (rows, isDone) => {
         if (!stays) byId("scroller").scrollTop = 0;
-        if (isVersions()) versions.show(rows);
+        if (isVersions() && renews) versions.renew(rows);
+        else if (isVersions()) versions.show(rows);
         grid.show(rows);
+        const { total } = duomi.index;
         const found = rows.length === total ? total.toLocaleString("en") : `${rows.length.toLocaleString("en")} of ${total.toLocaleString("en")}`;
         byId("count").textContent = isDone ? found : `${found} …`;
         const isEmpty = isVersions() ? versions.rows.length === 0 : rows.length === 0;
@@ -142,27 +143,52 @@
 
   /** A field to choose by; it is left out where there is nothing to choose. */
   function options(id, choices, least) {
-    byId(id).append(...choices.map(([value, text]) => el("option", { value }, text)));
+    const { value: chosen } = byId(id);
+    byId(id).replaceChildren(...choices.map(([value, text]) => el("option", { value }, text)));
+    byId(id).value = choices.some(([value]) => value === chosen) ? chosen : "";
     byId(id).closest(".field").hidden = choices.length < least;
   }
 
-  const named = (column) => [["", "all"], ...[...columns[column].names].sort().map((name) => [name, duomi.words(name)])];
+  const named = (column) => [["", "all"], ...[...duomi.columns[column].names].sort().map((name) => [name, duomi.words(name)])];
   const flagged = () => [["", "all"], ["any", "flagged"], ["none", "not flagged"],
     ...Object.entries(duomi.index.flags).map(([kind, count]) => [`is ${kind}`, `${duomi.words(kind)} (${count.toLocaleString("en")})`])];
 
   function chips() {
     const counts = new Map();
-    for (const code of columns.state.codes) counts.set(code, (counts.get(code) || 0) + 1);
-    const names = ORDER.filter((name) => columns.state.names.includes(name));
-    byId("states").append(...names.map((name) => el("button", {
-      class: "chip", "data-state": name, "aria-pressed": "false",
+    for (const code of duomi.columns.state.codes) counts.set(code, (counts.get(code) || 0) + 1);
+    const names = ORDER.filter((name) => duomi.columns.state.names.includes(name) || states.has(name));
+    const focus = byId("states").contains(document.activeElement) && document.activeElement.dataset.state;
+    byId("states").replaceChildren(...names.map((name) => el("button", {
+      class: "chip", "data-state": name, "aria-pressed": String(states.has(name)),
       onclick: (event) => {
         if (!states.delete(name)) states.add(name);
         event.currentTarget.setAttribute("aria-pressed", String(states.has(name)));
         chosen();
       },
-    }, duomi.words(name), el("span", {}, counts.get(columns.state.names.indexOf(name)).toLocaleString("en")))));
+    }, duomi.words(name), el("span", {}, (counts.get(duomi.columns.state.names.indexOf(name)) ?? 0).toLocaleString("en")))));
+    if (focus) byId("states").querySelector(`[data-state="${focus}"]`)?.focus();
   }
+
+  function choices() {
+    options("source", named("source"), 3);
+    options("model", named("model"), 3);
+    options("flag", flagged(), 4);
+    chips();
+  }
+
+  /** Show what was written since, where one is: search, filters, place and the open picture stay. */
+  duomi.renew = async () => {
+    const open = viewer.dialog.open ? duomi.columns.id[viewer.row] : null;
+    await duomi.loadIndex();
+    duomi.forgetFound();
+    choices();
+    await update({ stays: true, renews: true });
+    grid.renew();
+    const row = open === null ? -1 : duomi.rowOf(open);
+    if (row < 0) return;
+    const at = grid.rows.indexOf(row);
+    await viewer.renew(at < 0 ? Int32Array.of(row) : grid.rows, Math.max(at, 0));
+  };
 
   function reset() {
     states.clear();
@@ -220,10 +246,7 @@
   byId("size").value = PHONE.matches ? 110 : 180;
   const setSize = () => [grid, versions].forEach((one) => one.setSize(Number(byId("size").value)));
   setSize();
-  options("source", named("source"), 3);
-  options("model", named("model"), 3);
-  options("flag", flagged(), 4);
-  chips();
+  choices();
   byId("query").addEventListener("input", typed);
   byId("query").addEventListener("blur", () => { isTypingOn = false; });
   for (const field of fields) field.addEventListener("change", chosen);
@@ -258,5 +281,6 @@
     });
   }
   duomi.prepareSearch().catch(() => {});
+  duomi.whenShown?.();
   performance.mark("duomi-shown");
 })();

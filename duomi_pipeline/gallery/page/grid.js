@@ -99,6 +99,11 @@
       return node;
     }
 
+    /** Draw what is in sight as it is now. */
+    renew() {
+      for (const [row, node] of this.nodes) duomi.loadCard(row).then((card) => fill(node.firstChild, row, card), () => {});
+    }
+
     /** Draw a row's card again, or all in sight: marks changed. */
     refresh(row) {
       if (row === null) {

@@ -4,8 +4,8 @@
 "use strict";
 
 (() => {
-  // All pages from disk share one storage: the folder tells galleries apart.
-  const key = `duomi-gallery-marks:${location.pathname}`;
+  // All pages from disk share one storage: the folder tells galleries apart. A served one has another path at each start.
+  const key = `duomi-gallery-marks:${document.documentElement.dataset.home ?? location.pathname}`;
   const listeners = [];
   let marks = {};
 

@@ -111,6 +111,14 @@
     show(rows.filter((row) => matches[row]), true);
   };
 
+  /** Forget what was found: the index is another one. */
+  duomi.forgetFound = () => {
+    folded.length = 0;
+    orders.clear();
+    finished = { query: "", matches: null };
+    turn += 1;
+  };
+
   /** Load and fold everything while nobody waits, so that the first search finds it ready. */
   duomi.prepareSearch = async () => {
     const idle = () => new Promise((resolve) => {

@@ -56,6 +56,21 @@
       if (below < 1500) requestAnimationFrame(() => this.add()); // the observer tells a change only
     }
 
+    /** Show the same rows as they are now, each line in its place; other rows or models as if for the first time. */
+    async renew(rows) {
+      const wanted = rows.filter((row) => duomi.columns.versions[row] > 0);
+      if (String(wanted) !== String(this.rows) || String(this.models) !== String(duomi.index.models)) {
+        this.show(rows);
+        return;
+      }
+      for (const [row, one] of this.lines) {
+        const [details] = await Promise.all([duomi.loadDetails(row), duomi.loadCard(row)]);
+        const isSame = JSON.stringify(details) === JSON.stringify(one.details);
+        one.details = details;
+        if (!isSame) this.fill(row);
+      }
+    }
+
     refresh(row) {
       for (const one of row === null ? this.lines.keys() : [row]) if (this.lines.has(one)) this.fill(one);
     }
@@ -95,7 +110,8 @@
           version.current && el("span", { class: "badge" }, "in use"),
           versions.length > 1 && el("span", { class: "corner" }, el("span", { class: "count" }, String(versions.length))),
           mark !== "none" && el("span", { class: "mark" }, mark === "pick" ? "★" : "✕")),
-        el("span", { class: "choices" }, button("pick", "Keep"), version.current && button("reject", "Reject")));
+        el("span", { class: "choices" }, button("pick", "Keep"), version.current && button("reject", "Reject")),
+        duomi.actions && el("span", { class: "choices actions" }, duomi.actions.ofVersion(row, version, short(model))));
     }
 
     /** Arrows go from picture to picture; p and x mark the one in focus. */
@@ -105,7 +121,7 @@
       const act = { p: 0, x: 1 }[event.key];
       const [across, down] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
       if (act !== undefined) {
-        const choice = cell.querySelectorAll(".choices button")[act];
+        const choice = cell.querySelectorAll(".choices:not(.actions) button")[act];
         if (choice) choice.click();
         else duomi.say("The picture in use can be rejected: it is made again. This one is not in use.");
       } else if (across || down) {

@@ -69,6 +69,16 @@
       this.prefetch();
     }
 
+    /** Show the same picture's prompt as it is now; another version, where the one in use was shown and has changed. */
+    async renew(rows, at) {
+      const shown = this.details?.versions[this.shown]?.files[0][0];
+      const wasInUse = this.details && this.shown === this.inUse;
+      Object.assign(this, { rows, at });
+      const [card, details] = await Promise.all([duomi.loadCard(this.row), duomi.loadDetails(this.row)]);
+      const isSame = JSON.stringify([card, details]) === JSON.stringify([this.card, this.details]);
+      if (!isSame) await this.goTo(at, wasInUse ? null : shown);
+    }
+
     /** The neighbours' pictures, so that an arrow key shows them at once. */
     prefetch() {
       for (const row of [this.rows[this.at + 1], this.rows[this.at - 1]]) {

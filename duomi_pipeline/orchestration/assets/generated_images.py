@@ -6,18 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.duomi.request import settings_fingerprint
-from duomi_pipeline.engine import NOT_CURRENT, Outcome, PlannedPrompt, Session, State, Status, Stop
+from duomi_pipeline.engine import Outcome, PlannedPrompt, Session, State, Status, Stop
 from duomi_pipeline.engine.looking import why_unusable
 from duomi_pipeline.engine.signals import stopped_by_signals
 from duomi_pipeline.ledger import Selection
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
+from duomi_pipeline.orchestration.assets.choices import with_choice_recorded
 from duomi_pipeline.orchestration.assets.events import ImageEvents
 from duomi_pipeline.orchestration.assets.failures import failure
+from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.assets.results_manifest import leave_manifest, refresh_manifest
 from duomi_pipeline.orchestration.assets.run_results import run_results
 from duomi_pipeline.orchestration.event_log.batches import log_events
@@ -28,7 +29,7 @@ from duomi_pipeline.orchestration.planned_settings import check_planned, setting
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.reporting.receipt import FailedPrompt, left_prompts
 from duomi_pipeline.reporting.run_log import RunLog, rows_and_files_left_out
-from duomi_pipeline.settings import ImageParameters, ParameterOverrides, Settings
+from duomi_pipeline.settings import Settings
 
 GROUP_SECONDS = 1.0  # outcomes within this time are logged together; one by one each event would cost 10 ms
 RECEIPT = "receipt"  # metadata of a failed run
@@ -44,46 +45,6 @@ _SCHEMA = column_schema(
     seed=("int", "as reported by the service, else as sent"),
     made_at=("timestamp", "when it was saved, UTC"),
 )
-
-
-def _parameter(name: str) -> Any:
-    return Field(default=None, description=ImageParameters.model_fields[name].description)
-
-
-class ImagesConfig(dg.Config):
-    """Run config of `generated_images`. Empty fields: the settings' value; a prompt's own JSON wins over both.
-
-    One field for each field of `ImageParameters`, in types of Dagster's config; `parameters` checks the values.
-    """
-
-    model: str | None = _parameter("model")
-    image_size: str | None = _parameter("image_size")
-    negative_prompt: str | None = _parameter("negative_prompt")
-    batch_size: int | None = _parameter("batch_size")
-    num_inference_steps: int | None = _parameter("num_inference_steps")
-    guidance_scale: float | None = _parameter("guidance_scale")
-    seed: Any = _parameter("seed")  # a number or a word
-    force: bool = Field(default=False, description="Buy again also where a current picture is there. Costs money.")
-    regenerate_lost: bool = Field(
-        default=False, description="Buy again also where the folder of pictures is lost. Costs money."
-    )
-    max_images: int | None = Field(default=None, description="Buy at most so many pictures in this run.")
-    states: list[str] = Field(
-        default=sorted(state.value for state in NOT_CURRENT),
-        description="Which states are generated; prompts in other states keep what they have.",
-    )
-
-    def parameters(self) -> ParameterOverrides:
-        """The parameters that this run sets.
-
-        Raises:
-            pydantic.ValidationError: a value is invalid.
-        """
-        return ParameterOverrides(**{name: getattr(self, name) for name in ParameterOverrides.model_fields})
-
-    def wanted_states(self) -> frozenset[State]:
-        """The states that the run generates; with `force` also current ones."""
-        return frozenset(map(State, self.states)) | ({State.CURRENT} if self.force else set())
 
 
 def build_generated_images(settings: Settings) -> dg.AssetsDefinition:
@@ -122,6 +83,7 @@ def build_generated_images(settings: Settings) -> dg.AssetsDefinition:
 
 
 def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: DuomiResource, session: Session) -> None:
+    config = with_choice_recorded(context, config, duomi, session)
     keys = list(context.partition_keys)
     sources = duomi.registered(session, context.instance, keys)
     here = sources.prompts

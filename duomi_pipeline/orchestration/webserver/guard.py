@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from duomi_pipeline.common.text import one_line
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_ADVICE = "Where it should be, start it with `duomi dev --allow-host NAME`."
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -38,10 +39,12 @@ class RequestGuard:
     Args:
         app: the guarded app.
         hosts: further host names of the server, such as that of a proxy with a login; without port.
+        advice: what to do where the server should be known by another name.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str] = (), advice: str = _ADVICE) -> None:
         self._app = app
+        self._advice = advice
         self._hosts = frozenset({"localhost", *(host.lower() for host in hosts)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,8 +73,7 @@ class RequestGuard:
             shown = one_line(", ".join(hosts), 100)
             return Refusal(
                 403,
-                f"Refused: this server is not known as {shown!r}. Where it should be, start it with "
-                "`duomi dev --allow-host NAME`.",
+                f"Refused: this server is not known as {shown!r}. {self._advice}",
             )
         if any(not _same_site(origin, hosts[0]) for origin in origins):
             shown = one_line(", ".join(origins), 100)

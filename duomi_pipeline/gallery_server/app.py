@@ -1,0 +1,120 @@
+"""The addresses of the served gallery: page, data, pictures, and what a person asks for."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from duomi_pipeline.common.text import without_surrogates
+from duomi_pipeline.gallery_server.actions import Action, form_of
+from duomi_pipeline.gallery_server.desk import USABLE, BusyError, Desk, UnknownTicketError
+from duomi_pipeline.gallery_server.gate import TokenGate
+from duomi_pipeline.gallery_server.mirror import Mirror
+from duomi_pipeline.images.listing import PICTURE
+from duomi_pipeline.orchestration.webserver.guard import RequestGuard
+from duomi_pipeline.settings import Settings
+
+_PAGES: list[str | tuple[str, str]] = [("duomi_pipeline.gallery", "page"), ("duomi_pipeline.gallery_server", "page")]
+_SCRIPTS = '<script src="live.js"></script>\n<script src="asking.js"></script>\n<script src="actions.js"></script>\n'
+_STYLES = '<link rel="stylesheet" href="actions.css">\n'
+
+
+class _Folder(StaticFiles):
+    """The files of a folder with one ending, no others; a folder that is not there yet, or not mounted, has none."""
+
+    def __init__(self, folder: Path, ending: str) -> None:
+        super().__init__(directory=folder, check_dir=False)
+        self._ending = ending
+
+    async def check_config(self) -> None:
+        """Starlette's own check would fail each request."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """See `StaticFiles`."""
+        return super().lookup_path(path) if path.endswith(self._ending) else ("", None)
+
+
+def build_app(desk: Desk, mirror: Mirror, settings: Settings, token: str, gallery: Path, pictures: Path) -> ASGIApp:
+    """The guarded app.
+
+    Args:
+        desk: takes actions.
+        mirror: writes the gallery's folder.
+        settings: of the home.
+        token: first part of every path.
+        gallery: the gallery's folder.
+        pictures: the folder of pictures.
+    """
+
+    async def page(_request: Request) -> Response:
+        return HTMLResponse(_page(settings.home, mirror.sight.version))
+
+    async def status(_request: Request) -> Response:
+        progress = desk.progress
+        return JSONResponse({**asdict(mirror.sight), "progress": asdict(progress) if progress else None})
+
+    async def form(request: Request) -> Response:
+        return await _answered(lambda: asdict(form_of(settings, request.query_params.get("id", ""))))
+
+    async def ask(request: Request) -> Response:
+        try:
+            action = Action.model_validate_json(await request.body())
+        except ValidationError as error:
+            return _refused(400, f"Not understood: {error.errors(include_url=False, include_input=False)[0]['msg']}")
+        return await _answered(lambda: asdict(desk.ask(action)))
+
+    async def confirm(request: Request) -> Response:
+        try:
+            ticket = str(json.loads(await request.body())["ticket"])
+        except (ValueError, TypeError, KeyError):
+            return _refused(400, "Not understood: no ticket")
+        return await _answered(lambda: {"number": desk.confirm(ticket)})
+
+    routes = [
+        Route("/", page),
+        Route("/status", status),
+        Route("/form", form),
+        Route("/ask", ask, methods=["POST"]),
+        Route("/confirm", confirm, methods=["POST"]),
+        Mount("/data", _Folder(gallery / "data", ".js")),
+        Mount("/thumbnails", _Folder(gallery / "thumbnails", ".webp")),
+        Mount("/pictures", _Folder(pictures, PICTURE)),
+        Mount("/", StaticFiles(packages=_PAGES)),
+    ]
+    app = Starlette(routes=[Mount("/{token}", routes=routes)])
+    return RequestGuard(TokenGate(app, token), advice="Open the address that `duomi gallery --serve` printed.")
+
+
+async def _answered(answer: Callable[[], object]) -> Response:
+    try:
+        return JSONResponse(await run_in_threadpool(answer))
+    except BusyError as error:
+        return _refused(409, str(error))
+    except UnknownTicketError as error:
+        return _refused(410, str(error))
+    except USABLE as error:
+        return _refused(422, str(error))
+
+
+def _refused(status: int, why: str) -> Response:
+    return JSONResponse({"error": without_surrogates(why)}, status)
+
+
+def _page(home: Path, version: int) -> str:
+    """The gallery's page with what acts, which the page on disk has not. Marks are kept for the home, not the token."""
+    text = (files("duomi_pipeline.gallery") / "page" / "index.html").read_text(encoding="utf-8")
+    text = text.replace("<html ", f'<html data-home="{escape(str(home))}" data-version="{version}" ', 1)
+    text = text.replace("</head>", f"{_STYLES}</head>", 1)
+    return text.replace('<script src="gallery.js">', f'{_SCRIPTS}<script src="gallery.js">', 1)

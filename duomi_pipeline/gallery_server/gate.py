@@ -1,0 +1,45 @@
+"""Who may ask: a page of this server alone, and whoever knows the token in its address."""
+
+import secrets
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_HEADERS = {
+    # As the page itself has it, without the word for files on disk; and no other page may show this one in a frame.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",  # the address holds the token
+    "Cache-Control": "no-cache",
+}
+
+
+class TokenGate:
+    """ASGI middleware: answers 403 where the first part of the path is not the token, and sets the headers of a page.
+
+    Args:
+        app: what is behind the gate; it sees the whole path.
+        token: the secret of this server.
+    """
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a request, or pass it to the app."""
+        given = scope["path"].removeprefix("/").partition("/")[0].encode("utf-8", "surrogatepass")
+        if not secrets.compare_digest(given, self._token):
+            refused = PlainTextResponse("Refused: open the address that `duomi gallery --serve` printed.\n", 403)
+            await refused(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

@@ -1,0 +1,58 @@
+"""The run config of `generated_images`."""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from duomi_pipeline.engine import NOT_CURRENT, State
+from duomi_pipeline.settings import ImageParameters, ParameterOverrides
+
+
+def _parameter(name: str) -> Any:
+    return Field(default=None, description=ImageParameters.model_fields[name].description)
+
+
+class ImagesConfig(dg.Config):
+    """Run config of `generated_images`. Empty fields: the settings' value; a prompt's own JSON wins over both.
+
+    One field for each field of `ImageParameters`, in types of Dagster's config; `parameters` checks the values.
+    """
+
+    model: str | None = _parameter("model")
+    image_size: str | None = _parameter("image_size")
+    negative_prompt: str | None = _parameter("negative_prompt")
+    batch_size: int | None = _parameter("batch_size")
+    num_inference_steps: int | None = _parameter("num_inference_steps")
+    guidance_scale: float | None = _parameter("guidance_scale")
+    seed: Any = _parameter("seed")  # a number or a word
+    force: bool = Field(
+        default=False,
+        description="Buy again also where a current picture is there. Costs money. On one partition, parameters given "
+        "with it become the prompt's own.",
+    )
+    keep: str | None = Field(
+        default=None,
+        description="On one partition: number (1: the oldest) or file name of an earlier picture that is to be the "
+        "prompt's own again. Buys nothing.",
+    )
+    regenerate_lost: bool = Field(
+        default=False, description="Buy again also where the folder of pictures is lost. Costs money."
+    )
+    max_images: int | None = Field(default=None, description="Buy at most so many pictures in this run.")
+    states: list[str] = Field(
+        default=sorted(state.value for state in NOT_CURRENT),
+        description="Which states are generated; prompts in other states keep what they have.",
+    )
+
+    def parameters(self) -> ParameterOverrides:
+        """The parameters that this run sets.
+
+        Raises:
+            pydantic.ValidationError: a value is invalid.
+        """
+        return ParameterOverrides(**{name: getattr(self, name) for name in ParameterOverrides.model_fields})
+
+    def wanted_states(self) -> frozenset[State]:
+        """The states that the run generates; with `force` also current ones."""
+        return frozenset(map(State, self.states)) | ({State.CURRENT} if self.force else set())

@@ -1,0 +1,1 @@
+"""Tests of the served gallery: over HTTP against a real process, and in a browser."""
