@@ -3,6 +3,7 @@
 Command line and UI see what a script bought, and the other way round. The run itself is in `batches`.
 """
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from upath import UPath
 
 from duomi_pipeline.api.batches import failed_result, not_a_prompt, run_prompts, write_results_log
 from duomi_pipeline.engine import Session
+from duomi_pipeline.engine.prompt_ids import with_known_ids
 from duomi_pipeline.engine.session import open_store
 from duomi_pipeline.images import StoreError
 from duomi_pipeline.images.copies import save_copies
@@ -22,7 +24,7 @@ from duomi_pipeline.prompts import Prompt, Reading, SourceError
 from duomi_pipeline.prompts.parameters import checked_parameters
 from duomi_pipeline.prompts.prompt import safe_prefix
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
-from duomi_pipeline.prompts.sources import read_files, read_table, rows_of_table, shown_folder
+from duomi_pipeline.prompts.sources import Sources, read_files, read_table, rows_of_table, shown_folder
 from duomi_pipeline.prompts.table import Row
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
@@ -196,7 +198,10 @@ def _table(settings: Settings) -> tuple[list[Row], Reading]:
 
 
 def _files(settings: Settings) -> Reading:
-    return _logged(read_files(settings))
+    found = Sources(Reading(), read_files(settings), {})
+    with contextlib.suppress(LedgerError), Session(settings, "python") as session:  # a run without a ledger says so
+        found = with_known_ids(found, session.ledger, settings)
+    return _logged(found.files)
 
 
 def _logged(reading: Reading) -> Reading:

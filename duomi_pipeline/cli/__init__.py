@@ -3,10 +3,12 @@
 import signal
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
 from duomi_pipeline.common.processes import EXIT_INTERRUPTED, lasting, protect_new_files
+from duomi_pipeline.common.text import sentence
 
 EXIT_USAGE = 2
 _COMMANDS = {
@@ -21,7 +23,7 @@ _COMMANDS = {
     "metrics": "Metrics for Prometheus: printed, as a file, or served.",
     "manifest": "Write the results manifest.",
     "gallery": "Write the gallery: a page that shows all pictures.",
-    "ledger": "Rebuild a lost ledger from the pictures.",
+    "ledger": "Rebuild, move, back up or restore the ledger.",
     "clean": "Show the size of old runs, logs and caches, and remove them when asked; never pictures.",
     "dev": "Dagster's UI with all assets, protected from requests of other web pages.",
     "webserver": "Dagster's UI alone, protected in the same way; for several machines.",
@@ -58,16 +60,19 @@ def cli() -> None:
 
     \b
     Examples:
-      duomi plan                                     what would be generated, and what it would cost
-      duomi generate                                 everything that is missing or changed
-      duomi generate --source prompt --prompt "a lighthouse at dawn, vertical composition"
-      duomi why db_12                                the history of one prompt
+      duomi plan             what would be generated, and what it would cost
+      duomi generate         everything that is missing or changed
+      duomi generate --source prompt --prompt "a lighthouse at dawn"
+      duomi why db_12        the history of one prompt
     """
 
 
 def main() -> None:
     """Entry point: errors that a user can fix are printed as text, without a traceback."""
     protect_new_files()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what a terminal's encoding lacks is shown as an escape
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -77,7 +82,7 @@ def main() -> None:
         error.show()
         sys.exit(EXIT_USAGE)
     except _mendable_errors() as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {sentence(str(error))}", err=True)
         sys.exit(EXIT_USAGE)
 
 

@@ -1,7 +1,8 @@
 """Shared by commands: how states, money, times and problems are printed. The receipt of a run is in `reporting`."""
 
 import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import click
 
 from duomi_pipeline.common.text import counted, safe
-from duomi_pipeline.engine import Plan, State
+from duomi_pipeline.engine import Plan, PlannedPrompt, State
+from duomi_pipeline.engine.prompt_request import doubts_about
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Problem
 from duomi_pipeline.reporting.receipt import amount, spent
@@ -29,8 +31,9 @@ _MAX_PROBLEMS = 50
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """Print one JSON object on stdout; control characters are written as JSON escapes."""
-    click.echo(safe(json.dumps(content, ensure_ascii=False, indent=2)))
+    """Print one JSON object on stdout; what a terminal or its encoding cannot show is written as JSON escapes."""
+    is_unicode = sys.stdout.encoding.lower().startswith("utf")
+    click.echo(safe(json.dumps(content, ensure_ascii=not is_unicode, indent=2)))
 
 
 def warn_of(problems: Sequence[Problem]) -> None:
@@ -39,6 +42,15 @@ def warn_of(problems: Sequence[Problem]) -> None:
         click.echo(f"Left out: {problem}", err=True)
     if len(problems) > _MAX_PROBLEMS:
         click.echo(f"… and {len(problems) - _MAX_PROBLEMS} more left out: `duomi plan --json` names all", err=True)
+
+
+def warn_of_texts(wanted: Iterable[PlannedPrompt]) -> None:
+    """Print to stderr which prompts may describe no picture, before these are bought."""
+    found = [(entry.prompt.id, doubt) for entry in wanted for doubt in doubts_about(entry.request)]
+    for prompt_id, doubt in found[:_MAX_PROBLEMS]:
+        click.echo(safe(f"No picture? {prompt_id}: {doubt.text}"), err=True)
+    if len(found) > _MAX_PROBLEMS:
+        click.echo(f"… and {len(found) - _MAX_PROBLEMS} more: `duomi lint` names all", err=True)
 
 
 def print_findings(found: Plan, base: str) -> None:

@@ -11,9 +11,10 @@ from duomi_pipeline.cli.progress import ProgressReport, announce_if_slow
 from duomi_pipeline.cli.report import Report, unwanted_failures
 from duomi_pipeline.common.text import sentence
 from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, Stop, StoppedBy
+from duomi_pipeline.engine.outcome import INTERRUPTED
 from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
-from duomi_pipeline.orchestration.instance import open_instance
+from duomi_pipeline.orchestration.instance import open_instance, printing_here
 from duomi_pipeline.orchestration.jobs import images_config
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange, end_dead_runs, partition_ranges
 from duomi_pipeline.orchestration.partition_sync import add_partitions
@@ -51,7 +52,7 @@ def run_in_process(
         progress: called with each outcome of a wanted prompt, besides the progress on the terminal.
     """
     passable = frozenset[str]() if config.force else plan.current
-    with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings) as instance:
+    with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings, printing_here) as instance:
         left = left_prompts(unwanted_failures(plan, wanted))
         log = RunLog(session, wanted, left=left, left_out=left_out)
         with log.written():
@@ -65,7 +66,7 @@ def run_in_process(
                 order, {entry.prompt.id for entry in wanted}, passable, settings.run_size, last=suspects
             )
             ids = {entry.prompt.id for entry in wanted}
-            with ProgressReport(len(wanted)) as shown:
+            with ProgressReport(len(wanted), "" if settings.uses_sandbox else settings.currency) as shown:
                 command = Command(settings, _recorder(ids, log.record, shown.show, progress))
                 job = _job(command)
                 for number, partitions in enumerate(ranges, 1):
@@ -99,7 +100,7 @@ def _job(command: Command) -> dg.JobDefinition:
 def _execute(
     instance: dg.DagsterInstance, job: dg.JobDefinition, partitions: PartitionRange, config: ImagesConfig, run_id: str
 ) -> Stop | None:
-    """Execute one Dagster run. Returns an unexpected error; failures of prompts and stops are in the log already."""
+    """Execute one Dagster run. Returns an unexpected error or early Ctrl-C; other failures are in the log already."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         result = job.execute_in_process(
@@ -110,5 +111,7 @@ def _execute(
         )
     for event in result.all_events:
         if event.is_step_failure and (error := event.step_failure_data.error) and error.cls_name != "Failure":
+            if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:  # while prompts and pictures were read
+                return INTERRUPTED
             return Stop(StoppedBy.ERROR, f"An unforeseen error: {(error.cause or error).message.strip()}")
     return None

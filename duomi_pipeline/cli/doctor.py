@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -15,11 +16,13 @@ from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.duomi import DuomiError
 from duomi_pipeline.duomi.broken_calls import without_secrets
 from duomi_pipeline.duomi.masking import Mask
-from duomi_pipeline.duomi.profiles import known_profiles
+from duomi_pipeline.duomi.profiles import known_profiles, profile_of
+from duomi_pipeline.duomi.protocols import ROUTES
 from duomi_pipeline.duomi.transport import certificates_in_force, proxies_in_force
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.engine.generating import open_client
 from duomi_pipeline.engine.kept_answers import KeptAnswers
+from duomi_pipeline.engine.looking import look
 from duomi_pipeline.engine.session import open_store, output_place
 from duomi_pipeline.ledger import LedgerError, PurchaseState
 from duomi_pipeline.maintenance.reconcile import repair, survey
@@ -69,9 +72,20 @@ def doctor(show_settings: bool, repairs: bool) -> None:
 
 
 def _model(settings: Settings) -> Iterator[Finding]:
-    known = settings.model in known_profiles(settings)
-    how = "known model" if known else "unknown model, asked like the default one"
-    yield True, f"model {settings.model}: {how}"
+    known = known_profiles(settings)
+    if settings.model in known:
+        yield True, f"model {settings.model}: known model"
+        return
+    protocol = profile_of(settings, settings.model).protocol
+    fields = ", ".join(sorted(ROUTES[protocol].fields)) or "none"
+    price = "" if settings.price is not None else " Its price is unknown: set DUOMI_PRICE_PER_IMAGE for costs and caps."
+    near = "".join(f" The nearest model with one: {name}." for name in get_close_matches(settings.model, known, n=1))
+    yield (
+        True,
+        f"model {settings.model} has no profile: it is asked by {protocol} for {settings.image_size} as it stands, "
+        f"with all optional fields of the protocol ({fields}); where it does not take these, it refuses or ignores "
+        f"them.{price}{near} `duomi models --probe` asks whether it is served; profiles: docs/models.md",
+    )
 
 
 def _service(settings: Settings) -> Iterator[Finding]:
@@ -137,7 +151,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 def _ledger(settings: Settings) -> Iterator[Finding]:
     try:
         with Session(settings) as session:
-            plan = session.plan(read_sources(settings).prompts)
+            plan = session.plan(look(session.ledger, settings).completed(session.ledger).prompts)
             found = survey(session)
             asked = {entry.request.key for entry in plan.entries}
             begun = {
@@ -146,11 +160,11 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
                 if purchase.state != PurchaseState.PLANNED
             }
             unasked = begun - asked
-            files = sum(len(selection.files) for selection in session.ledger.selections().values())
     except LedgerError as error:
         yield False, str(error)
         return
-    yield True, f"ledger: {counted(files, 'current picture')} on record"
+    states = ", ".join(f"{count:,} {state.value}" for state, count in plan.counts.items() if count)
+    yield True, f"ledger: {counted(len(plan.entries), 'prompt')}{f': {states}' if states else ''}"
     if plan.adopted:
         yield True, f"{counted(plan.adopted, 'picture')} in the folder, unknown to the ledger before, recorded now"
     if plan.stop:

@@ -8,17 +8,18 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import json_option, print_findings, print_json, problems_json, warn_of
+from duomi_pipeline.cli.console import json_option, print_findings, print_json, problems_json, warn_of, warn_of_texts
 from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.report import EXIT_FAILED, Report
 from duomi_pipeline.common.processes import lasting
-from duomi_pipeline.common.text import counted
+from duomi_pipeline.common.text import counted, sentence
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
 from duomi_pipeline.engine.looking import Looked, Manner, look
 from duomi_pipeline.engine.plan import requests_to_buy, total_cost
+from duomi_pipeline.engine.prompt_ids import with_known_ids
 from duomi_pipeline.maintenance.choices import ChoiceError, own_parameters, record, with_parameters
 from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, read_marks
 from duomi_pipeline.prompts import Prompt, read_sources
@@ -73,11 +74,11 @@ def generate(**flags: Any) -> None:
     Examples:
       duomi generate --source sqlite --limit 10 --delay 2.0
       duomi generate --source json --input-dir path/to/json/files
-      duomi generate --source prompt --prompt "a cyberpunk cityscape, vertical composition"
+      duomi generate --source prompt --prompt "a cyberpunk cityscape at night"
       duomi generate --prompt-id db_12 --force --seed 42     (db_12 keeps that seed)
       duomi generate --reroll ~/Downloads/duomi-marks.json
       duomi generate --launch --wait
-    \b
+
     Exit codes: 0 all wanted pictures exist, 1 some failed, 2 wrong usage, 3 stopped by the service, or pictures or
     ledger look lost, 4 stopped by a cap, 130 interrupted (Ctrl-C finishes requests in flight; a second one exits at
     once).
@@ -86,7 +87,7 @@ def generate(**flags: Any) -> None:
     if flags["launch"]:
         _check_launch(flags)
     elif flags["wait"]:
-        raise click.UsageError("--wait needs --launch")
+        raise click.UsageError("--wait needs --launch.")
     settings = Settings.load(**{setting: flags.pop(flag) for flag, setting in _SETTING_FLAGS.items()})
     parameters = given_parameters(flags)
     own = {name: value for name, value in flags.items() if name not in ImageParameters.model_fields}
@@ -98,7 +99,7 @@ def generate(**flags: Any) -> None:
         prompt_id = _save_single_prompt(settings, options.text, parameters)
         options = replace(options, ids=(prompt_id,), parameters=ParameterOverrides())
     elif options.text:
-        raise click.UsageError("--prompt needs --source prompt")
+        raise click.UsageError("--prompt needs --source prompt.")
     _generate(settings, options)
 
 
@@ -107,7 +108,7 @@ def _check_launch(flags: Mapping[str, Any]) -> None:
     for flag in (*_SETTING_FLAGS, "max_images", "as_json"):
         if flags[flag] not in (None, False):
             name = "--json" if flag == "as_json" else f"--{flag.replace('_', '-')}"
-            raise click.UsageError(f"{name} holds for this command alone: leave it out, or --launch")
+            raise click.UsageError(f"{name} holds for this command alone: leave it out, or --launch.")
 
 
 def _generate(settings: Settings, options: Options) -> None:
@@ -178,7 +179,7 @@ def _look(session: Session, options: Options) -> Looked:
     """Look at the sources; runs take what they say from the register. A dry run leaves that as it is."""
     with announce_if_slow("Reading the prompts"):
         if options.dry_run:
-            return Looked(read_sources(session.settings))
+            return Looked(with_known_ids(read_sources(session.settings), session.ledger, session.settings))
         manner = Manner.VISITING if options.other_folder else Manner.ATTENDED
         return look(session.ledger, session.settings, manner)
 
@@ -188,7 +189,7 @@ def _reroll(plan: Plan, path: Path) -> Reroll:
     try:
         rejects = read_marks(path).rejects
     except MarksError as error:
-        raise click.UsageError(f"--reroll {error}") from error
+        raise click.UsageError(sentence(f"--reroll {error}")) from error
     if gone := sorted(set(rejects) - set(plan.by_id)):
         click.echo(f"Left out: prompts that no longer exist: {', '.join(gone)}", err=True)
     found = plan_reroll(plan, rejects)
@@ -217,11 +218,11 @@ def _launch(settings: Settings, plan: Plan, wanted: list[PlannedPrompt], options
 
 def _save_single_prompt(settings: Settings, text: str | None, parameters: ParameterOverrides) -> str:
     if not text or not text.strip():
-        raise click.UsageError('--source prompt needs --prompt "what to draw"')
+        raise click.UsageError('--source prompt needs --prompt "what to draw".')
     try:
         return save_single_prompt(settings, text, parameters).id
     except (ValueError, OSError) as error:
-        raise click.UsageError(f"--prompt: {error}") from error
+        raise click.UsageError(sentence(f"--prompt: {error}")) from error
 
 
 def _selected(sources: Sources, options: Options) -> list[Prompt]:
@@ -243,6 +244,7 @@ def _requests(wanted: list[PlannedPrompt], *, force: bool) -> list[ImageRequest]
 
 
 def _announce(settings: Settings, wanted: list[PlannedPrompt], *, force: bool) -> None:
+    warn_of_texts(wanted)
     requests = _requests(wanted, force=force)
     where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
     cost = "" if settings.uses_sandbox or not requests else f", cost: {amount(total_cost(requests), settings.currency)}"

@@ -65,7 +65,7 @@ def copy(url: str) -> None:
 
     \b
     Examples:
-      duomi ledger copy postgresql://duomi@db.example.org/duomi      the password from ~/.pgpass
+      duomi ledger copy postgresql://duomi@db.example.org/duomi  (see ~/.pgpass)
       duomi ledger copy sqlite:////srv/duomi/ledger.db
     """
     settings = Settings.load()

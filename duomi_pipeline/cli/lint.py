@@ -1,6 +1,5 @@
 """`duomi lint`. The rules are in `prompt_lint`. Prompts are untrusted text: only `text.safe` of them is printed."""
 
-import json
 import os
 import sys
 from collections import Counter
@@ -11,11 +10,12 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import json_option, problems_json, warn_of
+from duomi_pipeline.cli.console import json_option, print_json, problems_json, warn_of
 from duomi_pipeline.cli.terminal import word_diff
 from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.plan import make_plan, requests_to_buy, total_cost
+from duomi_pipeline.engine.prompt_ids import with_known_ids
 from duomi_pipeline.engine.prompt_request import findings_for
 from duomi_pipeline.prompt_lint.findings import Finding
 from duomi_pipeline.prompts import Prompt, read_sources
@@ -95,7 +95,8 @@ def lint(prompt_ids: tuple[str, ...], shows_diff: bool, as_json: bool) -> None:
       duomi lint --json | jq .counts
     """
     settings = Settings.load()
-    sources = read_sources(settings)
+    with Session(settings) as session:
+        sources = with_known_ids(read_sources(settings), session.ledger, settings)
     prompts = [prompt for prompt in sources.prompts if not prompt_ids or prompt.id in prompt_ids]
     if unknown := sorted(set(prompt_ids) - {prompt.id for prompt in prompts}):
         raise click.UsageError(f"There is no prompt {unknown[0]}: {sources.why_absent(unknown[0])}.")
@@ -103,7 +104,7 @@ def lint(prompt_ids: tuple[str, ...], shows_diff: bool, as_json: bool) -> None:
     if as_json:
         content = {**_as_json(compared), "left_out": problems_json(sources.problems)}
         content |= {"changes": _changes_json(compared)} if shows_diff else {}
-        click.echo(safe(json.dumps(content, ensure_ascii=False, indent=2)))
+        print_json(content)
     else:
         warn_of(sources.problems)
         for line in (*_prompt_lines(compared, shows_diff), *_summary(compared)):

@@ -37,7 +37,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         opened = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise click.UsageError(f"{host}:{port} cannot be listened on: {error.strerror}. Use another --port") from error
+        raise click.UsageError(f"{host}:{port} cannot be listened on: {error.strerror}. Use another --port.") from error
     with opened, contextlib.suppress(KeyboardInterrupt):
         shown = f"[{host}]" if ":" in host else host
         click.echo(f"Dagster's UI on http://{shown}:{opened.getsockname()[1]}, Ctrl-C ends it", err=True)

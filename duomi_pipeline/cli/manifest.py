@@ -24,7 +24,7 @@ def manifest() -> None:
     Examples:
       duomi manifest
       DUOMI_MANIFEST_DIR=/tmp/today duomi manifest
-      sqlite3 "$(duomi manifest | grep 'db$')" "SELECT prompt_id, path FROM generated_images"
+      sqlite3 "$(duomi manifest | grep 'db$')" "SELECT path FROM generated_images"
     """
     settings = Settings.load()
     try:

@@ -71,9 +71,9 @@ def models(names: tuple[str, ...], probing: bool, force: bool, yes: bool, as_jso
     \b
     Examples:
       duomi models
-      duomi models --probe                                    one picture of each, the cost is printed first
-      duomi models --probe black-forest-labs/FLUX.1-schnell   of this one only
-    \b
+      duomi models --probe      one picture of each, the cost is printed first
+      duomi models --probe black-forest-labs/FLUX.1-schnell      of this one only
+
     Exit codes of --probe: 0 all answer, 1 some do not, 3 key or balance, 4 stopped by a cap, 130 interrupted.
     """
     settings = Settings.load()

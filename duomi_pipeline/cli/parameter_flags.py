@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
+from duomi_pipeline.common.text import sentence
 from duomi_pipeline.settings import ImageParameters, ParameterOverrides
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -31,4 +32,5 @@ def given_parameters(flags: Mapping[str, Any]) -> ParameterOverrides:
     except ValidationError as error:
         first = error.errors()[0]
         flag = str(first["loc"][0]).replace("_", "-")
-        raise click.UsageError(f"--{flag} {first['input']}: {first['msg'].removeprefix('Value error, ')}") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        raise click.UsageError(sentence(f"--{flag} {first['input']}: {reason}")) from error

@@ -2,7 +2,15 @@
 
 import click
 
-from duomi_pipeline.cli.console import STATE_WORDS, json_option, print_findings, print_json, problems_json, warn_of
+from duomi_pipeline.cli.console import (
+    STATE_WORDS,
+    json_option,
+    print_findings,
+    print_json,
+    problems_json,
+    warn_of,
+    warn_of_texts,
+)
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
@@ -52,6 +60,7 @@ def plan(as_json: bool) -> None:
         )
         return
     warn_of(looked.problems)
+    warn_of_texts(wanted)
     for state in State:
         if count := found.counts[state]:
             click.echo(f"{count:>8}  {state.value:<16} {STATE_WORDS[state]}")

@@ -11,16 +11,12 @@ from typing import Self
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 
+from duomi_pipeline.common.text import counted, one_line
 from duomi_pipeline.engine import Outcome
+from duomi_pipeline.reporting.receipt import MAX_REASON, amount
 
 LINE_EVERY = 2.0  # seconds between two lines where there is no terminal
 SLOW = 2.0  # seconds of work without any output
@@ -39,16 +35,23 @@ def announce_if_slow(what: str) -> Iterator[None]:
 
 
 class ProgressReport:
-    """Shows progress outcome by outcome; each failure is printed at once."""
+    """Shows progress outcome by outcome, on one line; each failure is printed at once.
 
-    def __init__(self, total: int) -> None:
+    Args:
+        total: how many prompts there are.
+        currency: of the prices; empty where nothing costs money.
+    """
+
+    def __init__(self, total: int, currency: str) -> None:
         self._total = total
+        self._currency = currency
         self._done = 0
         self._failed = 0
+        self._spent: float | None = None  # as far as prices are known
         self._started = time.monotonic()
         self._last_line = 0.0
         self._bar = _bar() if sys.stderr.isatty() and total else None
-        self._task = self._bar.add_task("pictures", total=total, rate="", failed=0) if self._bar else None
+        self._task = self._bar.add_task("", total=total, figures=self._figures()) if self._bar else None
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -62,19 +65,28 @@ class ProgressReport:
     def show(self, outcome: Outcome) -> None:
         """Count an outcome."""
         self._done += 1
+        if outcome.cost is not None:
+            self._spent = (self._spent or 0.0) + outcome.cost
         if outcome.failure is not None:
             self._failed += 1
-            self._print(f"failed: {outcome.prompt.id}: {outcome.failure}")
-        rate = self._done / max(time.monotonic() - self._started, 1e-6)
+            self._print(f"failed: {outcome.prompt.id}: {one_line(str(outcome.failure), MAX_REASON)}")
         if self._bar and self._task is not None:
-            self._bar.update(self._task, completed=self._done, rate=f"{rate:.1f}/s", failed=self._failed)
+            self._bar.update(self._task, completed=self._done, figures=self._figures())
         elif time.monotonic() - self._last_line >= LINE_EVERY or self._done == self._total:
             self._last_line = time.monotonic()
+            click.echo(self._figures(), err=True)
+
+    def _figures(self) -> str:
+        """Progress, speed, money and time left: `3/8 pictures, 0.4/s, 0.30 CNY, 0 failed, 0:00:12 left`."""
+        parts = [f"{self._done:,}/{counted(self._total, 'picture')}"]
+        if self._done:
+            rate = self._done / max(time.monotonic() - self._started, 1e-6)
+            parts.append(f"{rate:.1f}/s")
+            if self._currency and self._spent is not None:
+                parts.append(amount(self._spent, self._currency))
             left = timedelta(seconds=round((self._total - self._done) / rate))
-            click.echo(
-                f"{self._done}/{self._total} pictures, {rate:.1f}/s, {self._failed} failed, {left} left",
-                err=True,
-            )
+            parts += [f"{self._failed:,} failed", f"{left} left"]
+        return ", ".join(parts)
 
     def _print(self, line: str) -> None:
         if self._bar:
@@ -84,14 +96,6 @@ class ProgressReport:
 
 
 def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[failed]} failed"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
+    """A bar as wide as the terminal leaves room for, beside the figures."""
+    figures = TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True))
+    return Progress(BarColumn(bar_width=None), figures, console=Console(stderr=True), expand=True)

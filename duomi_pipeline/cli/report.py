@@ -11,6 +11,7 @@ from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ErrorClass, ImageRequest
 from duomi_pipeline.engine import FAILED, Outcome, Plan, PlannedPrompt, State, StoppedBy
 from duomi_pipeline.engine.plan import total_cost
+from duomi_pipeline.ledger import PictureFile
 from duomi_pipeline.reporting.receipt import Receipt, amount, left_prompts, named
 from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline.settings import Settings
@@ -112,7 +113,7 @@ class Report:
                 f"{counted(len(outdated), 'picture')} {what} made with other settings or by the sandbox, and left as "
                 f"they are: add --outdated to make them again ({counted(len(requests), 'request')}{cost})"
             )
-        lines.append(f"Pictures: {shown(self._place(self.settings.image_dir))}")
+        lines += self._pictures()
         lines.append(f"Manifest: {shown(self._place(self.settings.manifest_dir) / 'results.csv')}")
         if self.results_file is not None:
             lines.append(f"Results: {self.results_file}")
@@ -138,7 +139,7 @@ class Report:
         outcome, fate = self.outcomes.get(entry.prompt.id), self._fate(entry)
         state = self.states.get(entry.prompt.id, entry.state)
         failed_before = entry.purchase.error_message if fate == "failed" and entry.purchase else None
-        files = outcome.files if outcome else (entry.selection.files if entry.selection else ())
+        files = self._files(entry)
         return {
             "prompt_id": entry.prompt.id,
             "state": state.value,
@@ -151,6 +152,17 @@ class Report:
             "seed": outcome.seed if outcome else entry.request.seed,
             "attempts": outcome.attempts if outcome else 0,
         }
+
+    def _pictures(self) -> list[str]:
+        """Where the pictures are: of a single prompt the files, else the folder."""
+        folder = self._place(self.settings.image_dir)
+        if len(self.plan.entries) == 1 and (files := self._files(self.plan.entries[0])):
+            return [f"Picture: {shown(folder / file.file)}" for file in files]
+        return [f"Pictures: {shown(folder)}"]
+
+    def _files(self, entry: PlannedPrompt) -> tuple[PictureFile, ...]:
+        outcome = self.outcomes.get(entry.prompt.id)
+        return outcome.files if outcome else (entry.selection.files if entry.selection else ())
 
     def _place(self, setting: str) -> Place:
         return place_of(setting, self.settings.home)

@@ -29,7 +29,7 @@ def sandbox(host: str, port: int, latency: float, books: Path | None, faults: tu
     \b
     Examples:
       duomi sandbox --latency 2
-      duomi sandbox --fail rate_503=0.2 --fail credits=25 --fail 'refuse=["blood"]'
+      duomi sandbox --fail rate_503=0.2 --fail 'refuse=["blood"]'
     Then, in another terminal:
       DUOMI_BASE_URL=http://127.0.0.1:8787 DUOMI_API_KEY=any duomi generate
     """
@@ -39,17 +39,17 @@ def sandbox(host: str, port: int, latency: float, books: Path | None, faults: tu
         names = ", ".join(sorted(Faults.model_fields))
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise click.UsageError(f"--fail {where}: {first['msg']}. Faults are: {names}") from error
+        raise click.UsageError(f"--fail {where}: {first['msg']}. Faults are: {names}.") from error
     try:
         serve(host=host, port=port, faults=found, books_path=books)
     except OSError as error:
-        raise click.UsageError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
+        raise click.UsageError(f"{host}:{port} cannot be listened on: {error.strerror}.") from error
 
 
 def _fault(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise click.UsageError(f"--fail {text}: write NAME=VALUE")
+        raise click.UsageError(f"--fail {text}: write NAME=VALUE.")
     return name, _value(value)
 
 

@@ -1,6 +1,6 @@
 """`duomi status`. States are decided in `engine.states`, sums of money come from the ledger."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 import click
@@ -17,13 +17,30 @@ from duomi_pipeline.cli.console import (
     warn_of,
 )
 from duomi_pipeline.cli.progress import announce_if_slow
-from duomi_pipeline.common.text import counted
-from duomi_pipeline.engine import Session, State
+from duomi_pipeline.common.text import counted, one_line, sentence
+from duomi_pipeline.engine import Session, State, StoppedBy
 from duomi_pipeline.engine.looking import look
-from duomi_pipeline.ledger import Look
+from duomi_pipeline.ledger import Ledger, Look, RunRecord
 from duomi_pipeline.settings import Settings
 
 _MAX_NAMED = 20
+_NO_END = "Its process ended before it could record how. Start again to go on; nothing that was paid is bought twice."
+_TRIGGERS = {
+    "cli": "the command line",
+    "ui": "Dagster's UI",
+    "sensor": "a sensor",
+    "schedule": "a schedule",
+    "python": "a Python script",
+    "rebuild": "a look at pictures that were not on record",
+}
+_STOPPED = {
+    StoppedBy.SERVICE: "stopped by the service",
+    StoppedBy.CAP: "stopped by a cap",
+    StoppedBy.INTERRUPTED: "interrupted",
+    StoppedBy.STORE: "stopped because nothing could be saved",
+    StoppedBy.LOST: "stopped because pictures or ledger look lost",
+    StoppedBy.ERROR: "stopped by an unforeseen error",
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ def status(as_json: bool) -> None:
         looks = session.ledger.register.last_looks()
         found = session.plan_registered()
         waiting = [_Waiting.of(service, count, settings) for service, count in session.waiting().items()]
-        total, day, last = session.ledger.money(), session.ledger.money(today()), session.ledger.last_run()
+        total, day, last = session.ledger.money(), session.ledger.money(today()), _last_run(session.ledger)
     print_findings(found, settings.image_dir)
     failed = [e for e in found.entries if e.state in (State.FAILED_FOR_GOOD, State.FAILED_FOR_NOW)]
     if as_json:
@@ -97,14 +114,37 @@ def status(as_json: bool) -> None:
         click.echo(f"In all: {line}")
     click.echo(f"Today:  {money_lines(day, settings.currency)[0]}")
     if last:
-        how = f"stopped by {last.stopped_by}: {last.message}" if last.stopped_by else "completed"
-        click.echo(f"Last run: {moment(last.started_at)} from {last.trigger}, {how}; {last.counts}")
+        click.echo(_run_line(last))
     for one in waiting:
         click.echo(str(one))
     for entry in failed[:_MAX_NAMED]:
         click.echo(f"{entry.state.value}: {entry.prompt.id}: {entry.purchase and entry.purchase.error_message}")
     if len(failed) > _MAX_NAMED:
         click.echo(f"… and {len(failed) - _MAX_NAMED} more: duomi status --json")
+
+
+def _last_run(ledger: Ledger) -> RunRecord | None:
+    """The run that started last; one whose process ended without recording it counts as interrupted."""
+    last = ledger.last_run()
+    if last and last.ended_at is None and last.id not in ledger.active_runs():
+        return replace(last, stopped_by=StoppedBy.INTERRUPTED.value, message=_NO_END)
+    return last
+
+
+def _run_line(last: RunRecord) -> str:
+    counts = ", ".join(f"{count:,} {name}" for name, count in last.counts.items() if count)
+    return sentence(
+        f"Last run: {moment(last.started_at)}, started from {_TRIGGERS.get(last.trigger, last.trigger)}, "
+        f"{_how(last)}{f': {counts}' if counts else ''}"
+    )
+
+
+def _how(last: RunRecord) -> str:
+    """How a run ended, as part of a sentence."""
+    if last.stopped_by:
+        why = "" if last.stopped_by == StoppedBy.INTERRUPTED else f" ({one_line(last.message or last.stopped_by)})"
+        return f"{_STOPPED[StoppedBy(last.stopped_by)]}{why}"
+    return "still at work" if last.ended_at is None else "completed"
 
 
 def _look_line(last: Look) -> str:

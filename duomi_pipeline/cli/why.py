@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from duomi_pipeline.cli.asked_prompt import Asked, asked_prompt
 from duomi_pipeline.cli.console import STATE_WORDS, json_option, moment, print_json
 from duomi_pipeline.common.text import safe
 from duomi_pipeline.engine import PlannedPrompt, Session
@@ -96,6 +97,7 @@ class _History:
 
     prompt_id: str
     state: str
+    left_out: str | None
     origin: str | None
     request: Mapping[str, Any] | None
     overrides: dict[str, Any]
@@ -112,20 +114,26 @@ class _History:
 
 
 @click.command()
-@click.argument("prompt_id", metavar="ID")
+@click.argument("argument", metavar="ID|FILE")
 @json_option
-def why(prompt_id: str, as_json: bool) -> None:
+def why(argument: str, as_json: bool) -> None:
     """Print why a prompt is in its state, and what its picture was made from.
 
-    ID is the partition key: db_12 for a table row, json_… for a file (see `duomi plan --json`).
+    ID is the partition key: db_12 for a table row, json_… for a file (see `duomi plan --json`). FILE is a prompt file
+    or a picture. A row or file that gives no prompt is found, too.
+
+    \b
+    Examples:
+      duomi why db_12
+      duomi why out/prompt_json/boat.json
+      duomi why out/generated_images/boat_20260111_083000_000.png
     """
     settings = Settings.load()
     with Session(settings) as session:
         sources = look(session.ledger, settings).completed(session.ledger)
-        entry = session.plan([prompt for prompt in sources.prompts if prompt.id == prompt_id]).by_id.get(prompt_id)
-        if entry is None and not session.ledger.pictures_of(prompt_id):
-            raise click.UsageError(f"There is no prompt {prompt_id}. `duomi plan --json` lists all ids.")
-        history = _history(session, prompt_id, entry)
+        asked = asked_prompt(argument, session, sources)
+        entry = session.plan([p for p in sources.prompts if p.id == asked.prompt_id]).by_id.get(asked.prompt_id)
+        history = _history(session, asked, entry)
     if as_json:
         print_json(history.as_json())
         return
@@ -133,13 +141,14 @@ def why(prompt_id: str, as_json: bool) -> None:
         click.echo(f"{name + ':':<12} {safe(value)}")
 
 
-def _history(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> _History:
+def _history(session: Session, asked: Asked, entry: PlannedPrompt | None) -> _History:
     purchases = session.ledger.purchases_of([entry.request.key]) if entry else []
     posts = session.ledger.posts_of([purchase.id for purchase in purchases])
     current = entry.selection if entry else None
     return _History(
-        prompt_id=prompt_id,
-        state=entry.state.value if entry else "retired",
+        prompt_id=asked.prompt_id,
+        state=entry.state.value if entry else "left_out" if asked.left_out else "retired",
+        left_out=asked.left_out,
         origin=entry.prompt.origin if entry else None,
         request=entry.request.content if entry else None,
         overrides=entry.prompt.overrides.explicit() if entry else {},
@@ -149,7 +158,7 @@ def _history(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> _
         current=[session.store.location(file.file) for file in current.files] if current else [],
         pictures=[
             _Picture(session.store.location(p.file), p.origin, p.saved_at, p.size)
-            for p in session.ledger.pictures_of(prompt_id)
+            for p in session.ledger.pictures_of(asked.prompt_id)
         ],
         kept_answers=[
             _Kept(str(session.kept.path(one)), one.reason, one.bytes, one.kept_at)
@@ -172,7 +181,7 @@ def _history(session: Session, prompt_id: str, entry: PlannedPrompt | None) -> _
 
 def _values(settings: Settings, entry: PlannedPrompt) -> dict[str, _Value]:
     """Values that differ from the settings, with their source: see "Which value wins" in `docs/operations.md`."""
-    recorded = read_overrides(settings.path(settings.overrides_file)).by_id.get(entry.prompt.id, ParameterOverrides())
+    recorded = read_overrides(settings.path(settings.overrides_file)).of(entry.prompt) or ParameterOverrides()
     own, body, below = entry.prompt.overrides.explicit(), entry.request.body, settings.parameters.model_dump()
 
     def value(name: str, own_value: Any, source: str) -> _Value:
@@ -200,9 +209,9 @@ def _made_with(session: Session, entry: PlannedPrompt) -> dict[str, _Change]:
 
 
 def _lines(history: _History, entry: PlannedPrompt | None) -> list[tuple[str, str]]:
-    words = STATE_WORDS[entry.state] if entry else "its row or file is gone; its pictures stay"
+    words = STATE_WORDS[entry.state] if entry else history.left_out or "its row or file is gone; its pictures stay"
     lines = [
-        ("Prompt", f"{history.prompt_id} from {history.origin}"),
+        ("Prompt", f"{history.prompt_id} from {history.origin}" if history.origin else history.prompt_id),
         ("State", f"{history.state}: {words}"),
     ]
     if entry:

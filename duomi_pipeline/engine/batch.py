@@ -112,6 +112,11 @@ class Batch:
         return tuple(self._unfinished.values())
 
     @property
+    def in_flight(self) -> int:
+        """Requests that were sent and have no picture yet; taken without a lock, also for a signal handler."""
+        return self._flow.width.in_flight
+
+    @property
     def counts(self) -> dict[str, int]:
         """Outcomes so far by status; `remaining`: prompts without an outcome."""
         return {

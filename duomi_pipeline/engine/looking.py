@@ -14,6 +14,7 @@ from typing import cast
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine.folder import MANY, SHARE
+from duomi_pipeline.engine.prompt_ids import with_known_ids
 from duomi_pipeline.ledger import Changes, Holdings, Known, Ledger, Look, RegisteredPrompt, Source, Standing
 from duomi_pipeline.prompts import Problem, Prompt, Reading, SourceError
 from duomi_pipeline.prompts.marks import Before
@@ -131,7 +132,7 @@ def look_at(
     """
     for attempt in range(1, _TRIES + 1):
         held, began = ledger.register.holdings(), time.time()
-        sources = read()
+        sources = with_known_ids(read(), ledger, settings, partitions)
         found = [
             changes
             for source in which

@@ -5,7 +5,7 @@ The lint rules are in `prompt_lint` and do not know models; the request itself i
 
 from duomi_pipeline.duomi import ImageRequest, build_request
 from duomi_pipeline.prompt_lint.cleaning import clean
-from duomi_pipeline.prompt_lint.findings import Finding, Limits, findings
+from duomi_pipeline.prompt_lint.findings import Finding, Limits, doubts, findings
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ImageParameters, Settings
 
@@ -30,6 +30,11 @@ def request_for(settings: Settings, prompt: Prompt, below: ImageParameters, mode
         negative = _joined(prompt.overrides.negative_prompt or "", cleaned.negative_prompt)
         parameters = parameters.model_copy(update={"negative_prompt": negative})
     return build_request(settings, prompt.id, cleaned.text, parameters)
+
+
+def doubts_about(request: ImageRequest) -> tuple[Finding, ...]:
+    """Why the text of a request may describe no picture, whatever its model."""
+    return doubts(request.prompt)
 
 
 def findings_for(request: ImageRequest) -> tuple[Finding, ...]:

@@ -44,6 +44,11 @@ class Throttle:
         """Requests that may be in flight now."""
         return int(self._width)
 
+    @property
+    def in_flight(self) -> int:
+        """Requests in flight now, among them tasks that are waited for."""
+        return self._in_flight
+
     @contextmanager
     def slot(self) -> Iterator[bool]:
         """Wait for a free slot and hold it. Yields whether a slot was granted: `False` once the run is stopped."""

@@ -7,6 +7,7 @@ Chunks that the service sent stay as they are, a C2PA manifest and ComfyUI's `pr
 its `parameters` give way to ours: readers take one of two, and ours hold the request and the file's real size.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from duomi_pipeline.common.text import is_prompt_id
 from duomi_pipeline.images.png_chunks import (
     MAX_TEXTS,
     MAX_UNPACKED,
@@ -59,7 +61,7 @@ class PictureInfo(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
-    prompt_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
+    prompt_id: str
     prompt_version: _Word
     prompt: str
     request_key: _Word
@@ -79,6 +81,13 @@ class PictureInfo(BaseModel):
     perceptual_hash: _Word | None = None
     contrast: float | None = None
     created_at: AwareDatetime
+
+    @field_validator("prompt_id")
+    @classmethod
+    def _is_an_id(cls, prompt_id: str) -> str:
+        if not is_prompt_id(prompt_id):
+            raise ValueError("no prompt id")
+        return prompt_id
 
     @field_validator("request")
     @classmethod
@@ -171,10 +180,12 @@ def _one_line(text: str) -> str:
 
 def _making(info: PictureInfo, carried: Mapping[str, str]) -> Making:
     made_at = info.created_at.astimezone(UTC)
+    # The label takes ASCII alone.
+    whose = info.prompt_id if info.prompt_id.isascii() else hashlib.sha256(info.prompt_id.encode()).hexdigest()[:16]
     return Making(
         prompt=info.prompt,
         model=info.model,
-        number=f"{info.prompt_id}-{made_at:%Y%m%dT%H%M%S}{made_at.microsecond // 1000:03d}Z-{info.index}",
+        number=f"{whose}-{made_at:%Y%m%dT%H%M%S}{made_at.microsecond // 1000:03d}Z-{info.index}",
         made_at=made_at,
         is_sandbox=info.host_kind == "sandbox" or carried.get("Software") == SANDBOX_SOFTWARE,
     )

@@ -207,6 +207,22 @@ class LedgerReader:
             query = select(*_PICTURE).where(pictures.c.prompt_id == prompt_id).order_by(pictures.c.id)
             return list(starmap(PictureFile, connection.execute(query)))
 
+    def prompt_of(self, file: str) -> str | None:
+        """The id of the prompt that a picture file was last recorded for."""
+        with self.database.read() as connection:
+            query = select(pictures.c.prompt_id).where(pictures.c.file == file).order_by(pictures.c.id.desc()).limit(1)
+            return connection.execute(query).scalar()
+
+    def known_ids(self, prompt_ids: Collection[str]) -> set[str]:
+        """Those of some prompt ids that are on record: with a picture, or in the register."""
+        tables = (pictures, selections, prompts)
+        with self.database.read() as connection:
+            return {
+                row[0]
+                for table in tables
+                for row in in_parts(connection, select(table.c.prompt_id).distinct(), table.c.prompt_id, prompt_ids)
+            }
+
     def posts_of(self, purchase_ids: Collection[int]) -> dict[int, list[Post]]:
         """The POSTs of some purchases, by purchase id, oldest first."""
         found: dict[int, list[Post]] = {}

@@ -10,6 +10,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.workspace.load_target import ModuleTarget, WorkspaceFileTarget, WorkspaceLoadTarget
 from filelock import FileLock
 
@@ -62,6 +64,19 @@ def _from_config(home: Path) -> AbstractContextManager[dg.DagsterInstance]:
     # Where storages, telemetry and runs look for it; without it events and runs would go with the process.
     os.environ["DAGSTER_HOME"] = str(home)
     return dg.DagsterInstance.from_config(str(home))
+
+
+def printing_here(home: Path) -> AbstractContextManager[dg.DagsterInstance]:
+    """An opener for runs in a process with a terminal: what they print stays there, and goes into no file.
+
+    Dagster would send it through helper processes: a bar that moves only at the end, and tracebacks on Ctrl-C.
+    """
+    os.environ["DAGSTER_HOME"] = str(home)
+    no_capture = {
+        "module": NoOpComputeLogManager.__module__,
+        "class": NoOpComputeLogManager.__name__,
+    }
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"compute_logs": no_capture}))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from duomi_pipeline.prompt_lint.cleaning import Kind, clean
+from duomi_pipeline.prompt_lint.no_description import misread, refusal
 from duomi_pipeline.prompt_lint.tokens import estimated_tokens, read_part
 
 _MAX_WORDS = 60  # characters of a prompt in a sentence about it
@@ -28,6 +29,11 @@ _SENTENCES: Mapping[Kind, str] = {
     "commentary": "From {words} on it talks about itself: the model reads that as part of the picture.",
     "quotes": "Quotes around the whole make models draw it as lettering.",
     "embedded_negative": "{words} names things that the model will draw: they belong into the negative prompt.",
+}
+
+_DOUBTS = {
+    "refusal": "It reads like a language model that refuses ({words}): no picture is described.",
+    "encoding": "It was read in another encoding than it was written in ({words}): write it as UTF-8.",
 }
 
 
@@ -51,7 +57,7 @@ class Finding:
     """One thing that a model will ignore or misread.
 
     Attributes:
-        kind: one of `cleaning.Kind`, `too_long`, `language` or `empty_after_cleaning`.
+        kind: one of `cleaning.Kind`, `refusal`, `encoding`, `too_long`, `language` or `empty_after_cleaning`.
         text: a sentence with the words concerned; they are untrusted text, escape them.
     """
 
@@ -61,7 +67,13 @@ class Finding:
 
 def findings(text: str, limits: Limits) -> tuple[Finding, ...]:
     """What a model with these limits will ignore or misread in a text: at most one finding of each kind."""
-    return (*_unread(text, limits), *_misread(text, limits))
+    return (*doubts(text), *_unread(text, limits), *_misread(text, limits))
+
+
+def doubts(text: str) -> tuple[Finding, ...]:
+    """Why a text may describe no picture at all, whatever the model."""
+    found = {"refusal": refusal(text), "encoding": misread(text)}
+    return tuple(Finding(kind, _DOUBTS[kind].format(words=_listed([words]))) for kind, words in found.items() if words)
 
 
 def _unread(text: str, limits: Limits) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from duomi_pipeline.prompts.prompt import (
     Prompt,
     Reading,
     file_prompt_id,
+    former_file_prompt_id,
     safe_prefix,
     text_problem,
 )
@@ -65,7 +66,7 @@ def read_folder(
     for name in sorted(changed):
         prompt, seen = found[name], changed[name]
         if isinstance(prompt, Exception):
-            present.add(file_prompt_id(_stem(name)))
+            present |= {file_prompt_id(_stem(name)), former_file_prompt_id(_stem(name))}
             if not (isinstance(prompt, _NotJsonError) and _is_fresh(opened, name, now or time.time())):
                 reason = prompt.strerror or str(prompt) if isinstance(prompt, OSError) else str(prompt)
                 problems.append(Problem(_shown(name), reason))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from duomi_pipeline.prompts.prompt import Problem
 
 SETTLED = 2.0  # seconds after which a change gets another time than the last one, on any file system
-_RULES = 1  # how prompts are made of rows and files; to be raised with each change that gives another prompt
+_RULES = 2  # how prompts are made of rows and files; to be raised with each change that gives another prompt
 
 
 def mark_of(*values: object) -> int:

@@ -40,20 +40,31 @@ class Overrides:
 
         A prompt with an invalid entry is left out: without its override the wrong picture would be bought.
         """
-        broken = [prompt for prompt in reading.prompts if prompt.id in self.bad]
-        problems = [Problem(prompt.origin, f"its recorded override: {self.bad[prompt.id]}") for prompt in broken]
+        bad = {prompt.id: self.bad[key] for prompt in reading.prompts if (key := self._key(prompt)) in self.bad}
+        broken = [prompt for prompt in reading.prompts if prompt.id in bad]
+        problems = [Problem(prompt.origin, f"its recorded override: {bad[prompt.id]}") for prompt in broken]
+        changed = {prompt.id for prompt in reading.prompts if self._key(prompt) in self.ids}
         return replace(
             reading,
-            prompts=tuple(self._applied(prompt) for prompt in reading.prompts if prompt.id not in self.bad),
+            prompts=tuple(self._applied(prompt) for prompt in reading.prompts if prompt.id not in bad),
             problems=(*reading.problems, *problems),
-            present=reading.present | {prompt.id for prompt in broken},
+            present=reading.present.union(*((prompt.id, prompt.former_id or prompt.id) for prompt in broken)),
             # What is unchanged by itself may get other overrides.
-            marks={prompt_id: mark for prompt_id, mark in reading.marks.items() if prompt_id not in self.ids},
+            marks={prompt_id: mark for prompt_id, mark in reading.marks.items() if prompt_id not in changed},
         )
 
+    def of(self, prompt: Prompt) -> ParameterOverrides | None:
+        """What is recorded for a prompt."""
+        return self.by_id.get(self._key(prompt))
+
     def _applied(self, prompt: Prompt) -> Prompt:
-        recorded = self.by_id.get(prompt.id)
+        recorded = self.of(prompt)
         return prompt if recorded is None else replace(prompt, overrides=recorded.over(prompt.overrides))
+
+    def _key(self, prompt: Prompt) -> str:
+        """The id under which the file has a prompt: a former one, where it has no other."""
+        former = prompt.former_id
+        return prompt.id if prompt.id in self.by_id or prompt.id in self.bad or not former else former
 
 
 def read_overrides(path: Path) -> Overrides:

@@ -3,18 +3,23 @@
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import Literal
 
-from duomi_pipeline.common.text import CONTROLS, has_surrogates, one_line
+from duomi_pipeline.common.text import CONTROLS, has_surrogates, is_invisible, is_word_character, one_line
 from duomi_pipeline.settings import ParameterOverrides
 
 SourceKind = Literal["database", "json", "single_prompt"]
 MAX_ID_LENGTH = 100
 MAX_TEXT = 500_000  # characters of a prompt; services take less than a tenth of it
 MAX_PREFIX_BYTES = 200  # a file name holds 255 bytes: room for timestamp, index, ending and a temporary suffix
+_FILE_ID = "json_"  # ids of JSON files begin with it
+_MAX_STEM = MAX_ID_LENGTH - len(_FILE_ID)
+_MAX_STEM_BYTES = 200 - len(_FILE_ID)
 _MAX_SHOWN = 500  # characters of an origin or a reason
 _NOT_IN_NAMES = re.compile(rf'[/\\:*?"<>|{CONTROLS}]')  # what file systems refuse, and control characters
 
@@ -43,7 +48,7 @@ class Prompt:
     """A text to draw, with its own parameters.
 
     Attributes:
-        id: partition key, `[A-Za-z0-9_-]`, at most 100 characters.
+        id: partition key: letters, marks and digits, `_` and `-`; at most 100 characters and 200 bytes.
         text: the prompt as its author wrote it.
         source: which kind of source it came from.
         origin: its place in the source: `prompts.id=12` or a file name.
@@ -67,6 +72,13 @@ class Prompt:
         """Fingerprint of text and overrides; other fields of the row or file do not count."""
         content = json.dumps([self.text, self.overrides.explicit()], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    @property
+    def former_id(self) -> str | None:
+        """The id that a file's prompt had before 0.2, where it was another; see `file_prompt_id`."""
+        if self.source == "database" or self.origin.isascii():
+            return None
+        return former_file_prompt_id(PurePosixPath(self.origin).stem)
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,8 @@ def text_problem(text: object) -> str | None:
         return f"is not text but {type(text).__name__}"
     if not text.strip():
         return "is empty"
+    if all(map(is_invisible, text)):
+        return "shows nothing: all its characters are invisible"
     if len(text) > MAX_TEXT:
         return f"has {len(text):,} characters; at most {MAX_TEXT:,} are allowed"
     if has_surrogates(text):
@@ -106,8 +120,22 @@ def text_problem(text: object) -> str | None:
 
 
 def file_prompt_id(stem: str) -> str:
-    """Partition key of a JSON file: its stem reduced to safe characters, with a hash where that changed it."""
-    return "json_" + safe_name(stem, MAX_ID_LENGTH - len("json_"))
+    """Partition key of a JSON file: its stem in NFC, with a hash where something had to be replaced or cut.
+
+    Letters, marks and digits of every script stay, and `_` and `-`; at most 100 characters and 200 bytes.
+    """
+    if has_surrogates(stem):  # bytes of no known encoding
+        return former_file_prompt_id(stem)
+    kept = "".join(c if is_word_character(c) else "_" for c in unicodedata.normalize("NFC", stem))
+    if kept == stem and len(kept) <= _MAX_STEM and len(kept.encode()) <= _MAX_STEM_BYTES:
+        return _FILE_ID + stem
+    short = kept[: _MAX_STEM - 9].encode()[: _MAX_STEM_BYTES - 9].decode(errors="ignore")
+    return f"{_FILE_ID}{short}-{_digest(stem)}"
+
+
+def former_file_prompt_id(stem: str) -> str:
+    """The partition key of a JSON file before 0.2: in ASCII. Prompts that are on record under it keep it."""
+    return _FILE_ID + safe_name(stem, _MAX_STEM)
 
 
 def safe_name(name: str, length: int = MAX_ID_LENGTH) -> str:
@@ -115,8 +143,11 @@ def safe_name(name: str, length: int = MAX_ID_LENGTH) -> str:
     reduced = re.sub(r"[^A-Za-z0-9_-]", "_", name)
     if reduced == name and len(name) <= length:
         return name
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{reduced[: length - 9]}-{digest}"
+    return f"{reduced[: length - 9]}-{_digest(name)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def safe_prefix(name: str) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -204,7 +205,12 @@ class Settings(BaseSettings, ImageParameters):
 
         Raises:
             SettingsError: a value is invalid; the message names each such setting, its value and what is allowed.
+                Or file names are not read as UTF-8.
         """
+        if (encoding := sys.getfilesystemencoding()) != "utf-8":  # names on record would not be found, and bought again
+            raise SettingsError(
+                f"File names are read as {encoding} here: set PYTHONUTF8=1, or a locale such as C.UTF-8."
+            )
         root = Path(home or os.environ.get("DUOMI_HOME") or ".").expanduser().resolve()
         try:
             return cls(home=root, **{name: value for name, value in overrides.items() if value is not None})

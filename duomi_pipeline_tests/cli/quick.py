@@ -54,7 +54,8 @@ class Quick:
         """Run a `duomi` to its end, as `harness.duomi` does."""
         line, env = command(home, *arguments, **environment)
         line[0] = str(self._shims / "duomi")
-        return subprocess.run(line, env=env, cwd=home, capture_output=True, text=True, timeout=90, check=False)
+        encoding = env.get("PYTHONIOENCODING", "utf-8")
+        return subprocess.run(line, env=env, cwd=home, capture_output=True, encoding=encoding, timeout=90, check=False)
 
 
 def duomi(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -118,6 +119,9 @@ def _run(call: Mapping[str, Any], files: list[int]) -> None:
     os.environ.clear()
     os.environ.update(call["environment"])
     sys.argv, code = call["argv"], 1
+    encoding = os.environ.get("PYTHONIOENCODING", "utf-8")  # as Python does at its start
+    sys.stdout = open(1, "w", encoding=encoding, closefd=False)  # noqa: SIM115 - until the end
+    sys.stderr = open(2, "w", encoding=encoding, errors="backslashreplace", closefd=False)  # noqa: SIM115
     try:
         _main()
         code = 0

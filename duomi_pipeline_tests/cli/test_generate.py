@@ -166,8 +166,8 @@ def test_ctrl_c_finishes_what_is_in_flight_and_the_next_run_goes_on(home: Path, 
     assert (sandbox.books.totals().billed, len(pictures(home))) == (4, 4)
 
 
-def test_a_terminal_gets_a_bar_with_rate_failures_and_eta(home: Path, sandbox: SandboxServer) -> None:
-    line, env = command(home, "generate", TERM="xterm", COLUMNS="120")
+def test_a_terminal_gets_one_line_with_a_bar_money_failures_and_time_left(home: Path, sandbox: SandboxServer) -> None:
+    line, env = command(home, "generate", TERM="xterm", COLUMNS="80")
     master, slave = pty.openpty()
     with started(line, env=env, cwd=home, stdout=subprocess.DEVNULL, stderr=slave) as run:
         os.close(slave)
@@ -175,9 +175,9 @@ def test_a_terminal_gets_a_bar_with_rate_failures_and_eta(home: Path, sandbox: S
         while chunk := _read(master):
             seen += chunk
     assert run.returncode == 0
-    assert "4/4" in seen.decode()
-    assert "0 failed" in seen.decode()
-    assert "ETA" in seen.decode()
+    assert "4/4 pictures" in seen.decode()
+    assert "0.40 CNY, 0 failed, 0:00:00 left" in seen.decode()
+    assert "…" not in seen.decode(), "all of it fits"
 
 
 def _read(terminal: int) -> bytes:

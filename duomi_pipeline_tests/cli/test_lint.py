@@ -124,3 +124,19 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 4096)
     except OSError:  # what Linux says when the other end is closed
         return b""
+
+
+def test_what_describes_no_picture_is_named_before_it_is_bought(home: Path, sandbox: SandboxServer) -> None:
+    write_prompts(
+        home, {"fox": "I'm sorry, but I can't help with that.", "boat": "Un cafÃ© \u200b", "tower": "\u200bㅤ⠀"}
+    )
+    for arguments in (["plan"], ["generate", "--dry-run"], ["generate"]):
+        said = duomi(home, *arguments).stderr
+        assert "No picture? json_fox: It reads like a language model that refuses" in said
+        assert "No picture? json_boat: It was read in another encoding" in said
+        assert 'Left out: tower.json: "image_prompt" shows nothing: all its characters are invisible' in said
+    assert sandbox.books.totals().posts == 3
+    run = duomi(home, "lint")
+    assert "refusal: It reads like" in run.stdout
+    assert "encoding: It was read" in run.stdout
+    assert "tower.json" in run.stderr

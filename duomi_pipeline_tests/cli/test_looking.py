@@ -148,3 +148,25 @@ def test_doctor_names_a_picture_that_cannot_be_read_now(home: Path) -> None:
     run = duomi(home, "doctor")
     assert run.returncode == 1
     assert "1 prompt with a picture that cannot be read now, such as " in run.stdout
+
+
+def test_doctor_says_what_follows_from_a_model_that_nobody_knows(home: Path, sandbox: SandboxServer) -> None:
+    (home / "duomi.toml").write_text(f'base_url = "{sandbox.url}"\n')  # no price
+    run = duomi(home, "doctor", DUOMI_MODEL="black-forest-labs/FLUX.1-dve")
+    assert run.returncode == 0, run.stdout
+    (line,) = (line for line in run.stdout.splitlines() if "FLUX.1-dve" in line)
+    assert "has no profile: it is asked by siliconflow for 1080x1920 as it stands" in line
+    assert "guidance_scale, negative_prompt, num_inference_steps, seed" in line
+    assert "set DUOMI_PRICE_PER_IMAGE" in line
+    assert "The nearest model with one: black-forest-labs/FLUX.1-dev." in line
+
+
+def test_doctor_counts_states_as_status_does(home: Path, sandbox: SandboxServer) -> None:
+    sandbox.change_faults(refuse=("fox",))
+    duomi(home, "generate")
+    write_prompts(home, {"kite": "A red kite", "boat": "A blue boat"})
+    (home / "out" / "prompt_json" / "tower.json").unlink()  # retired: its picture stays on record
+    states = json.loads(duomi(home, "status", "--json").stdout)["states"]
+    counted = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+    assert counted == "1 missing, 1 changed, 1 current, 1 failed_for_good"
+    assert f"ledger: 4 prompts: {counted}" in duomi(home, "doctor").stdout

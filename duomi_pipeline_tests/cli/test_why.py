@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli.quick import duomi
+from duomi_pipeline_tests.prompts.harness import prompt_database
 
 PROMPTS = Path("out", "prompt_json")
 
@@ -44,3 +47,36 @@ def test_why_says_where_a_cleaned_negative_prompt_comes_from(home: Path) -> None
     (home / PROMPTS / "boat.json").write_text(json.dumps({"image_prompt": "A boat\n\nNegative prompt: blurry, text"}))
     story = duomi(home, "why", "json_boat", DUOMI_CLEAN_PROMPTS="true").stdout
     assert "negative_prompt=blurry, text from the prompt's text, cleaned; the settings have (empty)" in story
+
+
+def test_why_finds_a_prompt_by_its_file_and_by_its_picture(home: Path) -> None:
+    duomi(home, "generate")
+    by_id = duomi(home, "why", "json_boat").stdout
+    (picture,) = (home / "out" / "generated_images").glob("boat_*.png")
+    for argument in ("boat.json", "out/prompt_json/boat.json", picture.name, str(picture)):
+        assert duomi(home, "why", argument).stdout == by_id, argument
+    moved = picture.rename(home / "elsewhere.png")
+    assert duomi(home, "why", str(moved)).stdout.startswith("Prompt:      json_boat from boat.json\n")
+
+
+@pytest.mark.parametrize("argument", ["json_坏", "坏.json", "out/prompt_json/坏.json"])
+def test_why_says_why_a_file_is_left_out(home: Path, argument: str) -> None:
+    (home / PROMPTS / "坏.json").write_text('{"prompt": 1}')
+    run = duomi(home, "why", argument)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == 'Prompt:      json_坏\nState:       left_out: no "image_prompt"\n'
+
+
+@pytest.mark.parametrize("argument", ["db_2", "prompts.id=2"])
+def test_why_says_why_a_row_is_left_out(home: Path, argument: str) -> None:
+    (home / "data").mkdir()
+    prompt_database(home / "data" / "llm_video_batch.db", ["A boat", None])
+    told = json.loads(duomi(home, "why", argument, "--json").stdout)
+    assert (told["prompt_id"], told["state"], told["left_out"]) == ("db_2", "left_out", "image_prompt is NULL")
+
+
+def test_why_of_nothing_says_what_can_be_asked(home: Path) -> None:
+    for argument in ("json_none", "none.json", "none.png", "db_1"):
+        run = duomi(home, "why", argument)
+        assert run.returncode == 2
+        assert f"There is no prompt {argument}." in run.stderr

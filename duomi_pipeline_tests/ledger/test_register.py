@@ -10,6 +10,7 @@ import pytest
 from duomi_pipeline.engine.looking import Manner, look, registered, why_unusable
 from duomi_pipeline.ledger import Changes, Ledger, Look, RegisteredPrompt, Source, Standing
 from duomi_pipeline.prompts import Prompt
+from duomi_pipeline.prompts.prompt import file_prompt_id
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.prompts.harness import prompt_database, prompt_file
 
@@ -37,6 +38,15 @@ def test_what_was_said_is_read_back_as_it_was(ledger: Ledger) -> None:
     assert ledger.register.record([said(one, entry("b"))], after=0)
     assert by_id(ledger) == {"json_a": one, "json_b": entry("b")}
     assert ledger.register.prompts(["json_b", "json_none"]) == [entry("b")]
+
+
+def test_ids_of_any_script_are_known_up_to_their_greatest_length(ledger: Ledger) -> None:
+    longest = file_prompt_id("城" * 65)
+    assert len(longest.encode()) == 200
+    ids = [longest, file_prompt_id("é" * 95), file_prompt_id("𠮷" * 48)]
+    ledger.register.record([said(*(entry(prompt_id.removeprefix("json_")) for prompt_id in ids))], after=0)
+    assert ledger.known_ids([*ids, "json_other"]) == set(ids)
+    assert set(by_id(ledger)) == set(ids)
 
 
 def test_a_later_look_replaces_what_it_names_and_keeps_the_rest(ledger: Ledger) -> None:

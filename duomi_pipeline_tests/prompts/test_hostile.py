@@ -195,7 +195,7 @@ def test_an_image_id_that_points_nowhere_is_no_matter(tmp_path: Path, image_id: 
     assert prompt.image_id is None or prompt.image_id == image_id
 
 
-@pytest.mark.parametrize("value", [5, 1.5, b"text", "\x00", "\ufffd", "x\x00y\x1b[31m"])
+@pytest.mark.parametrize("value", [5, 1.5, b"text", "\x00a", "\ufffd", "x\x00y\x1b[31m"])
 def test_a_prompt_is_text_or_a_named_problem(tmp_path: Path, value: object) -> None:
     reading = loose_database(tmp_path / "x.db", [(1, 1, value)], [])
     assert [prompt.text for prompt in reading.prompts] == ([value] if isinstance(value, str) else [])

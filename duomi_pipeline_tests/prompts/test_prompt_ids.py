@@ -1,6 +1,7 @@
 """Ids that are partition keys, names that begin file names, and the version of what is drawn."""
 
 import re
+import unicodedata
 from itertools import combinations
 from pathlib import PurePosixPath
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 import pytest
 
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.prompts.prompt import file_prompt_id, safe_prefix
+from duomi_pipeline.prompts.prompt import file_prompt_id, former_file_prompt_id, safe_prefix
 from duomi_pipeline.settings import ParameterOverrides
 
 STEMS = [
     "plain", "a_b", "a-b", "a,b", "a b", "a.b", "a:b", "..", "...", "~", "-", "a\nb", "a\n", "a\tb", "[x]", "%2e",
-    "Cat!", "cat!", "Cat", "cat", "城市", "城巿", "🌇", "é", "e\u0301", "\udcff", "a'b\"c", "a`$(x)", "x" * 95, "x" * 96,
+    "Cat!", "cat!", "Cat", "cat", "城市", "城巿", "🌇", "é", "e\u0301", "\udcff", "a'b\"c", "a`$(x)", "心", "心\ufe0f", "ﬁ", "fi", "城" * 65, "城" * 66, "城" * 67, "x" * 95, "x" * 96,
     "x" * 97, "x" * 245, "é" * 122, "é" * 121, "*", "?", "|", " ", "\u202e",
 ]  # fmt: skip
 
@@ -23,14 +24,41 @@ def prompt(text: str = "a boat", overrides: ParameterOverrides | None = None, **
     return Prompt(text=text, source="json", overrides=overrides or ParameterOverrides(), **given)
 
 
-@pytest.mark.parametrize("stem", ["plain", "A-b_9", "x" * 95])
-def test_a_stem_of_safe_characters_is_kept_in_the_id(stem: str) -> None:
+@pytest.mark.parametrize(
+    "stem",
+    ["plain", "A-b_9", "x" * 95, "城市_20260111", "Café", "Ωmega-7", "एक_नाव", "เรือ", "قارب", "배", "٣", "城" * 65],
+)
+def test_a_stem_of_letters_and_digits_of_any_script_is_the_id(stem: str) -> None:
     assert file_prompt_id(stem) == f"json_{stem}"
 
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_every_id_is_a_safe_partition_key(stem: str) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9_-]{1,100}", file_prompt_id(stem))
+    found = file_prompt_id(stem)
+    assert re.fullmatch(r"[\w-]{1,100}", found)
+    assert len(found.encode()) <= 200
+    assert unicodedata.is_normalized("NFC", found)
+    assert found.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("stem", "shown"),
+    [
+        ("城市，夜", "json_城市_夜-"),
+        ("e\u0301", "json_é-"),
+        ("a\u3164b", "json_a_b-"),
+        ("心\ufe0f", "json_心_-"),
+        ("城" * 66, "json_" + "城" * 62 + "-"),
+        ("é" * 96, "json_" + "é" * 86 + "-"),
+    ],
+)
+def test_what_cannot_stay_is_told_apart_by_a_hash(stem: str, shown: str) -> None:
+    assert re.fullmatch(re.escape(shown) + "[0-9a-f]{8}", file_prompt_id(stem))
+
+
+@pytest.mark.parametrize("stem", ["plain", "a b", "Cat!", "x" * 245, "\udcff", "é\udcff"])
+def test_ids_of_names_in_ascii_or_no_encoding_are_what_they_were(stem: str) -> None:
+    assert file_prompt_id(stem) == former_file_prompt_id(stem)
 
 
 def test_no_two_stems_share_an_id() -> None:

@@ -1,0 +1,108 @@
+"""What commands print, for any terminal: its width, its encoding, and none at all."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from duomi_pipeline.cli import cli
+from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.cli import harness
+from duomi_pipeline_tests.cli.harness import pictures, write_prompts
+from duomi_pipeline_tests.cli.quick import duomi
+
+NARROW = 80
+ANY_SCRIPT = "Ωmega 城市 café 🌇"
+LOOKING = [
+    ["plan"],
+    ["plan", "--json"],
+    ["status"],
+    ["why", "json_fox"],
+    ["why", "json_fox", "--json"],
+    ["lint", "--diff"],
+    ["lint", "--json"],
+    ["models"],
+    ["manifest"],
+    ["gallery"],
+    ["clean"],
+    ["doctor", "--settings"],
+    ["ledger", "rebuild"],
+]
+
+
+def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """All commands and groups, as their words after `duomi`."""
+    yield path
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from commands(found, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(commands(cli)), ids=" ".join)
+def test_every_help_fits_a_narrow_terminal(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*path, "--help"], terminal_width=NARROW)
+    assert shown.exit_code == 0, shown.output
+    assert [line for line in shown.output.splitlines() if len(line) > NARROW] == []
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "cp1252"])
+def test_every_command_prints_in_any_encoding(home: Path, encoding: str) -> None:
+    write_prompts(home, {"fox": ANY_SCRIPT, "城市 café": "\u2028 4k, masterpiece, 夜市"})
+    (home / "out" / "prompt_json" / "坏.json").write_text("{}")
+    assert duomi(home, "generate", PYTHONIOENCODING=encoding).returncode == 0
+    inspected = [f"out/generated_images/{name}" for name in pictures(home)]
+    for arguments in (["generate", "--force", "--json"], ["inspect", *inspected], *LOOKING):
+        run = duomi(home, *arguments, PYTHONIOENCODING=encoding)
+        assert "Traceback" not in run.stderr, (arguments, run.stderr)
+        assert run.returncode == (1 if arguments[0] == "lint" else 0), (arguments, run.stderr)
+        if "--json" in arguments:
+            assert json.loads(run.stdout)
+    told = json.loads(duomi(home, "why", "json_fox", "--json", PYTHONIOENCODING=encoding).stdout)
+    assert told["request"]["body"]["prompt"] == ANY_SCRIPT
+
+
+def test_file_names_that_are_not_read_as_utf_8_stop_the_start(home: Path, sandbox: SandboxServer) -> None:
+    write_prompts(home, {"城市": "A city"})
+    assert duomi(home, "generate").returncode == 0
+    run = harness.duomi(home, "generate", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert run.returncode == 2
+    assert "File names are read as ascii here: set PYTHONUTF8=1" in run.stderr
+    assert harness.duomi(home, "generate", LC_ALL="C").returncode == 0  # Python itself takes UTF-8 then
+    assert sandbox.books.totals().posts == 5
+
+
+def test_errors_are_sentences(home: Path) -> None:
+    for arguments in (
+        ["generate", "--wait"],
+        ["generate", "--prompt", "x"],
+        ["why", "db_9"],
+        ["generate", "--seed", "-1"],
+    ):
+        said = duomi(home, *arguments).stderr.splitlines()[-1]
+        assert said.endswith("."), said
+
+
+def test_the_picture_of_a_single_prompt_is_named(home: Path) -> None:
+    run = duomi(home, "generate", "--source", "prompt", "--prompt", "A lighthouse at dawn")
+    (name,) = pictures(home)
+    assert f"Picture: {home / 'out' / 'generated_images' / name}" in run.stdout.splitlines()
+    again = duomi(home, "generate", "--source", "prompt", "--prompt", "A lighthouse at dawn")
+    assert f"Picture: {home / 'out' / 'generated_images' / name}" in again.stdout.splitlines()
+    assert f"Pictures: {home / 'out' / 'generated_images'}" in duomi(home, "generate").stdout.splitlines()
+
+
+def test_progress_in_a_pipe_is_lines_with_money_speed_and_time_left(home: Path, sandbox: SandboxServer) -> None:
+    sandbox.change_faults(refuse=("fox",))
+    said = duomi(home, "generate").stderr
+    assert "\x1b" not in said
+    assert "\r" not in said
+    last = next(line for line in reversed(said.splitlines()) if line.startswith("4/4"))
+    parts = last.split(", ")
+    assert (parts[0], parts[2:]) == ("4/4 pictures", ["0.30 CNY", "1 failed", "0:00:00 left"])
+    assert parts[1].endswith("/s")
