@@ -89,6 +89,7 @@ class Project:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._said: dict[str, object] = {}
         self._loads = 0
+        self._cursor: str | None = None
         self.configure(base_url=service.url, image_size="108x192", max_attempts=1, poll_interval=0.01)
 
     def configure(self, **settings: object) -> None:
@@ -284,6 +285,7 @@ class Project:
         defs = defs or self.defs()
         with dg.build_sensor_context(
             instance=self.instance,
+            cursor=self._cursor if sensor == "new_prompts" else None,
             repository_def=defs.get_repository_def(),
             resources={"duomi": DuomiResource(home=str(self.home))},
         ) as context:
@@ -291,6 +293,7 @@ class Project:
 
     def obey(self, tick: SensorExecutionData) -> None:
         """Do what a tick asks for, as the daemon does, but for its runs."""
+        self._cursor = tick.cursor
         for event in tick.asset_events:
             self.instance.report_runless_asset_event(event)
         for request in tick.dynamic_partitions_requests or ():

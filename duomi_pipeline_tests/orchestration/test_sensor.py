@@ -338,6 +338,49 @@ class TestWhatIsLeftAlone:
         assert sensor.minimum_interval_seconds == 30
 
 
+class TestChangesSinceTheLastTick:
+    """A tick tells Dagster what looks have found since the last one that was obeyed, by whomever they were made."""
+
+    def test_what_another_look_found_is_told(self, project: Project) -> None:
+        (first,) = project.write_many(1)
+        project.obey(project.tick())
+        second = project.write("another", "a second picture")
+        project.look_elsewhere()
+
+        tick = project.tick()
+
+        assert added(tick) == [second]
+        assert [found.partition for found in tick.asset_events] == [second]
+        assert first not in added(tick)
+
+    def test_a_tick_that_was_not_obeyed_is_told_again(self, project: Project) -> None:
+        project.write_many(1)
+        project.obey(project.tick())
+        second = project.write("another", "a second picture")
+
+        assert [added(project.tick()) for _ in range(2)] == [[second]] * 2
+
+    def test_a_partition_that_was_deleted_by_hand_comes_back(self, project: Project) -> None:
+        first, _ = project.write_many(2)
+        project.obey(project.tick())
+        project.instance.delete_dynamic_partition("prompt_id", first)
+
+        assert added(project.tick()) == [first]
+
+    def test_a_prompt_that_is_gone_is_retired_when_its_run_has_ended(self, project: Project) -> None:
+        gone, _ = project.write_many(2)
+        project.obey(project.tick())
+        project.remove(gone)
+        project.start_run(dg.DagsterRunStatus.STARTED, PartitionRange(gone, gone).tags)
+
+        busy = project.tick()
+        project.obey(busy)
+        (run,) = project.instance.get_runs()
+        project.instance.report_run_canceled(run)
+
+        assert (retired(busy), retired(project.tick())) == ([], [gone])
+
+
 class TestManyPrompts:
     def test_scattered_prompts_become_few_ranges(self, project: Project) -> None:
         keys = project.write_many(24)

@@ -158,7 +158,7 @@ class TestTable:
 
     def test_a_row_that_a_join_repeats_counts_once_in_each_look(self, ledger: Ledger, home: Path) -> None:
         database = home / "data/llm_video_batch.db"
-        prompt_database(database, ["a boat"])
+        prompt_database(database, ["a boat"], ["a name"])
         with closing(sqlite3.connect(database)) as table, table:
             table.executescript(
                 "CREATE TABLE twice AS SELECT * FROM images UNION ALL SELECT * FROM images; DROP TABLE images;"
