@@ -36,7 +36,7 @@ def with_choice_recorded(
         own = _record(session, prompts[0], parameters, config.keep)
     except (ChoiceError, SourceError) as error:
         raise _refused(str(error)) from error
-    duomi.look(session, context.instance)
+    duomi.look(session, ())
     for prompt in duomi.registered(session, context.instance, keys).prompts:
         if with_parameters(prompt, own).version != prompt.version:
             raise _refused(
