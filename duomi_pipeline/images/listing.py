@@ -57,4 +57,6 @@ class Listing:
 def listing_of(sizes: Mapping[str, int], unknown: Mapping[str, str] | None = None) -> Listing:
     """The listing of these files; empty ones are unknown: cloud drives leave such placeholders."""
     empty = {name: "it is empty: a placeholder of a cloud drive?" for name, size in sizes.items() if not size}
-    return Listing({name: size for name, size in sizes.items() if size}, {**(unknown or {}), **empty})
+    if empty:
+        sizes = {name: size for name, size in sizes.items() if size}
+    return Listing(sizes, {**(unknown or {}), **empty})

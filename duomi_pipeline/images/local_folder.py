@@ -88,7 +88,7 @@ class LocalFolder:
             return Listing()
         with entries:
             for entry in entries:
-                if not entry.name.endswith(PICTURE) or not _is_text(entry.name):
+                if not entry.name.endswith(PICTURE) or not (entry.name.isascii() or _is_text(entry.name)):
                     continue
                 try:
                     status = entry.stat()

@@ -44,10 +44,11 @@ def usable_prompts(connection: Connection, basis: str, sources: Collection[Sourc
         .select_from(prompts.outerjoin(selections, selections.c.prompt_id == prompts.c.prompt_id))
         .where(prompts.c.standing.in_(USABLE), prompts.c.source.in_(sources))
     )
-    found: dict[bool, list[str]] = {True: [], False: []}
-    for prompt_id, settled in connection.execute(query):
-        found[bool(settled)].append(prompt_id)
-    return UsablePrompts(frozenset(found[True]), frozenset(found[False]))
+    rows = connection.execute(query).all()  # row by row it takes twice as long
+    return UsablePrompts(
+        frozenset(prompt_id for prompt_id, settled in rows if settled),
+        frozenset(prompt_id for prompt_id, settled in rows if not settled),
+    )
 
 
 def settle(connection: Connection, basis: str, found: Mapping[str, tuple[str, str]]) -> None:
