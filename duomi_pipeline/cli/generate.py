@@ -75,7 +75,7 @@ def generate(**flags: Any) -> None:
       duomi generate --source sqlite --limit 10 --delay 2.0
       duomi generate --source json --input-dir path/to/json/files
       duomi generate --source prompt --prompt "a cyberpunk cityscape at night"
-      duomi generate --prompt-id db_12 --force --seed 42     (db_12 keeps that seed)
+      duomi generate --prompt-id db_12 --force --seed 42
       duomi generate --reroll ~/Downloads/duomi-marks.json
       duomi generate --launch --wait
 
@@ -155,7 +155,10 @@ def _planned(
     if options.are_of_all and not looked.doubts:
         with announce_if_slow("Looking at the pictures"):
             return session.plan_registered(options.parameters, looked.believed), {}, options
-    selected = _selected(looked.said(session.ledger, session.settings), options)
+    said = looked.said(session.ledger, session.settings)
+    if options.limit is not None:  # the first ones by the source's own order, which the register may not have
+        said = with_known_ids(read_sources(session.settings), session.ledger, session.settings)
+    selected = _selected(said, options)
     with announce_if_slow("Looking at the pictures"):
         plan = session.plan(selected, options.parameters)
     own: Mapping[str, ParameterOverrides] = {}

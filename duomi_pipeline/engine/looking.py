@@ -19,7 +19,14 @@ from duomi_pipeline.ledger import Changes, Holdings, Known, Ledger, Look, Regist
 from duomi_pipeline.prompts import Problem, Prompt, Reading, SourceError
 from duomi_pipeline.prompts.marks import Before
 from duomi_pipeline.prompts.prompt import SourceKind
-from duomi_pipeline.prompts.sources import Sources, read_sources, recorded_overrides, shown_database, shown_folder
+from duomi_pipeline.prompts.sources import (
+    Sources,
+    read_sources,
+    recorded_overrides,
+    shown_database,
+    shown_folder,
+    table_stamp,
+)
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 PREFIXES = {Source.TABLE: "db_", Source.FILES: "json_"}  # of prompt ids
@@ -108,9 +115,11 @@ def look(
     def read() -> Sources:
         if manner is Manner.VISITING:
             return read_sources(settings)
+        stamp = table_stamp(settings)  # first: what is changed from now on, another look sees
         last = ledger.register.last_looks()
         table, files = (_before(ledger, settings, source, last.get(source)) for source in (Source.TABLE, Source.FILES))
-        return read_sources(settings, table, files)
+        changed = read_sources(settings, table, files, stamp)
+        return read_sources(settings) if _are_twins(ledger, changed) else changed
 
     return look_at(ledger, settings, read, tuple(Source), manner, partitions)
 
@@ -141,6 +150,19 @@ def look_at(
         if ledger.register.record(found, held.last_look if attempt < _TRIES else None):
             break
     return Looked(sources, {PREFIXES[one.look.source]: one.look.problem for one in found if one.look.problem})
+
+
+def _are_twins(ledger: Ledger, sources: Sources) -> bool:
+    """Whether something that was read has the id of something unchanged: only all together tell which counts."""
+    for source in Source:
+        reading = _of(sources, source)
+        known = ledger.register.known(source, [prompt.id for prompt in reading.prompts], ())
+        gone = frozenset(reading.gone or ())
+        for prompt in reading.prompts:
+            entry = known.get(prompt.id)
+            if entry and entry.standing is Standing.ACTIVE and entry.origin not in gone | {prompt.origin}:
+                return True
+    return False
 
 
 def _before(ledger: Ledger, settings: Settings, source: Source, last: Look | None) -> Before | None:
@@ -231,8 +253,10 @@ def _changes(
         prompts=len(reading.prompts) + reading.unchanged,
         left_out=len(reading.problems),
         problems=tuple((problem.origin, problem.reason) for problem in reading.problems),
-        stamp=reading.stamp or None,
+        stamp=None if manner is Manner.VISITING else reading.stamp or None,
     )
+    if reading.is_as_before:
+        return Changes(made)
     if lost and manner is Manner.CAUTIOUS:
         return Changes(replace(made, problem=lost, problems=(), stamp=None))
     entries = {prompt.id: _entry(source, prompt, known.get(prompt.id), reading, manner) for prompt in reading.prompts}

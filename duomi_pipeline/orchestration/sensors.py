@@ -86,8 +86,9 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
 def _since(cursor: str | None, held: Holdings, existing: Sequence[str]) -> int | None:
     """The look up to which Dagster has all changes; `None` if that is not known, or if their numbers differ."""
     partitions = sum(counts[standing] for counts in held.counts.values() for standing in HAS_PARTITION)
-    is_known = cursor is not None and cursor.isdecimal() and partitions == len(existing)
-    return int(cursor) if cursor is not None and is_known else None
+    if cursor is None or not cursor.isdecimal() or partitions != len(existing):
+        return None
+    return int(cursor) if int(cursor) <= held.last_look else None  # else the ledger is an older one, restored
 
 
 def _is_more(changes: PartitionChanges) -> bool:

@@ -224,7 +224,9 @@ def _seen(entry: Mapping[str, Any]) -> Seen:
     size = int(entry.get("size") or 0)
     seconds = when.timestamp() if hasattr(when, "timestamp") else when
     changed_at = 0.0 if marks or not isinstance(seconds, int | float) else seconds
-    return Seen(mark_of(str(when), size, marks), size, changed_at, time.time() - changed_at > SETTLED)
+    return Seen(
+        mark_of(str(entry["name"]), str(when), size, marks), size, changed_at, time.time() - changed_at > SETTLED
+    )
 
 
 def _words(error: object) -> str:

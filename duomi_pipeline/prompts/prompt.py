@@ -93,6 +93,7 @@ class Reading:
         stamp: of the whole source; empty where it has none.
         unchanged: how many prompts were not read, because they are as the register has them.
         gone: origins of prompts in the register that are not here; `None` where all was read.
+        is_as_before: the whole source is as it was at the last look; nothing of it was read.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -102,6 +103,7 @@ class Reading:
     stamp: str = field(default="", compare=False)
     unchanged: int = 0
     gone: tuple[str, ...] | None = None
+    is_as_before: bool = False
 
 
 def text_problem(text: object) -> str | None:

@@ -67,7 +67,9 @@ class Sources:
         return prompt_id not in self.files.present | self.table.present
 
 
-def read_sources(settings: Settings, table_before: Before | None = None, files_before: Before | None = None) -> Sources:
+def read_sources(
+    settings: Settings, table_before: Before | None = None, files_before: Before | None = None, stamp: str = ""
+) -> Sources:
     """Read the table and the folder; if one cannot be read, the other is still usable.
 
     Files are enough: a missing database is an error only if the settings name one, or if there are no files.
@@ -75,6 +77,7 @@ def read_sources(settings: Settings, table_before: Before | None = None, files_b
     Args:
         settings: name both.
         table_before, files_before: what the register has of each: only what has changed is read. `None`: all is read.
+        stamp: state of the table before that was asked: `table_stamp`.
     """
     unreadable: dict[str, str] = {}
     absent: dict[str, str] = {}
@@ -84,7 +87,7 @@ def read_sources(settings: Settings, table_before: Before | None = None, files_b
     except SourceError as error:
         unreadable["json_"] = str(error)
     try:
-        table = _read_table(settings, table_before)
+        table = _read_table(settings, table_before, stamp)
     except NoDatabaseError as error:
         if "database" in settings.model_fields_set:
             unreadable["db_"] = str(error)
@@ -171,15 +174,14 @@ def recorded_overrides(settings: Settings) -> Overrides:
     return read_overrides(settings.path(settings.overrides_file))
 
 
-def _read_table(settings: Settings, before: Before | None) -> Reading:
+def _read_table(settings: Settings, before: Before | None, stamp: str) -> Reading:
     """The table, unless its file is as it was; then nothing of it is read."""
-    stamp = _stamp(settings)
     if before is not None and stamp and stamp == before.stamp:
-        return Reading(problems=before.problems, stamp=stamp, unchanged=before.prompts, gone=())
+        return Reading((), before.problems, stamp=stamp, unchanged=before.prompts, gone=(), is_as_before=True)
     return replace(read_table(settings, rows_of_table(settings), _marks(before)), stamp=stamp)
 
 
-def _stamp(settings: Settings) -> str:
+def table_stamp(settings: Settings) -> str:
     """State of everything that the table's prompts are made of; empty where nobody can tell."""
     if not isinstance(settings.database, Path):
         return ""

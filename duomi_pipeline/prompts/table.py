@@ -63,6 +63,7 @@ def stamp_of(database: Path) -> str:
     A file that was changed a moment ago may be changed once more at the same time, as file systems count it.
     """
     state: list[object] = []
+    database = database.resolve()  # beside it, not beside a link to it, lies its log
     for ending in ("", "-wal", "-journal"):
         path = database.with_name(database.name + ending)
         try:

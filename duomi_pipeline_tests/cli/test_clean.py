@@ -103,17 +103,11 @@ def test_an_empty_home_stays_empty(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_prompt_files_of_other_folders_are_forgotten(home: Path, tmp_path: Path) -> None:
-    for folder in (home / "out/prompt_json", home / "elsewhere"):
-        folder.mkdir(exist_ok=True)
-        (folder / "ship.json").write_text('{"image_prompt": "A ship"}')
-        for path in folder.iterdir():
-            os.utime(path, (0, 0))
-        duomi(home, "plan", DUOMI_PROMPT_DIR=str(folder))
+def test_the_cache_of_an_earlier_version_goes(home: Path) -> None:
+    (home / "out/prompt_files.db").write_bytes(b"former")
 
     found = json.loads(duomi(home, "clean", "--yes", "--json").stdout)["kinds"]["prompt_cache"]
-    assert found["count"] == 1
-    assert found["bytes"] > 0
+    assert found == {"count": 1, "bytes": 6}
     again = json.loads(duomi(home, "clean", "--json").stdout)["kinds"]["prompt_cache"]
     assert again == {"count": 0, "bytes": 0}
 

@@ -19,7 +19,7 @@ def test_each_value_is_that_of_the_nearest_who_says_it_and_why_names_that_one(
     (home / PROMPTS / "boat.json").write_text(json.dumps(own))
     (home / "out" / "overrides.json").write_text('{"json_boat": {"seed": 1}}')
     flags = ["--seed", "3", "--guidance-scale", "3", "--negative-prompt", "text"]
-    duomi(home, "generate", *flags, "--prompt-id", "json_boat", "--prompt-id", "json_fox", DUOMI_BATCH_SIZE="2")
+    duomi(home, "generate", *flags, DUOMI_BATCH_SIZE="2")
 
     sent = {post.prompt: json.loads(post.body) for post in sandbox.books.posts()}
     names = ("seed", "guidance_scale", "negative_prompt", "batch_size", "num_inference_steps")

@@ -360,6 +360,24 @@ class TestChangesSinceTheLastTick:
 
         assert [added(project.tick()) for _ in range(2)] == [[second]] * 2
 
+    def test_after_an_older_ledger_was_restored_all_is_compared(self, project: Project) -> None:
+        gone, _ = project.write_many(2)
+        project.obey(project.tick())
+        ledger = project.home / "out/ledger.db"
+        backup = ledger.read_bytes()
+        for number in range(3):
+            project.write("another", f"text {number}")
+            project.obey(project.tick())
+        project.remove("json_another")
+        project.obey(project.tick())
+        ledger.write_bytes(backup)
+        project.remove(gone)
+        new = project.write("new", "a new picture")
+
+        tick = project.tick()
+
+        assert (added(tick), retired(tick)) == ([new], [gone])
+
     def test_a_partition_that_was_deleted_by_hand_comes_back(self, project: Project) -> None:
         first, _ = project.write_many(2)
         project.obey(project.tick())

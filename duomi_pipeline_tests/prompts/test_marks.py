@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from duomi_pipeline.engine.looking import Looked, look, registered
+from duomi_pipeline.engine.looking import Looked, Manner, look, registered
 from duomi_pipeline.ledger import Ledger
+from duomi_pipeline.prompts.prompt import file_prompt_id
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.prompts.harness import prompt_database
 
@@ -124,7 +125,54 @@ def test_recorded_overrides_reach_unchanged_prompts_and_leave_them_again(ledger:
         assert registered(ledger).prompts[0].overrides.seed == seed
 
 
+def test_two_names_with_one_id_do_not_take_turns(ledger: Ledger, home: Path) -> None:
+    twin = f"{file_prompt_id('my fox').removeprefix('json_')}.json"
+    settle(write(home, "my fox.json", "the first"), write(home, twin, "the second"))
+    for _ in range(3):
+        found, texts = looked(ledger, home)
+        assert list(texts.values()) == ["the first"]
+        assert [problem.origin for problem in found.problems] == [twin]
+
+
 class TestTable:
+    def test_a_look_at_another_folder_leaves_the_table_to_the_next_one(self, ledger: Ledger, home: Path) -> None:
+        database = prompt_database(home / "data/llm_video_batch.db", ["a boat", "a fox"])
+        looked(ledger, home)
+        with closing(sqlite3.connect(database)) as table, table:
+            table.execute("DELETE FROM prompts WHERE id = 1")
+            table.execute("INSERT INTO prompts VALUES (3, 3, 'a crow', '')")
+        settle(database)
+        (home / "other").mkdir()
+        look(ledger, Settings.load(home, prompt_dir=home / "other"), Manner.VISITING)
+        for _ in range(2):
+            assert looked(ledger, home)[1] == {"db_2": "a fox", "db_3": "a crow"}
+
+    def test_a_row_with_a_bad_override_is_not_gone_in_an_unchanged_table(self, ledger: Ledger, home: Path) -> None:
+        database = prompt_database(home / "data/llm_video_batch.db", ["a boat", "a fox"])
+        looked(ledger, home)
+        recorded = home / "out/overrides.json"
+        recorded.write_text('{"db_1": {"seed": "nonsense"}}')
+        settle(database, recorded)
+        for _ in range(3):
+            looked(ledger, home)
+            assert {p.prompt_id: p.standing.value for p in ledger.register.prompts()} == {
+                "db_1": "unusable",
+                "db_2": "active",
+            }
+
+    def test_a_table_behind_a_link_is_seen_to_change_in_its_log(self, ledger: Ledger, home: Path) -> None:
+        database = prompt_database(home / "real.db", ["a boat"])
+        (home / "data/llm_video_batch.db").symlink_to(database)
+        with closing(sqlite3.connect(database)) as table:
+            table.execute("PRAGMA journal_mode=WAL")
+            table.execute("UPDATE prompts SET image_prompt = 'a goat'")
+            table.commit()
+            settle(database, home / "real.db-wal")
+            looked(ledger, home)
+            table.execute("UPDATE prompts SET image_prompt = 'a coat'")
+            table.commit()
+            assert looked(ledger, home)[1] == {"db_1": "a coat"}
+
     def test_an_unchanged_table_is_not_opened(self, ledger: Ledger, home: Path) -> None:
         database = prompt_database(home / "data/llm_video_batch.db", ["a boat", None])
         settle(database)
