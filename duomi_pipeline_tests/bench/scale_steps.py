@@ -67,14 +67,19 @@ def ticks(home: Path, count: str) -> None:
     """Evaluate the sensor some times, as Dagster's code server does; nothing is done about what it asks for."""
     with opened(home) as (instance, defs):
         sensor, resources = defs.resolve_sensor_def("new_prompts"), {"duomi": DuomiResource(home=str(home))}
+        cursor: str | None = None
         for _ in range(int(count)):
             with (
                 dg.build_sensor_context(
-                    instance=instance, repository_def=defs.get_repository_def(), resources=resources
+                    instance=instance,
+                    cursor=cursor,
+                    repository_def=defs.get_repository_def(),
+                    resources=resources,
                 ) as context,
                 measured(Cost()) as cost,
             ):
                 asked = sensor.evaluate_tick(context)
+            cursor = asked.cursor
             assert not asked.run_requests, asked.run_requests
             assert not asked.asset_events, f"{len(asked.asset_events)} observations"
             cost.printed()
