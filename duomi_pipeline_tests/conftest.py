@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+# First: it asks the garbage collector who holds its sources of randomness, and a command hides all that it imports.
+import hypothesis  # noqa: F401
 import pytest
 
 from duomi_pipeline.ledger import Ledger

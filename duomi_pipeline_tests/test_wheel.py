@@ -99,7 +99,8 @@ def test_it_makes_pictures_and_finds_itself_healthy_with_dagsters_settings_in_fo
 
     doctor = run(commands, home, "doctor")
     assert doctor.returncode == 0, doctor.stdout
-    assert "1 current picture on record" in doctor.stdout
+    assert "ledger: " in doctor.stdout
+    assert "1 current" in doctor.stdout
     assert [path.name for path in home.parent.iterdir()] == [HOME]
 
 
