@@ -8,11 +8,11 @@ import pytest
 WRITE_PARQUET = """
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from duomi_pipeline.manifest.columns import SCHEMA
-from duomi_pipeline.manifest.parquet import write_parquet
-names = [column.name for column in SCHEMA]
-with TemporaryDirectory() as folder:
-    write_parquet(names, [[None] * len(names)], Path(folder) / "results.parquet")
+from duomi_pipeline.engine import Session
+from duomi_pipeline.manifest import write_manifest
+from duomi_pipeline.settings import Settings
+with TemporaryDirectory() as folder, Session(Settings.load(folder)) as session:
+    assert write_manifest(session, session.plan_registered(), [], Path(folder) / "manifest")["parquet"].exists()
 """
 
 

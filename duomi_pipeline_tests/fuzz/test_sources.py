@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import tempfile
+import unicodedata
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
+from duomi_pipeline.common.text import is_prompt_id
 from duomi_pipeline.images import ImageStore
 from duomi_pipeline.prompts import Prompt, Reading, SourceError
 from duomi_pipeline.prompts.json_files import read_folder
@@ -41,7 +43,10 @@ def check(reading: Reading) -> None:
 
 
 def check_prompt(prompt: Prompt) -> None:
-    assert re.fullmatch(r"(db|json)_[A-Za-z0-9_-]{0,97}", prompt.id)
+    assert prompt.id.startswith(("db_", "json_"))
+    assert is_prompt_id(prompt.id)
+    assert len(prompt.id.encode()) <= 200
+    assert unicodedata.is_normalized("NFC", prompt.id)
     assert prompt.text.strip()
     assert f"{prompt.text}{prompt.origin}{prompt.name}{prompt.overrides.explicit()}".encode()
     assert prompt.file_prefix
