@@ -50,7 +50,7 @@ class ParquetFile:
         self._file = pq.ParquetWriter(draft, self._schema, use_dictionary=_FEW_VALUES)
         self._last = last
         self._groups: Iterator[tuple[int, pa.Table]] | None = None
-        self._group: tuple[int, pa.Table] = (0, self._schema.empty_table())
+        self._group: tuple[int, pa.Table] = (0, pa.Table.from_batches([], self._schema))
         self._waiting: list[pa.Table] = []
 
     def keep(self, part: Kept) -> None:
