@@ -17,8 +17,9 @@ from duomi_pipeline.duomi.policy import ErrorClass
 from duomi_pipeline.engine.evidence import Suspect, Suspects
 from duomi_pipeline.engine.flow_control import FlowControl
 from duomi_pipeline.engine.job import Endings, Job
+from duomi_pipeline.engine.not_sent import FailedBeforeError, NoRoomError, StoppedError
 from duomi_pipeline.engine.outcome import Failure, Outcome, Status, Stop, StoppedBy
-from duomi_pipeline.engine.purchase import Buyer, FailedBeforeError, NoRoomError, StoppedError
+from duomi_pipeline.engine.purchase import Buyer
 from duomi_pipeline.engine.reuse import AT_ONCE, has_own_pictures, reuse
 from duomi_pipeline.engine.verdict import Judge, Verdict
 from duomi_pipeline.images import PictureLostError, StoreError

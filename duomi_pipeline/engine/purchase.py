@@ -19,7 +19,7 @@ from duomi_pipeline.engine.job import Job
 from duomi_pipeline.engine.keeping import Keeper, Recovery
 from duomi_pipeline.engine.kept_answers import KeptAnswer
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
-from duomi_pipeline.engine.not_sent import FailedBeforeError, NoRoomError, StoppedError
+from duomi_pipeline.engine.not_sent import FailedBeforeError
 from duomi_pipeline.engine.outcome import Failure, Outcome, Status
 from duomi_pipeline.engine.plan import PlannedPrompt, whole_set
 from duomi_pipeline.engine.reuse import outcome_of
@@ -30,7 +30,6 @@ from duomi_pipeline.images import PictureLostError, StoreError
 from duomi_pipeline.ledger import Ledger, Origin, PictureFile, Purchase, PurchaseState, Selection
 from duomi_pipeline.settings import Settings
 
-__all__ = ["Buyer", "FailedBeforeError", "NoRoomError", "StoppedError"]
 MOST_PICTURES = 16  # of one answer: four can be requested, and a misbehaving service must not fill the disk
 
 
