@@ -10,7 +10,7 @@ CHAOS ?= --prompts 200 --kills 30
 STORIES ?= --stories 200
 FUZZ_SECONDS ?= 300
 
-.PHONY: help install demo dev test check fix chaos proof bench fuzz audit docs lint types imports lock clean
+.PHONY: help install demo dev test check fix chaos proof bench fuzz screenshots audit docs lint types imports lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,9 @@ bench: install ## time and memory beside references, and among 100,000 prompts; 
 
 fuzz: install ## hostile sources, answers and pictures at random for FUZZ_SECONDS (300); each finding is printed
 	$(BIN)/python -m duomi_pipeline_tests.fuzz --seconds $(FUZZ_SECONDS)
+
+screenshots: install ## the pictures of README and docs, made anew: the sample prompts, Dagster's UI and the gallery in Chromium
+	$(BIN)/python -m duomi_pipeline_tests.screenshots
 
 docs: ## the handbook and the API reference as a static site, site/index.html
 	@test -x $(VENV)-docs/bin/mkdocs || { $(PYTHON) -m venv $(VENV)-docs && \
