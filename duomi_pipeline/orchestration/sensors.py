@@ -34,6 +34,7 @@ from duomi_pipeline.orchestration.partition_sync import PartitionChanges, observ
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.planned_settings import changed_settings
 from duomi_pipeline.orchestration.resources import DuomiResource
+from duomi_pipeline.prompts.marks import mark_of
 from duomi_pipeline.settings import Settings
 
 INTERVAL = 30  # seconds between two ticks
@@ -79,16 +80,22 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
         skip_reason=None if requests else dg.SkipReason(waiting),
         dynamic_partitions_requests=_partition_requests(changes.add[:MAX_NEW], changes.retire),
         asset_events=[observation(prompt) for prompt in changes.observe[:MAX_NEW]],
-        cursor=context.cursor if _is_more(changes) else str(held.last_look),
+        cursor=context.cursor if _is_more(changes) else _cursor(held.last_look, order),
     )
 
 
 def _since(cursor: str | None, held: Holdings, existing: Sequence[str]) -> int | None:
-    """The look up to which Dagster has all changes; `None` if that is not known, or if their numbers differ."""
+    """The look up to which Dagster has all changes; `None` if that is not known, or its partitions are others."""
+def _cursor(last_look: int, partitions: Sequence[str]) -> str:
+    """The look up to which Dagster has all changes, and the mark of the partitions that it has then."""
+    return f"{last_look} {mark_of(*partitions)}"
+
+
     partitions = sum(counts[standing] for counts in held.counts.values() for standing in HAS_PARTITION)
-    if cursor is None or not cursor.isdecimal() or partitions != len(existing):
+    look = (cursor or "").partition(" ")[0]
+    if not look.isdecimal() or partitions != len(existing) or cursor != _cursor(int(look), existing):
         return None
-    return int(cursor) if int(cursor) <= held.last_look else None  # else the ledger is an older one, restored
+    return int(look) if int(look) <= held.last_look else None  # else the ledger is an older one, restored
 
 
 def _is_more(changes: PartitionChanges) -> bool:

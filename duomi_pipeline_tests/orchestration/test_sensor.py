@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange
+from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline_tests.orchestration.harness import OTHER_MODEL, Project, added, range_of, ranges, retired
 
 HOUR = 3600.0
@@ -131,6 +132,16 @@ class TestNewPrompts:
 
 class TestRetiredPrompts:
     def test_the_partition_of_a_prompt_that_is_gone_is_deleted(self, project: Project, keys: list[str]) -> None:
+    def test_partitions_that_somebody_swapped_by_hand_are_put_right(self, project: Project, keys: list[str]) -> None:
+        project.obey(project.tick())
+        assert not project.tick().dynamic_partitions_requests, "Dagster has what the register has"
+        project.instance.delete_dynamic_partition(PARTITIONS_NAME, keys[1])
+        project.instance.add_dynamic_partitions(PARTITIONS_NAME, ["json_by_hand"])
+
+        tick = project.tick()
+
+        assert (added(tick), retired(tick)) == ([keys[1]], ["json_by_hand"])
+
         project.remove(keys[1])
 
         tick = project.tick()
