@@ -25,7 +25,7 @@ from duomi_pipeline.prompts.parameters import checked_parameters
 from duomi_pipeline.prompts.prompt import safe_prefix
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
 from duomi_pipeline.prompts.sources import Sources, read_files, read_table, rows_of_table, shown_folder
-from duomi_pipeline.prompts.table import Row
+from duomi_pipeline.prompts.sqlite_file import Row
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 _LOGGER = logging.getLogger("duomi_pipeline")

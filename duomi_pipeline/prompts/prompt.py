@@ -89,6 +89,8 @@ class Reading:
         prompts: the prompts that were read, in the source's order.
         problems: rows and files without a usable prompt.
         present: ids of prompts that exist but cannot be used now; they are not gone.
+        unfinished: names of files that are still being written; they are among the problems, too.
+        notes: rows and files that give a prompt, but not as they should, each with how it was read.
         marks: of the rows or files of these prompts, by prompt id, where they can be told from later ones.
         stamp: of the whole source; empty where it has none.
         unchanged: how many prompts were not read, because they are as the register has them.
@@ -99,6 +101,8 @@ class Reading:
     prompts: tuple[Prompt, ...] = ()
     problems: tuple[Problem, ...] = ()
     present: frozenset[str] = frozenset()
+    unfinished: frozenset[str] = frozenset()
+    notes: tuple[Problem, ...] = ()
     marks: Mapping[str, int] = field(default_factory=dict, compare=False)
     stamp: str = field(default="", compare=False)
     unchanged: int = 0

@@ -8,7 +8,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, ProgrammingError, S
 
 from duomi_pipeline.common.text import one_line
 from duomi_pipeline.prompts.prompt import SourceError
-from duomi_pipeline.prompts.table import QUERY, TABLES_NEEDED, Row, fetch_rows
+from duomi_pipeline.prompts.sqlite_file import TABLES_NEEDED, Row
+from duomi_pipeline.prompts.table import QUERY, fetch_rows, with_whole_ids
 
 _CONNECT_SECONDS = 10
 _MAX_WORDS = 300
@@ -55,7 +56,7 @@ def fetch_rows_of_server(address: str, home: Path) -> list[Row]:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(read_only)
-            return [tuple(row) for row in connection.execute(text(QUERY))]
+            return with_whole_ids(tuple(row) for row in connection.execute(text(QUERY)))
     except ProgrammingError as error:
         raise SourceError(f"{shown}: {_words(error, url)}; {TABLES_NEEDED}") from None
     except SQLAlchemyError as error:
@@ -65,6 +66,6 @@ def fetch_rows_of_server(address: str, home: Path) -> list[Row]:
 
 
 def _words(error: Exception, url: URL) -> str:
-    """The driver's own message, without the password."""
+    """The driver's own message, without the password and without a full stop."""
     words = one_line(str(getattr(error, "orig", None) or type(error).__name__), _MAX_WORDS)
-    return words.replace(str(url.password), "***") if url.password else words
+    return (words.replace(str(url.password), "***") if url.password else words).rstrip(". ")

@@ -16,7 +16,8 @@ from duomi_pipeline.prompts.json_files import read_folder
 from duomi_pipeline.prompts.marks import Before, Marks, mark_of
 from duomi_pipeline.prompts.overrides import Overrides, read_overrides
 from duomi_pipeline.prompts.prompt import NoDatabaseError, Problem, Prompt, Reading, SourceError, file_prompt_id
-from duomi_pipeline.prompts.table import Row, fetch_rows, stamp_of, table_prompts
+from duomi_pipeline.prompts.sqlite_file import Row
+from duomi_pipeline.prompts.table import fetch_rows, stamp_of, table_prompts
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 
@@ -50,6 +51,11 @@ class Sources:
         """All sources, rows and files without a usable prompt; whole sources first."""
         whole = tuple(Problem("source", reason) for reason in self.unreadable.values())
         return whole + self.table.problems + self.files.problems
+
+    @property
+    def notes(self) -> tuple[Problem, ...]:
+        """Rows and files that are not as they should be, each with how it was read."""
+        return self.table.notes + self.files.notes
 
     def why_absent(self, prompt_id: str) -> str:
         """Why an id is not among the prompts."""

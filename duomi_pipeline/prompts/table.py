@@ -3,14 +3,13 @@
 From a database server: `server_table`.
 """
 
-import sqlite3
+import math
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from duomi_pipeline.common.text import one_line
 from duomi_pipeline.prompts.marks import SETTLED, Marks, mark_of
 from duomi_pipeline.prompts.prompt import (
     MAX_ID_LENGTH,
@@ -18,18 +17,17 @@ from duomi_pipeline.prompts.prompt import (
     Problem,
     Prompt,
     Reading,
-    SourceError,
     safe_name,
     safe_prefix,
     text_problem,
 )
+from duomi_pipeline.prompts.sqlite_file import Row, query_file, side_file
 
 COLUMNS = ("id", "image_id", "image_prompt", "original_filename", "descriptive_name")
 _HEADER = 100  # bytes; SQLite's counter of changes is among them
 LOCK_WAIT = 30.0  # seconds to wait while another program writes the database
-Row = tuple[object, ...]
+_MAX_EXACT = 2**53  # above it a REAL stands for several whole numbers
 
-TABLES_NEEDED = "the tables prompts and images of the guide are needed"
 # The guide's query. Its WHERE clause is applied in `_prompt`, so that rows left out can be counted and reported.
 QUERY = """
 SELECT p.id, p.image_id, p.image_prompt, i.original_filename, i.descriptive_name
@@ -43,18 +41,30 @@ def fetch_rows(database: Path, lock_wait: float = LOCK_WAIT) -> list[Row]:
 
     Raises:
         NoDatabaseError: no such file.
-        SourceError: not a database, a table or column missing, or locked for too long.
+        SourceError: not a database, a table or column missing, locked for too long, or left half written.
     """
     if not database.is_file():
         raise NoDatabaseError(f"No database at {database}. Put the file there, or set DUOMI_DATABASE to where it is.")
-    try:
-        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, timeout=lock_wait)) as db:
-            db.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            return db.execute(QUERY).fetchall()
-    except sqlite3.Error as error:
-        raise SourceError(f"{database}: {_advice(one_line(str(error)), lock_wait)}") from error
-    except UnicodeDecodeError as error:  # even SQLite's own message, if it quotes a damaged schema
-        raise SourceError(f"{database}: the database is damaged ({error.reason})") from error
+    return with_whole_ids(query_file(database, QUERY, lock_wait))
+
+
+def with_whole_ids(rows: Iterable[Row]) -> list[Row]:
+    """The rows with whole numbers as ids, also where the columns are REAL or NUMERIC, as pandas and servers make them.
+
+    The same row has the same prompt id in both, and none is bought again.
+    """
+    return [
+        row if type(row[0]) is int and type(row[1]) is int else (_whole(row[0]), _whole(row[1]), *row[2:])
+        for row in rows
+    ]
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, float | Decimal) and math.isfinite(value):
+        number, parts = value.as_integer_ratio()
+        if parts == 1 and (isinstance(value, Decimal) or abs(number) < _MAX_EXACT):
+            return number
+    return value
 
 
 def stamp_of(database: Path) -> str:
@@ -65,7 +75,7 @@ def stamp_of(database: Path) -> str:
     state: list[object] = []
     database = database.resolve()  # beside it, not beside a link to it, lies its log
     for ending in ("", "-wal", "-journal"):
-        path = database.with_name(database.name + ending)
+        path = side_file(database, ending)
         try:
             seen = path.stat()
             with path.open("rb") as file:
@@ -94,6 +104,7 @@ def table_prompts(
     prompts: dict[str, Prompt] = {}
     found_marks: dict[str, int] = {}
     problems: list[Problem] = []
+    notes: list[Problem] = []
     for row in rows:
         origin, mark = f"prompts.id={row[0]}", mark_of(names, row)
         is_repeated = known.was_seen(origin)
@@ -107,15 +118,26 @@ def table_prompts(
         else:
             known.see(origin)
             prompts[found.id], found_marks[found.id] = found, mark
+            if row[1] is None:
+                notes.append(Problem(origin, "image_id is NULL: its picture is shown beside no image"))
     gone = None if marks is None else tuple(known.gone())
-    return Reading(tuple(prompts.values()), tuple(problems), marks=found_marks, unchanged=known.unchanged, gone=gone)
+    return Reading(
+        tuple(prompts.values()),
+        tuple(problems),
+        notes=tuple(notes),
+        marks=found_marks,
+        unchanged=known.unchanged,
+        gone=gone,
+    )
 
 
 def _prompt(row: Row, names: str) -> Prompt | Problem:
     row_id, image_id, text, _, descriptive_name = row
     origin = f"prompts.id={row_id}"
+    if row_id is None:
+        return Problem(origin, "its id is NULL; give the row one")
     if not isinstance(row_id, int | str) or row_id == "":
-        return Problem(origin, f"its id is neither a number nor text but {type(row_id).__name__}")
+        return Problem(origin, f"its id is neither a whole number nor text but {type(row_id).__name__}")
     if text is None:
         return Problem(origin, "image_prompt is NULL")
     if problem := text_problem(text):
@@ -130,12 +152,3 @@ def _prompt(row: Row, names: str) -> Prompt | Problem:
         image_id=image_id if isinstance(image_id, int) else None,
         name=name or None,
     )
-
-
-def _advice(error: str, lock_wait: float) -> str:
-    """SQLite's message, and what to do."""
-    if "locked" in error or "busy" in error:
-        return f"locked by another program for more than {lock_wait:g} s; close it or try again ({error})"
-    if "no such table" in error or "no such column" in error:
-        return f"{error}; {TABLES_NEEDED}"
-    return error

@@ -59,6 +59,15 @@ def test_its_rows_are_prompts_as_those_of_a_file(tmp_path: Path, url: str) -> No
     assert [str(problem) for problem in look(tmp_path, url).table.problems] == ["prompts.id=3: image_prompt is NULL"]
 
 
+def test_numeric_ids_are_those_of_whole_numbers(tmp_path: Path, url: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in TABLES:
+            connection.execute(text(statement.replace("INTEGER", "NUMERIC(20, 2)")))
+    engine.dispose()
+    assert [(p.id, p.image_id) for p in look(tmp_path, url).table.prompts] == [("db_1", 1), ("db_2", 9)]
+
+
 def test_it_is_read_in_a_transaction_in_which_nothing_can_be_written(tmp_path: Path, url: str) -> None:
     fill(url)
     refused: list[str] = []

@@ -1,10 +1,13 @@
 """The prompt table: read without touching it, patient with writers, plain about what is missing."""
 
+import os
 import re
 import shutil
 import sqlite3
+import tempfile
 import threading
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ import pytest
 from duomi_pipeline.prompts import Reading, SourceError
 from duomi_pipeline.prompts.table import fetch_rows, table_prompts
 from duomi_pipeline_tests.prompts.harness import SCHEMA, prompt_database
+
+_NOBODY = 65534  # a user without rights
 
 
 def read(path: Path) -> Reading:
@@ -132,7 +137,7 @@ def test_the_transaction_of_a_writer_that_died_is_not_rolled_back_by_reading(tmp
         for left_behind in tmp_path.glob("x.db*"):
             shutil.copy(left_behind, copy)
     before = snapshot(copy)
-    with pytest.raises(SourceError):
+    with pytest.raises(SourceError, match=r"x\.db-journal has what it would undo; open the database once with"):
         fetch_rows(copy / "x.db")
     assert "x.db-journal" in before
     assert snapshot(copy) == before
@@ -166,6 +171,122 @@ def test_a_lock_that_is_never_released_is_named(tmp_path: Path) -> None:
         writer.execute("BEGIN EXCLUSIVE")
         with pytest.raises(SourceError, match=r"locked by another program for more than 0\.1 s"):
             fetch_rows(path, lock_wait=0.1)
+
+
+@contextmanager
+def shut(folder: Path) -> Iterator[None]:
+    """A folder in which nobody can write, also where the tests run as root."""
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)
+
+
+@pytest.fixture
+def medium() -> Iterator[Path]:
+    """A folder that everybody may enter."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def wal_copy(tmp_path: Path, medium: Path, endings: Sequence[str], *, is_open: bool) -> Path:
+    """A copy of a database in WAL mode, taken while its writer has it open or after it has closed it."""
+    path = prompt_database(tmp_path / "x.db", ["a"])
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("PRAGMA journal_mode = wal")
+        writer.execute("UPDATE prompts SET image_prompt = 'committed'")
+        writer.commit()
+        if not is_open:
+            writer.close()
+        for ending in endings:
+            shutil.copy(f"{path}{ending}", medium)
+    return medium / path.name
+
+
+def test_a_database_in_wal_mode_is_read_where_nobody_can_write(tmp_path: Path, medium: Path) -> None:
+    path = wal_copy(tmp_path, medium, [""], is_open=False)
+    with shut(medium):
+        assert [row[2] for row in fetch_rows(path)] == ["committed"]
+    assert [left.name for left in medium.iterdir()] == ["x.db"]
+
+
+def test_a_log_that_cannot_be_read_there_is_never_passed_over(tmp_path: Path, medium: Path) -> None:
+    path = wal_copy(tmp_path, medium, ["", "-wal"], is_open=True)
+    with shut(medium), pytest.raises(SourceError, match=r"x\.db-wal has changes .* copy both files to one that can"):
+        fetch_rows(path)
+
+
+def test_a_missing_column_is_named_there_too(tmp_path: Path, medium: Path) -> None:
+    path = wal_copy(tmp_path, medium, [""], is_open=False)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE prompts RENAME image_prompt TO text")
+    with shut(medium), pytest.raises(SourceError, match=r"no such column: p\.image_prompt"):
+        fetch_rows(path)
+
+
+# --- tables as pandas and others make them -------------------------------------------------------------
+
+PANDAS = """
+CREATE TABLE images (id REAL, original_filename TEXT, descriptive_name TEXT);
+CREATE TABLE prompts (id REAL, image_id REAL, image_prompt TEXT);
+INSERT INTO images VALUES (1.0, '1.jpg', 'station'), (3.0, '3.jpg', 'harbour');
+INSERT INTO prompts VALUES (1.0, 1.0, 'a boat'), (2.0, NULL, 'a train'), (3.0, 3.0, 'a fox');
+"""
+
+
+def made_by(path: Path, script: str) -> Path:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(script)
+    return path
+
+
+def test_ids_that_are_real_are_those_of_whole_numbers(tmp_path: Path) -> None:
+    path = made_by(tmp_path / "x.db", PANDAS)
+    prompts = read(path).prompts
+    assert [(p.id, p.origin, p.file_prefix, p.image_id, p.name) for p in prompts] == [
+        ("db_1", "prompts.id=1", "db_1", 1, "station"),
+        ("db_2", "prompts.id=2", "db_2", None, None),
+        ("db_3", "prompts.id=3", "db_3", 3, "harbour"),
+    ]
+    assert [str(note) for note in read(path).notes] == [
+        "prompts.id=2: image_id is NULL: its picture is shown beside no image"
+    ]
+
+
+def test_a_row_without_a_usable_id_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    more = (
+        "INSERT INTO prompts VALUES (NULL, 1, 'no id'), (1.5, 1, 'half an id'), (9e99, 1, 'not exact'), (1, 1, 'twin');"
+    )
+    reading = read(made_by(tmp_path / "x.db", PANDAS + more))
+    assert [prompt.id for prompt in reading.prompts] == ["db_1", "db_2", "db_3"]
+    assert sorted(map(str, reading.problems)) == [
+        "prompts.id=1.5: its id is neither a whole number nor text but float",
+        "prompts.id=1: an earlier row has the same id",
+        "prompts.id=9e+99: its id is neither a whole number nor text but float",
+        "prompts.id=None: its id is NULL; give the row one",
+    ]
+
+
+def test_prompts_and_images_may_be_views(tmp_path: Path) -> None:
+    views = """
+    ALTER TABLE prompts RENAME TO texts;
+    ALTER TABLE images RENAME TO files;
+    CREATE VIEW images AS SELECT * FROM files;
+    CREATE VIEW prompts AS SELECT t.id, t.image_id, upper(t.image_prompt) AS image_prompt FROM texts t;
+    """
+    prompts = read(made_by(tmp_path / "x.db", PANDAS + views)).prompts
+    assert [(prompt.id, prompt.text) for prompt in prompts] == [
+        ("db_1", "A BOAT"),
+        ("db_2", "A TRAIN"),
+        ("db_3", "A FOX"),
+    ]
 
 
 # --- what is missing is named ------------------------------------------------------------------------

@@ -24,7 +24,8 @@ from duomi_pipeline.prompts.sources import (
     shown_database,
     shown_folder,
 )
-from duomi_pipeline.prompts.table import COLUMNS, Row
+from duomi_pipeline.prompts.sqlite_file import Row
+from duomi_pipeline.prompts.table import COLUMNS
 
 _PREVIEW_ROWS = 10
 _CELL = 120  # characters
