@@ -44,6 +44,14 @@ def warn_of(problems: Sequence[Problem]) -> None:
         click.echo(f"… and {len(problems) - _MAX_PROBLEMS} more left out: `duomi plan --json` names all", err=True)
 
 
+def warn_of_readings(notes: Sequence[Problem]) -> None:
+    """Print to stderr which rows and files are not as they should be, and how they were read."""
+    for note in notes[:_MAX_PROBLEMS]:
+        click.echo(f"Note: {note}", err=True)
+    if len(notes) > _MAX_PROBLEMS:
+        click.echo(f"… and {len(notes) - _MAX_PROBLEMS} more notes: `duomi lint --json` has all", err=True)
+
+
 def warn_of_texts(wanted: Iterable[PlannedPrompt]) -> None:
     """Print to stderr which prompts may describe no picture, before these are bought."""
     found = [(entry.prompt.id, doubt) for entry in wanted for doubt in doubts_about(entry.request)]

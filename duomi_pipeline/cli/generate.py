@@ -1,7 +1,7 @@
 """`duomi generate`: from flags to the wanted prompts; the runs themselves are in `dagster_runs`."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.report import EXIT_FAILED, Report
 from duomi_pipeline.common.processes import lasting
-from duomi_pipeline.common.text import counted, sentence
+from duomi_pipeline.common.text import counted, one_line, sentence
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
 from duomi_pipeline.engine.looking import Looked, Manner, look
@@ -23,12 +23,14 @@ from duomi_pipeline.engine.prompt_ids import with_known_ids
 from duomi_pipeline.maintenance.choices import ChoiceError, own_parameters, record, with_parameters
 from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, read_marks
 from duomi_pipeline.prompts import Prompt, read_sources
+from duomi_pipeline.prompts.json_files import PATIENCE, wait_for_files
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
-from duomi_pipeline.prompts.sources import Sources
+from duomi_pipeline.prompts.sources import Sources, prompt_folder
 from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.reporting.run_log import rows_and_files_left_out
 from duomi_pipeline.settings import ImageParameters, ParameterOverrides, Settings
 
+_MAX_NAMES, _MAX_NAME = 3, 100  # files named in a line, and characters of each
 CONFIRM_ABOVE = 20  # requests to a service that costs money, on a terminal
 # Flags that are settings for this one command.
 _SETTING_FLAGS = {
@@ -114,6 +116,10 @@ def _check_launch(flags: Mapping[str, Any]) -> None:
 def _generate(settings: Settings, options: Options) -> None:
     with Session(settings) as session:
         looked = _look(session, options)
+        unfinished = looked.sources.files.unfinished
+        if unfinished and options.source in (None, "json"):
+            _wait_for(settings, unfinished)
+            looked = _look(session, options)
         if options.source == "sqlite" and "db_" in looked.sources.unknown:
             raise click.UsageError(looked.sources.unknown["db_"])
         warn_of(looked.problems)
@@ -185,6 +191,16 @@ def _look(session: Session, options: Options) -> Looked:
             return Looked(with_known_ids(read_sources(session.settings), session.ledger, session.settings))
         manner = Manner.VISITING if options.other_folder else Manner.ATTENDED
         return look(session.ledger, session.settings, manner)
+
+
+def _wait_for(settings: Settings, names: Collection[str]) -> None:
+    """Wait once for files that are still being written, and say so."""
+    some = ", ".join(one_line(name, _MAX_NAME) for name in sorted(names)[:_MAX_NAMES])
+    more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
+    click.echo(
+        f"Changed a moment ago and not whole: {some}{more}. Waiting until written, at most {PATIENCE:g} s …", err=True
+    )
+    wait_for_files(prompt_folder(settings), names)
 
 
 def _reroll(plan: Plan, path: Path) -> Reroll:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import json_option, print_json, problems_json, warn_of
+from duomi_pipeline.cli.console import json_option, print_json, problems_json, warn_of, warn_of_readings
 from duomi_pipeline.cli.terminal import word_diff
 from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
@@ -103,10 +103,12 @@ def lint(prompt_ids: tuple[str, ...], shows_diff: bool, as_json: bool) -> None:
     compared = _compare(settings, prompts)
     if as_json:
         content = {**_as_json(compared), "left_out": problems_json(sources.problems)}
+        content["notes"] = problems_json(sources.notes)
         content |= {"changes": _changes_json(compared)} if shows_diff else {}
         print_json(content)
     else:
         warn_of(sources.problems)
+        warn_of_readings(sources.notes)
         for line in (*_prompt_lines(compared, shows_diff), *_summary(compared)):
             click.echo(line)
     if compared.findings:

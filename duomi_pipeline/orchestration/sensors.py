@@ -73,6 +73,8 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
         order = [key for key in existing if key not in retired] + list(changes.add[:MAX_NEW])
         plan = session.plan_registered(sources=looked.believed)
         requests, waiting = _requests(session, plan, instance, order)
+    if unfinished := len(looked.sources.files.unfinished):
+        waiting += f" {counted(unfinished, 'file')} changed a moment ago and not whole: read again by the next tick."
     if requests and (reload := _needs_reload(context.repository_def, session.settings)):
         requests, waiting = [], reload
     return dg.SensorResult(
@@ -84,13 +86,13 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
     )
 
 
-def _since(cursor: str | None, held: Holdings, existing: Sequence[str]) -> int | None:
-    """The look up to which Dagster has all changes; `None` if that is not known, or its partitions are others."""
 def _cursor(last_look: int, partitions: Sequence[str]) -> str:
     """The look up to which Dagster has all changes, and the mark of the partitions that it has then."""
     return f"{last_look} {mark_of(*partitions)}"
 
 
+def _since(cursor: str | None, held: Holdings, existing: Sequence[str]) -> int | None:
+    """The look up to which Dagster has all changes; `None` if that is not known, or its partitions are others."""
     partitions = sum(counts[standing] for counts in held.counts.values() for standing in HAS_PARTITION)
     look = (cursor or "").partition(" ")[0]
     if not look.isdecimal() or partitions != len(existing) or cursor != _cursor(int(look), existing):

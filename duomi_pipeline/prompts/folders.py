@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, NamedTuple, Protocol
 
 from upath import UPath
@@ -13,6 +14,7 @@ from duomi_pipeline.prompts.marks import SETTLED, mark_of
 from duomi_pipeline.prompts.prompt import SourceError
 
 _AT_ONCE = 200  # files that are fetched side by side
+_MAX_WORDS = 300  # characters of an error
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
 _MARKS = ("ETag", "etag", "md5Hash", "md5", "generation", "VersionId", "content_settings")
 
@@ -37,11 +39,18 @@ class NotAFileError(Exception):
     """There is a name, but no file that can be read under it; the text says why."""
 
 
+class IsAFolderError(NotAFileError):
+    """The name is that of a folder."""
+
+    def __init__(self) -> None:
+        super().__init__("not a file")
+
+
 class PromptFolder(Protocol):
     """A folder as `read_folder` reads it."""
 
     def files(self) -> Iterator[tuple[str, Seen | Exception]]:
-        """Its files in any order, each with its state, or with why it has none; a missing folder counts as empty.
+        """What is in it, in any order, with the state of a file, or why it has none; a missing folder counts as empty.
 
         Raises:
             SourceError: it exists but cannot be listed, or nobody can tell.
@@ -86,7 +95,8 @@ class LocalFolder:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
                     try:
-                        yield entry.name, _state(entry.stat())
+                        found = entry.stat()
+                        yield entry.name, IsAFolderError() if S_ISDIR(found.st_mode) else _state(found)
                     except OSError:  # a broken or circular link
                         yield entry.name, NotAFileError("not a file")
         except FileNotFoundError:
@@ -139,6 +149,8 @@ class UrlFolder:
         found = {str(entry["name"]).rstrip("/").rpartition("/")[2]: entry for entry in entries}
         self._listed = {name: _seen(entry) for name, entry in found.items() if entry.get("type") == "file"}
         yield from self._listed.items()
+        here = self._path.rpartition("/")[2]  # some file systems list the folder itself, too
+        yield from ((name, IsAFolderError()) for name in found.keys() - self._listed.keys() - {here, ""})
 
     def seen(self, name: str) -> Seen:
         """See `PromptFolder`."""
@@ -199,7 +211,7 @@ def open_url(url: str) -> UPath:
     try:
         return remote_place(url)
     except (ValueError, TypeError) as error:
-        raise SourceError(f"{shown(url)} cannot be used: {error}. Check DUOMI_PROMPT_DIR.") from error
+        raise SourceError(f"{shown(url)} cannot be used: {str(error).rstrip('.')}. Check DUOMI_PROMPT_DIR.") from error
 
 
 def _bucket(path: str) -> str:
@@ -230,5 +242,5 @@ def _seen(entry: Mapping[str, Any]) -> Seen:
 
 
 def _words(error: object) -> str:
-    """An error in one line, with nothing of an address."""
-    return f"{type(error).__name__}: {shown(' '.join(str(error).split()))}"[:300]
+    """An error in one line without a full stop, with nothing of an address."""
+    return f"{type(error).__name__}: {shown(' '.join(str(error).split()))}"[:_MAX_WORDS].rstrip(".: ")

@@ -1,43 +1,41 @@
-"""Reads the folder of JSON prompt files. A bad file is reported and never stops the others.
+"""Reads the folder of JSON prompt files. A bad file is reported and never stops the others. Content: `json_content`."""
 
-If a key occurs twice in an object, the last one counts, as always in Python's JSON.
-"""
-
-import json
+import contextlib
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import NamedTuple
 
 from duomi_pipeline.common.text import has_surrogates
-from duomi_pipeline.prompts.folders import NotAFileError, PromptFolder, Seen, open_folder
+from duomi_pipeline.prompts.folders import IsAFolderError, NotAFileError, PromptFolder, Seen, open_folder
+from duomi_pipeline.prompts.json_content import BadContentError, NotJsonError, read_content
 from duomi_pipeline.prompts.marks import Marks
-from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
+from duomi_pipeline.prompts.other_files import OtherFiles
 from duomi_pipeline.prompts.prompt import (
     Problem,
     Prompt,
     Reading,
+    SourceError,
     file_prompt_id,
     former_file_prompt_id,
     safe_prefix,
-    text_problem,
 )
-from duomi_pipeline.settings import ParameterOverrides
 
 MAX_FILE_BYTES = 4_000_000
 _ENDING = ".json"
-STILL_WRITING = 5.0  # seconds; a younger file that is not valid JSON is left for the next scan
+STILL_WRITING = 5.0  # seconds; a younger file that is not valid JSON may still be written
+PATIENCE = 15.0  # seconds that a command waits for such files
+_PAUSE = 0.5  # seconds between two looks at them
 SINGLE_PROMPT = re.compile(r"single_prompt_\d{8}_\d{6}_\d{3}")  # name without ending
 
 
-class _BadFileError(Exception):
-    """A file without a usable prompt; the text says why."""
+class _Found(NamedTuple):
+    """What a file gives, and how it was read where it is not as it should be."""
 
-
-class _NotJsonError(_BadFileError):
-    """The file is not valid JSON; it may still be written."""
+    prompt: Prompt
+    notes: tuple[str, ...]
 
 
 def read_folder(
@@ -54,46 +52,68 @@ def read_folder(
     Raises:
         SourceError: the folder exists but cannot be listed.
     """
-    known, opened = marks or Marks({}), open_folder(folder, MAX_FILE_BYTES)
-    changed = _changed(opened, known)
+    known, opened, others = marks or Marks({}), open_folder(folder, MAX_FILE_BYTES), OtherFiles()
+    changed = _changed(opened, known, others)
     if names is not None:
         changed = {name: seen for name, seen in changed.items() if names.fullmatch(_stem(name))}
     found = _read(opened, changed)
     prompts: dict[str, Prompt] = {}
     found_marks: dict[str, int] = {}
     problems: list[Problem] = []
+    notes: list[Problem] = []
     present: set[str] = set()
+    unfinished: set[str] = set()
     for name in sorted(changed):
-        prompt, seen = found[name], changed[name]
-        if isinstance(prompt, Exception):
+        one, seen = found[name], changed[name]
+        if isinstance(one, Exception):
             present |= {file_prompt_id(_stem(name)), former_file_prompt_id(_stem(name))}
-            if not (isinstance(prompt, _NotJsonError) and _is_fresh(opened, name, now or time.time())):
-                reason = prompt.strerror or str(prompt) if isinstance(prompt, OSError) else str(prompt)
-                problems.append(Problem(_shown(name), reason))
-        elif twin := prompts.get(prompt.id):
+            reason = one.strerror or str(one) if isinstance(one, OSError) else str(one)
+            if isinstance(one, NotJsonError) and _is_fresh(opened, name, now or time.time()):
+                unfinished.add(_shown(name))
+                reason = "still being written, or not whole: changed a moment ago; the next look reads it again"
+            problems.append(Problem(_shown(name), reason))
+        elif twin := prompts.get(one.prompt.id):
             problems.append(Problem(_shown(name), f"has the same prompt id as {twin.origin}; rename one"))
         else:
-            prompts[prompt.id] = prompt
+            prompt = prompts[one.prompt.id] = one.prompt
             known.see(prompt.origin)
+            notes += (Problem(prompt.origin, note) for note in one.notes)
             if isinstance(seen, Seen) and seen.is_settled and _is_plain(name):
                 found_marks[prompt.id] = seen.mark
     return Reading(
         tuple(prompts.values()),
-        tuple(problems),
+        (*problems, *(others.problems() if names is None else ())),
         frozenset(present),
+        frozenset(unfinished),
+        tuple(notes),
         marks=found_marks,
         unchanged=known.unchanged,
         gone=None if marks is None else tuple(known.gone()),
     )
 
 
-def _changed(folder: PromptFolder, known: Marks) -> dict[str, Seen | Exception]:
+def wait_for_files(folder: Path | str, names: Collection[str]) -> None:
+    """Wait until files that are still being written are whole, or gone, or have been left alone for `STILL_WRITING`.
+
+    Args:
+        folder: of the files; a path or an fsspec URL.
+        names: of the files. After `PATIENCE` seconds they are waited for no longer.
+    """
+    stems = re.compile("|".join(re.escape(_stem(name)) for name in names))
+    until = time.monotonic() + PATIENCE
+    with contextlib.suppress(SourceError):  # whoever looks next says so
+        while read_folder(folder, names=stems).unfinished and time.monotonic() < until:
+            time.sleep(_PAUSE)
+
+
+def _changed(folder: PromptFolder, known: Marks, others: OtherFiles) -> dict[str, Seen | Exception]:
     """The files that have to be read, by name, with their state; or why they cannot be."""
-    changed = {
-        name: seen
-        for name, seen in folder.files()
-        if _is_prompt_file(name) and (isinstance(seen, Exception) or not known.is_unchanged(_shown(name), seen.mark))
-    }
+    changed: dict[str, Seen | Exception] = {}
+    for name, seen in folder.files():
+        if not _is_prompt_file(name):
+            others.see(name, is_folder=isinstance(seen, IsAFolderError))
+        elif isinstance(seen, Exception) or not known.is_unchanged(_shown(name), seen.mark):
+            changed[name] = seen
     for name in [name for name in changed if not _is_plain(name)]:
         twin = f"{_stem(name)}{_ENDING}"  # has the same id, if it is there: which of them counts, both together tell
         if twin not in changed and known.was_seen(twin):
@@ -102,13 +122,13 @@ def _changed(folder: PromptFolder, known: Marks) -> dict[str, Seen | Exception]:
     return changed
 
 
-def _read(folder: PromptFolder, files: Mapping[str, Seen | Exception]) -> Mapping[str, Prompt | Exception]:
+def _read(folder: PromptFolder, files: Mapping[str, Seen | Exception]) -> Mapping[str, _Found | Exception]:
     """The prompt of each file, or why it has none."""
-    found: dict[str, Prompt | Exception] = {name: why for name, why in files.items() if isinstance(why, Exception)}
+    found: dict[str, _Found | Exception] = {name: why for name, why in files.items() if isinstance(why, Exception)}
     for name, content in folder.read([name for name in files if name not in found]):
         try:
             found[name] = content if isinstance(content, Exception) else _prompt(name, content)
-        except _BadFileError as error:
+        except BadContentError as error:
             found[name] = error
     return found
 
@@ -126,50 +146,18 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).stem
 
 
-def _prompt(name: str, data: bytes) -> Prompt:
-    content, stem = _content(data), _stem(name)
-    text = content.get("image_prompt")
-    if text is None:
-        raise _BadFileError('no "image_prompt"')
-    if problem := text_problem(text):
-        raise _BadFileError(f'"image_prompt" {problem}')
+def _prompt(name: str, data: bytes) -> _Found:
+    content, stem = read_content(data), _stem(name)
     single = SINGLE_PROMPT.fullmatch(stem)
-    return Prompt(
+    prompt = Prompt(
         id=file_prompt_id(stem),
-        text=text,
+        text=content.text,
         source="single_prompt" if single else "json",
         origin=_shown(name),
         file_prefix="single_prompt" if single else safe_prefix(stem),
-        overrides=_overrides(content),
+        overrides=content.overrides,
     )
-
-
-def _content(data: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise _NotJsonError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
-    except json.JSONDecodeError as error:
-        raise _NotJsonError(f"not valid JSON: {error}") from error
-    except (RecursionError, ValueError) as error:
-        raise _BadFileError(f"not usable JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise _BadFileError(f"holds a {type(content).__name__}, not an object")
-    return content
-
-
-def _overrides(content: dict[str, Any]) -> ParameterOverrides:
-    """The prompt's own parameters: `"generation"`, and `"negative_prompt"` beside it."""
-    generation, negative = content.get("generation"), content.get("negative_prompt")
-    if not isinstance(generation, dict | None):
-        raise _BadFileError('"generation" is not an object')
-    parameters = {**(generation or {})}
-    if negative not in (None, ""):
-        parameters["negative_prompt"] = negative
-    try:
-        return checked_parameters(parameters)
-    except BadParametersError as error:
-        raise _BadFileError(str(error)) from error
+    return _Found(prompt, content.notes)
 
 
 def _shown(name: str) -> str:

@@ -65,6 +65,15 @@ def until(happened: Callable[[], bool], what: str) -> None:
         time.sleep(0.02)
 
 
+def half_a_file(home: Path) -> Path:
+    """A prompt file that somebody has begun to write."""
+    path = home / "out/prompt_json/late.json"
+    path.write_text('{"image_prompt": "a late')
+    # A little ahead of the clock, so that it is young for long enough on a busy machine.
+    os.utime(path, (time.time() + 4, time.time() + 4))
+    return path
+
+
 def last_run(home: Path) -> str:
     """The line of `duomi status` about the last run."""
     lines = duomi(home, "status").stdout.splitlines()
@@ -140,3 +149,36 @@ def test_one_in_duomi_dev_while_a_run_is_at_work_prints_no_traceback_of_a_helper
     assert "Traceback" not in shown.seen
     assert "interrupted" in last_run(home)
     assert sandbox.books.totals().billed == sandbox.books.totals().posts
+
+
+def test_a_file_that_is_being_written_is_waited_for_and_bought_with_the_others(
+    home: Path, sandbox: SandboxServer
+) -> None:
+    path = half_a_file(home)
+    with terminal(home, "generate") as shown:
+        shown.until("Changed a moment ago and not whole: late.json. Waiting until written, at most 15 s …")
+        assert sandbox.books.totals().posts == 0
+        path.write_text('{"image_prompt": "a late boat"}')
+        assert shown.end() == 0
+    assert "Left out" not in shown.seen
+    assert "5 prompts to generate, 5 requests" in shown.seen
+    assert sandbox.books.totals().posts == 5
+
+
+def test_one_that_stays_as_it_is_is_named_and_the_others_are_bought(home: Path, sandbox: SandboxServer) -> None:
+    half_a_file(home)
+    with terminal(home, "generate") as shown:
+        assert shown.end() == 0
+    assert shown.seen.count("Changed a moment ago") == 1
+    assert "Left out: late.json: not valid JSON" in shown.seen
+    assert sandbox.books.totals().posts == 4
+
+
+def test_while_a_file_is_waited_for_nothing_is_sent(home: Path, sandbox: SandboxServer) -> None:
+    half_a_file(home)
+    with terminal(home, "generate") as shown:
+        shown.until("Changed a moment ago")
+        shown.press()
+        assert shown.end() == 130
+    assert "Traceback" not in shown.seen
+    assert sandbox.books.totals().posts == 0

@@ -73,6 +73,15 @@ def test_lint_counts_the_pictures_that_cleaning_would_outdate_and_their_price(
     assert sandbox.books.totals().posts == 2, "looking costs nothing"
 
 
+def test_lint_notes_what_was_read_although_it_is_not_as_it_should_be(messy: Path) -> None:
+    (messy / "out/prompt_json/fenced.json").write_text('```json\n{"prompt": "A clock tower in the snow"}\n```\n')
+    run = duomi(messy, "lint", "--prompt-id", "json_fenced")
+    assert (run.returncode, run.stdout) == (0, "1 prompt, no findings.\n")
+    assert "Note: fenced.json: its JSON was read from within a code fence\n" in run.stderr
+    assert 'Note: fenced.json: its text was read from "prompt": there is no "image_prompt"\n' in run.stderr
+    assert len(json.loads(duomi(messy, "lint", "--json").stdout)["notes"]) == 2
+
+
 def test_with_cleaning_on_what_is_sent_is_looked_at(messy: Path) -> None:
     run = duomi(messy, "lint", DUOMI_CLEAN_PROMPTS="true")
     assert run.returncode == 0

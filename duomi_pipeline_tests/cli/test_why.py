@@ -61,7 +61,7 @@ def test_why_finds_a_prompt_by_its_file_and_by_its_picture(home: Path) -> None:
 
 @pytest.mark.parametrize("argument", ["json_坏", "坏.json", "out/prompt_json/坏.json"])
 def test_why_says_why_a_file_is_left_out(home: Path, argument: str) -> None:
-    (home / PROMPTS / "坏.json").write_text('{"prompt": 1}')
+    (home / PROMPTS / "坏.json").write_text('{"text": 1}')
     run = duomi(home, "why", argument)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout == 'Prompt:      json_坏\nState:       left_out: no "image_prompt"\n'

@@ -102,7 +102,7 @@ class TestNewPrompts:
         assert ranges(tick.run_requests or ()) == [(key, key)]
         assert "Left out: broken.json: not valid JSON" in capfd.readouterr().err
 
-    def test_a_half_written_file_is_left_for_the_next_look_without_a_word(
+    def test_a_half_written_file_is_named_and_read_by_the_next_tick(
         self, project: Project, capfd: pytest.CaptureFixture[str]
     ) -> None:
         project.write("p00", b'{"image_prompt": "half a sen', age=0)
@@ -111,7 +111,10 @@ class TestNewPrompts:
 
         assert not tick.run_requests
         assert not tick.dynamic_partitions_requests
-        assert "Left out: p00" not in capfd.readouterr().err
+        assert "Left out: p00.json: still being written" in capfd.readouterr().err
+        assert tick.skip_message == (
+            "Nothing to generate: no prompts. 1 file changed a moment ago and not whole: read again by the next tick."
+        )
 
         project.write("p00", "half a sentence more", age=0)
         assert added(project.tick()) == ["json_p00"]
@@ -129,9 +132,6 @@ class TestNewPrompts:
     def test_without_prompts_it_says_so(self, project: Project) -> None:
         assert project.tick().skip_message == "Nothing to generate: no prompts."
 
-
-class TestRetiredPrompts:
-    def test_the_partition_of_a_prompt_that_is_gone_is_deleted(self, project: Project, keys: list[str]) -> None:
     def test_partitions_that_somebody_swapped_by_hand_are_put_right(self, project: Project, keys: list[str]) -> None:
         project.obey(project.tick())
         assert not project.tick().dynamic_partitions_requests, "Dagster has what the register has"
@@ -142,6 +142,9 @@ class TestRetiredPrompts:
 
         assert (added(tick), retired(tick)) == ([keys[1]], ["json_by_hand"])
 
+
+class TestRetiredPrompts:
+    def test_the_partition_of_a_prompt_that_is_gone_is_deleted(self, project: Project, keys: list[str]) -> None:
         project.remove(keys[1])
 
         tick = project.tick()

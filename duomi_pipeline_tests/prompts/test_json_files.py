@@ -11,6 +11,7 @@ import pytest
 
 from duomi_pipeline.prompts import Prompt, Reading, SourceError
 from duomi_pipeline.prompts.json_files import read_folder
+from duomi_pipeline.prompts.other_files import OWN_FILE
 from duomi_pipeline.settings import ParameterOverrides
 from duomi_pipeline_tests.prompts.harness import NOW, PROMPTS, prompt_file
 
@@ -43,7 +44,7 @@ def test_prompts_as_people_write_them_are_read_with_ids_that_are_unique_and_safe
 
 
 def test_files_are_read_in_the_order_of_their_names_and_others_left_alone(tmp_path: Path) -> None:
-    for name in ("b.json", "a.JSON", "c.json", ".hidden.json", "notes.txt", "d.json.tmp"):
+    for name in ("b.json", "a.JSON", "c.json", ".hidden.json", "README.txt", "boat.png", "d.json.tmp"):
         prompt_file(tmp_path, name, GOOD)
     reading = read(tmp_path)
     assert [prompt.origin for prompt in reading.prompts] == ["a.JSON", "b.json", "c.json"]
@@ -71,15 +72,20 @@ UNREADABLE = {
     "deep": (b'{"image_prompt": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not usable JSON"),
     "digits": (b'{"image_prompt": "a", "x": ' + b"9" * 5000 + b"}", "not usable JSON"),
     "large": (json.dumps({**GOOD, "x": "x" * 4_000_000}).encode(), "larger than 4 MB"),
+    "lines": (b'{"image_prompt": "a"}\n{"image_prompt": "b"}\n', "holds more than one JSON value: each prompt needs"),
+    "open_fence": (b'```json\n{"image_prompt": "a"}\n', "not valid JSON"),
+    "two_fences": (b'```\n{"image_prompt": "a"}\n```\n```\n{"image_prompt": "b"}\n```', "not valid JSON"),
+    "no_json_in_it": (b"```json\na boat\n```", "not valid JSON"),
     "half_a_character": (b'{"image_prompt": "\\ud83d boat"}', "image_prompt"),
 }
 UNUSABLE: dict[str, tuple[object, str]] = {
-    "list": ([GOOD], "holds a list, not an object"),
+    "list": ([GOOD], "holds a list of 1, not an object: each prompt needs a .json file of its own"),
     "text": ("a boat", "holds a str, not an object"),
     "null": (None, "not an object"),
     "no_prompt": ({"video_prompt": "pan"}, 'no "image_prompt"'),
     "null_prompt": ({"image_prompt": None}, 'no "image_prompt"'),
     "number": ({"image_prompt": 5}, "not text but int"),
+    "number_as_prompt": ({"prompt": 5}, '"prompt" is not text but int'),
     "object": ({"image_prompt": {"text": "a"}}, "not text but dict"),
     "blank": ({"image_prompt": " \n"}, "empty"),
     "generation": ({**GOOD, "generation": [1]}, '"generation" is not an object'),
@@ -130,11 +136,15 @@ def test_what_is_not_a_file_is_named_and_the_others_are_read(tmp_path: Path, kin
     [b"", b'{"image_prompt": "a bo', '{"image_prompt": "城'.encode()[:-1]],
     ids=["empty", "cut in a word", "cut in a character"],
 )
-def test_a_file_still_being_written_is_left_for_the_next_look(tmp_path: Path, content: bytes) -> None:
+def test_a_file_still_being_written_is_named_as_such_until_it_was_left_alone(tmp_path: Path, content: bytes) -> None:
     prompt_file(tmp_path, "new.json", content, age=1)
-    assert read(tmp_path) == Reading(present=frozenset({"json_new"}))
-    (problem,) = read_folder(tmp_path, now=NOW + 10).problems
-    assert problem.origin == "new.json"
+    reading = read(tmp_path)
+    assert (set(reading.present), set(reading.unfinished)) == ({"json_new"}, {"new.json"})
+    assert [str(p).partition(",")[0] for p in reading.problems] == ["new.json: still being written"]
+    later = read_folder(tmp_path, now=NOW + 10)
+    assert later.unfinished == frozenset()
+    assert [problem.origin for problem in later.problems] == ["new.json"]
+    assert "still being written" not in later.problems[0].reason
 
 
 def test_a_fresh_file_that_is_whole_is_not_waited_for(tmp_path: Path) -> None:
@@ -255,3 +265,50 @@ def test_only_text_and_overrides_change_the_version(tmp_path: Path, fields: dict
     (after,) = read(tmp_path).prompts
     assert after.id == before.id
     assert (after.version != before.version) == changes
+
+
+# --- other shapes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (b'```json\n{"image_prompt": "a boat"}\n```', "code fence"),
+        (b'\xef\xbb\xbf```\r\n{\r\n"image_prompt": "a boat"}\r\n```\r\n', "code fence"),
+        (b'Sure! Here it is:\n\n```json\n{"image_prompt": "a boat"}\n```\n\nEnjoy!', "code fence"),
+        (b'```json\n{"image_prompt": "a boat", "x": "\xe2\x80\xa8"}\n```', "code fence"),
+        (b'~~~JSON\n{"image_prompt": "a boat"}\n~~~', "code fence"),
+        (b'{"prompt": "a boat"}', 'read from "prompt"'),
+        (b'{"prompt": "a boat", "image_prompt": null}', 'read from "prompt"'),
+    ],
+)
+def test_what_a_language_model_writes_around_it_is_read_and_noted(tmp_path: Path, content: bytes, note: str) -> None:
+    prompt_file(tmp_path, "x.json", content)
+    reading = read(tmp_path)
+    assert [(prompt.id, prompt.text) for prompt in reading.prompts] == [("json_x", "a boat")]
+    assert reading.problems == ()
+    (found,) = reading.notes
+    assert (found.origin, note in found.reason) == ("x.json", True)
+
+
+@pytest.mark.parametrize("content", [b"%s", codecs.BOM_UTF8 + b"%s"], ids=["plain", "with a byte order mark"])
+def test_a_file_as_it_should_be_has_no_note_and_its_image_prompt_counts(tmp_path: Path, content: bytes) -> None:
+    both = json.dumps({"prompt": "```json\n{}\n```", "image_prompt": "a boat"}).encode()
+    prompt_file(tmp_path, "x.json", content % both)
+    assert ([prompt.text for prompt in read(tmp_path).prompts], read(tmp_path).notes) == (["a boat"], ())
+
+
+def test_files_and_folders_that_may_hold_prompts_are_named_by_kind_with_what_to_do(tmp_path: Path) -> None:
+    for name in ("b.txt", "a.txt", "c.TXT", "all.jsonl", "x.csv", "y.csv", "boat.png", "x.json.part"):
+        prompt_file(tmp_path, name, b"")
+    for name in ("styles", "old", ".git", "__MACOSX"):
+        (tmp_path / name).mkdir()
+        prompt_file(tmp_path / name, "boat.json", GOOD)
+    reading = read(tmp_path)
+    assert reading.prompts == ()
+    assert [(problem.origin, problem.reason.partition(" ")[2]) for problem in reading.problems] == [
+        ("x.csv and 1 more .csv file", f"read: {OWN_FILE}"),
+        ("all.jsonl", f"read: {OWN_FILE}"),
+        ("a.txt and 2 more .txt files", f"read: {OWN_FILE}"),
+        ("old/ and 1 more folder", "read: move its files up, or set DUOMI_PROMPT_DIR to it"),
+    ]

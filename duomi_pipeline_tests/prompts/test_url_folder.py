@@ -66,6 +66,8 @@ def test_it_is_read_as_a_folder_on_disk_is(bucket: Bucket) -> None:
     assert [(p.origin, p.reason.partition(":")[0]) for p in reading.problems] == [
         ("broken.json", "not valid JSON"),
         ("large.json", "larger than 4 MB"),
+        ("notes.txt", "not read"),
+        ("below/", "not read"),
     ]
     assert {"json_broken", "json_large"} <= reading.present
 
