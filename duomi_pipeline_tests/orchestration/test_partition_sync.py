@@ -167,6 +167,18 @@ class TestTrack:
 
 
 class TestPromptTable:
+    def test_the_table_as_pandas_writes_it_has_the_same_ids(self, project: Project) -> None:
+        project.write_table("a boat", "a fox")
+        before = project.look()
+        with closing(sqlite3.connect(project.home / "data/llm_video_batch.db")) as db, db:
+            db.execute("CREATE TABLE real AS SELECT CAST(id AS REAL) id, NULL AS image_id, image_prompt FROM prompts")
+            db.execute("DROP TABLE prompts")
+            db.execute("ALTER TABLE real RENAME TO prompts")
+
+        run = project.materialize("prompt_table")
+
+        assert (project.partitions(), len(run.output_for_node("prompt_table"))) == (before, 2)
+
     def test_it_gives_the_rows_and_says_what_was_left_out_and_why(self, project: Project) -> None:
         project.write_table("a fox", None, "  ", "a | *bold* crow")
 
