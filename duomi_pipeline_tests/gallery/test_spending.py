@@ -10,6 +10,7 @@ from duomi_pipeline.gallery.spending import spending_page, write_spending
 from duomi_pipeline.gallery.write import copy_page
 from duomi_pipeline.ledger import Billing, BillSum
 from duomi_pipeline_tests.engine.home import Home
+from duomi_pipeline_tests.gallery.browser import Page
 from duomi_pipeline_tests.gallery.test_page import AXE
 
 HOSTILE = "</title><b>"  # of twelve characters at most, as the setting allows
@@ -56,6 +57,13 @@ def test_a_bar_stands_for_each_day_and_the_table_has_the_figures(driver: Any, tm
     assert last - first == 2 * 12, "a day without spending has its place"
     assert driver.execute_script("return getComputedStyle(document.querySelector('rect')).fill") != "rgb(0, 0, 0)"
     assert driver.get_log("browser") == []
+
+
+def test_the_gallery_leads_to_it_and_back(page: Page) -> None:
+    page.driver.find_element("id", "spending").click()
+    page.until(lambda: page.driver.title == "Spending")
+    page.driver.find_element("link text", "Back to the gallery").click()
+    page.until(lambda: page.driver.title == "Gallery")
 
 
 def test_a_hostile_currency_is_text(driver: Any, tmp_path: Path) -> None:
