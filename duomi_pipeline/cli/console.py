@@ -14,6 +14,7 @@ from duomi_pipeline.engine import Plan, PlannedPrompt, State
 from duomi_pipeline.engine.prompt_request import doubts_about
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Problem
+from duomi_pipeline.reporting.estimate import Estimate
 from duomi_pipeline.reporting.receipt import amount, spent
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -71,6 +72,14 @@ def print_findings(found: Plan, base: str) -> None:
         )
     if found.stop:
         click.echo(f"Stopped: {found.stop.message}\nNext: {found.stop.advice}", err=True)
+
+
+def print_estimate(estimated: Estimate, *, err: bool = False) -> None:
+    """Print what requests cost by model, how long they take, and on stderr whether that is more than usual."""
+    for line in estimated.as_lines():
+        click.echo(f"  {line}", err=err)
+    if estimated.warning:
+        click.echo(f"Warning: {estimated.warning}", err=True)
 
 
 def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:

@@ -54,7 +54,7 @@ def run_in_process(
     passable = frozenset[str]() if config.force else plan.current
     with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings, printing_here) as instance:
         left = left_prompts(unwanted_failures(plan, wanted))
-        log = RunLog(session, wanted, left=left, left_out=left_out)
+        log = RunLog(session, wanted, left=left, left_out=left_out, force=config.force, max_images=config.max_images)
         with log.written():
             session.ledger.start_run(session.run_id, session.trigger)
             end_dead_runs(instance, session.ledger)

@@ -3,22 +3,30 @@
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import json_option, print_findings, print_json, problems_json, warn_of, warn_of_texts
+from duomi_pipeline.cli.console import (
+    json_option,
+    print_estimate,
+    print_findings,
+    print_json,
+    problems_json,
+    warn_of,
+    warn_of_texts,
+)
 from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.report import EXIT_FAILED, Report
 from duomi_pipeline.common.processes import lasting
 from duomi_pipeline.common.text import counted, one_line, sentence
-from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
 from duomi_pipeline.engine.looking import Looked, Manner, look
-from duomi_pipeline.engine.plan import requests_to_buy, total_cost
+from duomi_pipeline.engine.plan import requests_to_buy
 from duomi_pipeline.engine.prompt_ids import with_known_ids
 from duomi_pipeline.maintenance.choices import ChoiceError, own_parameters, record, with_parameters
 from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, read_marks
@@ -26,12 +34,13 @@ from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.prompts.json_files import PATIENCE, wait_for_files
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
 from duomi_pipeline.prompts.sources import Sources, prompt_folder
+from duomi_pipeline.reporting.estimate import Estimate, estimate
 from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.reporting.run_log import rows_and_files_left_out
+from duomi_pipeline.reporting.unusual import FEW
 from duomi_pipeline.settings import ImageParameters, ParameterOverrides, Settings
 
 _MAX_NAMES, _MAX_NAME = 3, 100  # files named in a line, and characters of each
-CONFIRM_ABOVE = 20  # requests to a service that costs money, on a terminal
 # Flags that are settings for this one command.
 _SETTING_FLAGS = {
     "input_dir": "prompt_dir",
@@ -124,16 +133,17 @@ def _generate(settings: Settings, options: Options) -> None:
             raise click.UsageError(looked.sources.unknown["db_"])
         warn_of(looked.problems)
         plan, own, options = _planned(session, looked, options)
+        wanted = plan.wanted(options.states)
+        estimated = _estimate(session, wanted, options)
     left_out = rows_and_files_left_out(looked.sources)
     if options.regenerate_lost and not plan.is_blind:
         plan = replace(plan, stop=None)
     print_findings(plan, settings.image_dir)
-    wanted = plan.wanted(options.states)
     if plan.stop:
         report = Report.of(settings, plan, wanted)
     elif not options.dry_run:
-        _announce(settings, wanted, force=options.force)
-        _confirm(settings, wanted, options)
+        _announce(settings, wanted, estimated)
+        _confirm(settings, estimated, options)
         if own:
             record(settings, own)
             with Session(settings) as session:
@@ -143,12 +153,13 @@ def _generate(settings: Settings, options: Options) -> None:
             return
         report = _run(settings, plan, wanted, options, left_out)
     else:
-        _announce(settings, wanted, force=options.force)
+        _announce(settings, wanted, estimated)
         if not options.as_json:
             return
         report = Report.of(settings, plan, wanted)
     if options.as_json:
-        print_json({**report.as_json(), "left_out": problems_json(looked.problems)})
+        left_out_json = problems_json(looked.problems)
+        print_json({**report.as_json(), "estimate": estimated.as_json(), "left_out": left_out_json})
     else:
         click.echo(report.as_text())
     sys.exit(0 if options.dry_run and not plan.stop else report.exit_code)
@@ -257,22 +268,24 @@ def _selected(sources: Sources, options: Options) -> list[Prompt]:
     return [prompt for prompt in prompts if not ids or prompt.id in ids][: options.limit]
 
 
-def _requests(wanted: list[PlannedPrompt], *, force: bool) -> list[ImageRequest]:
-    every = {entry.request.key: entry.request for entry in wanted}
-    return list((every if force else requests_to_buy(wanted)).values())
+def _estimate(session: Session, wanted: list[PlannedPrompt], options: Options) -> Estimate:
+    requests = list(requests_to_buy(wanted, force=options.force).values())
+    runs = ceil(len(wanted) / session.settings.run_size) if options.launch else 1
+    return estimate(session.ledger, session.settings, requests, max_images=options.max_images, runs=runs)
 
 
-def _announce(settings: Settings, wanted: list[PlannedPrompt], *, force: bool) -> None:
+def _announce(settings: Settings, wanted: list[PlannedPrompt], estimated: Estimate) -> None:
     warn_of_texts(wanted)
-    requests = _requests(wanted, force=force)
+    requests = counted(estimated.requests, "request")
     where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
-    cost = "" if settings.uses_sandbox or not requests else f", cost: {amount(total_cost(requests), settings.currency)}"
-    click.echo(
-        f"{counted(len(wanted), 'prompt')} to generate, {counted(len(requests), 'request')} to {where}{cost}", err=True
-    )
+    is_free = settings.uses_sandbox or not estimated.requests
+    cost = "" if is_free else f", cost: {amount(estimated.cost, settings.currency)}"
+    click.echo(f"{counted(len(wanted), 'prompt')} to generate, {requests} to {where}{cost}", err=True)
+    print_estimate(estimated, err=True)
 
 
-def _confirm(settings: Settings, wanted: list[PlannedPrompt], options: Options) -> None:
-    many = len(_requests(wanted, force=options.force)) > CONFIRM_ABOVE
+def _confirm(settings: Settings, estimated: Estimate, options: Options) -> None:
+    """Ask on a terminal before many requests, or unusually dear ones, to a service that costs money."""
+    many = estimated.requests > FEW or estimated.warning
     if many and not options.yes and settings.host_kind == "service" and sys.stdin.isatty():
         click.confirm("Go on?", abort=True, err=True)

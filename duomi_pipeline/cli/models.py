@@ -135,8 +135,7 @@ def _key_refused(settings: Settings) -> str:
 
 def _confirm(settings: Settings, entries: Sequence[PlannedPrompt], *, force: bool, yes: bool) -> None:
     """Print what a probe costs before it is sent, and ask for confirmation."""
-    every = {entry.request.key: entry.request for entry in entries}
-    requests = list((every if force else requests_to_buy(entries)).values())
+    requests = list(requests_to_buy(entries, force=force).values())
     cost = total_cost(requests)
     where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
     price = "" if settings.uses_sandbox or not requests else f", cost: {amount(cost, settings.currency)}"

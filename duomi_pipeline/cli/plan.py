@@ -5,6 +5,7 @@ import click
 from duomi_pipeline.cli.console import (
     STATE_WORDS,
     json_option,
+    print_estimate,
     print_findings,
     print_json,
     problems_json,
@@ -15,7 +16,8 @@ from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
 from duomi_pipeline.engine.looking import look
-from duomi_pipeline.engine.plan import requests_to_buy, total_cost
+from duomi_pipeline.engine.plan import requests_to_buy
+from duomi_pipeline.reporting.estimate import estimate
 from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.settings import Settings
 
@@ -38,22 +40,16 @@ def plan(as_json: bool) -> None:
             if looked.doubts
             else session.plan_registered(sources=looked.believed)
         )
+        wanted = [] if found.stop else found.wanted(GENERATED_BY_ITSELF)
+        estimated = estimate(session.ledger, settings, list(requests_to_buy(wanted).values()))
     print_findings(found, settings.image_dir)
-    wanted = [] if found.stop else found.wanted(GENERATED_BY_ITSELF)
-    requests = requests_to_buy(wanted)
-    pictures = sum(request.pictures for request in requests.values())
-    cost = total_cost(requests.values())
     if as_json:
         print_json(
             {
                 "states": {state.value: count for state, count in found.counts.items()},
                 "generate": [entry.prompt.id for entry in wanted],
-                "requests": len(requests),
-                "pictures": pictures,
-                "cost": cost,
-                "currency": settings.currency,
-                "service": settings.host_kind,
                 "model": settings.model,
+                **estimated.as_json(),
                 "stop": found.stop.message if found.stop else None,
                 "left_out": problems_json(looked.problems),
             }
@@ -66,6 +62,7 @@ def plan(as_json: bool) -> None:
             click.echo(f"{count:>8}  {state.value:<16} {STATE_WORDS[state]}")
     click.echo(
         f"duomi generate would make pictures for {counted(len(wanted), 'prompt')} with "
-        f"{counted(len(requests), 'request')} to {settings.host_kind} ({settings.model})."
+        f"{counted(estimated.requests, 'request')} to {settings.host_kind} ({settings.model})."
     )
-    click.echo(f"Cost: {amount(cost, settings.currency)}")
+    click.echo(f"Cost: {amount(estimated.cost, settings.currency)}")
+    print_estimate(estimated)

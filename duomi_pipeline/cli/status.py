@@ -17,6 +17,7 @@ from duomi_pipeline.cli.console import (
     warn_of,
 )
 from duomi_pipeline.cli.progress import announce_if_slow
+from duomi_pipeline.cli.spending import print_spending
 from duomi_pipeline.common.text import counted, one_line, sentence
 from duomi_pipeline.engine import Session, State, StoppedBy
 from duomi_pipeline.engine.looking import look
@@ -24,6 +25,7 @@ from duomi_pipeline.ledger import Ledger, Look, RunRecord
 from duomi_pipeline.settings import Settings
 
 _MAX_NAMED = 20
+_DAYS = 30
 _NO_END = "Its process ended before it could record how. Start again to go on; nothing that was paid is bought twice."
 _TRIGGERS = {
     "cli": "the command line",
@@ -71,10 +73,23 @@ class _Waiting:
 
 
 @click.command()
+@click.option("--spend", is_flag=True, help="Money by day, model and source instead.")
+@click.option("--days", type=click.IntRange(min=1, max=36_500), help="With --spend: so many days of UTC; default 30.")
 @json_option
-def status(as_json: bool) -> None:
-    """Print prompts per state, money spent, the last run, and failed prompts."""
+def status(spend: bool, days: int | None, as_json: bool) -> None:
+    """Print prompts per state, money spent, the last run, and failed prompts.
+
+    \b
+    Examples:
+      duomi status
+      duomi status --spend --days 7
+    """
     settings = Settings.load()
+    if spend:
+        print_spending(settings, days or _DAYS, as_json=as_json)
+        return
+    if days is not None:
+        raise click.UsageError("--days needs --spend.")
     with announce_if_slow("Reading the prompts"), Session(settings) as session:
         problems = look(session.ledger, settings).problems
         looks = session.ledger.register.last_looks()

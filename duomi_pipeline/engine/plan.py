@@ -121,10 +121,17 @@ class Plan:
         return [chosen for entry in found if (chosen := entry.chosen(states))]
 
 
-def requests_to_buy(entries: Iterable[PlannedPrompt]) -> dict[str, ImageRequest]:
-    """The requests that would be sent for these entries, by key; none for pictures that are reused or resumed."""
-    sending = (e for e in entries if not e.reusable and not e.kept_only and (not e.resumes or e.sends_again))
-    return {entry.request.key: entry.request for entry in sending}
+def requests_to_buy(entries: Iterable[PlannedPrompt], *, force: bool = False) -> dict[str, ImageRequest]:
+    """The requests that would be sent for these entries, by key; none for pictures that are reused or resumed.
+
+    Args:
+        force: current pictures are bought again, too.
+    """
+    return {
+        entry.request.key: entry.request
+        for entry in entries
+        if force or (not entry.reusable and not entry.kept_only and (not entry.resumes or entry.sends_again))
+    }
 
 
 def total_cost(requests: Iterable[ImageRequest]) -> float | None:

@@ -14,6 +14,7 @@ from duomi_pipeline.common.places import Place, publish_changed, shown
 from duomi_pipeline.engine import Plan, Session
 from duomi_pipeline.gallery.records import read_cards
 from duomi_pipeline.gallery.shards import write_data
+from duomi_pipeline.gallery.spending import write_spending
 from duomi_pipeline.gallery.thumbnails import make_thumbnails
 from duomi_pipeline.maintenance.quality import flags_of
 
@@ -66,6 +67,7 @@ def write_gallery(
         "files_shown": len(shown),
     }
     write_data(cards, folder / "data", about)
+    write_spending(session.ledger, folder, session.settings.currency)
     copy_page(folder)
     return GalleryReport(folder / "index.html", len(cards), len(shown), made)
 

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from duomi_pipeline.common.text import without_surrogates
+from duomi_pipeline.gallery.spending import PAGE as SPENDING
 from duomi_pipeline.gallery_server.actions import Action, form_of
 from duomi_pipeline.gallery_server.desk import USABLE, BusyError, Desk, UnknownTicketError
 from duomi_pipeline.gallery_server.gate import TokenGate
@@ -61,6 +62,10 @@ def build_app(desk: Desk, mirror: Mirror, settings: Settings, token: str, galler
     async def page(_request: Request) -> Response:
         return HTMLResponse(_page(settings.home, mirror.sight.version))
 
+    async def spending(_request: Request) -> Response:
+        file = gallery / SPENDING
+        return FileResponse(file) if file.is_file() else _refused(404, "Not written yet.")
+
     async def status(_request: Request) -> Response:
         progress = desk.progress
         return JSONResponse({**asdict(mirror.sight), "progress": asdict(progress) if progress else None})
@@ -88,6 +93,8 @@ def build_app(desk: Desk, mirror: Mirror, settings: Settings, token: str, galler
         Route("/form", form),
         Route("/ask", ask, methods=["POST"]),
         Route("/confirm", confirm, methods=["POST"]),
+        Route("/index.html", page),
+        Route(f"/{SPENDING}", spending),
         Mount("/data", _Folder(gallery / "data", ".js")),
         Mount("/thumbnails", _Folder(gallery / "thumbnails", ".webp")),
         Mount("/pictures", _Folder(pictures, PICTURE)),

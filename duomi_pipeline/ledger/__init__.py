@@ -24,6 +24,7 @@ from duomi_pipeline.ledger.records import (
 )
 from duomi_pipeline.ledger.register import Changes, Holdings, Known, Register
 from duomi_pipeline.ledger.repair import FoundPurchase
+from duomi_pipeline.ledger.spend import DaySpend, RunCost, RunPace
 from duomi_pipeline.ledger.totals import BillSum
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Changes",
     "ConnectionLostError",
     "Cost",
+    "DaySpend",
     "Figures",
     "FoundPurchase",
     "Held",
@@ -56,6 +58,8 @@ __all__ = [
     "Register",
     "RegisteredPrompt",
     "RepeatsUsedUp",
+    "RunCost",
+    "RunPace",
     "RunRecord",
     "Selection",
     "Source",

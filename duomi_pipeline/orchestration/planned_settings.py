@@ -21,7 +21,7 @@ SETTINGS_TAG = "duomi/settings"
 _OWN = {
     "home", "log_dir", "keep_runs_days", "keep_logs_days", "webhook_url", "database", "prompt_dir", "overrides_file",
     "run_size", "image_runs", "max_concurrency", "delay", "timeout", "task_timeout", "poll_interval", "max_attempts",
-    "download_patience", "user_agent",
+    "download_patience", "user_agent", "warn_spend_factor", "warn_spend_per_run",
 }  # fmt: skip
 
 

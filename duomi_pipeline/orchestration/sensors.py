@@ -15,6 +15,7 @@ from duomi_pipeline.ledger import Holdings, Standing
 from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY, left_to_write
 from duomi_pipeline.orchestration.checks import picture_checks, prompts_healthy, sources_seen
+from duomi_pipeline.orchestration.estimates import estimate_runs, tell_estimate
 from duomi_pipeline.orchestration.jobs import (
     MISSING_AND_FAILED_FOR_NOW,
     NEW_PROMPTS_FIRST,
@@ -42,6 +43,7 @@ STOPPED_PAUSE = 900.0  # seconds without new runs after a run was stopped by the
 MAX_NEW = 2_000  # prompts that one tick reports to Dagster; the next tick continues, so that no tick takes too long
 MAX_RUNS = 5  # runs of the sensor at a time: if the service stops one, each run after it still sends a request
 _MAX_NAMED = 50
+_STATES = GENERATED_BY_ITSELF | {State.FAILED_FOR_NOW}
 HAS_PARTITION = set(Standing) - {Standing.RETIRED}
 
 
@@ -73,10 +75,12 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
         order = [key for key in existing if key not in retired] + list(changes.add[:MAX_NEW])
         plan = session.plan_registered(sources=looked.believed)
         requests, waiting = _requests(session, plan, instance, order)
-    if unfinished := len(looked.sources.files.unfinished):
-        waiting += f" {counted(unfinished, 'file')} changed a moment ago and not whole: read again by the next tick."
-    if requests and (reload := _needs_reload(context.repository_def, session.settings)):
-        requests, waiting = [], reload
+        if unfinished := len(looked.sources.files.unfinished):
+            waiting += f" {counted(unfinished, 'file')} changed a moment ago and not whole: read by the next tick."
+        if requests and (reload := _needs_reload(context.repository_def, session.settings)):
+            requests, waiting = [], reload
+        if requests:
+            tell_estimate(context, estimate_runs(session, plan, requests, order, _STATES))
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else dg.SkipReason(waiting),
@@ -154,7 +158,7 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
         return dg.SkipReason(reload)
     order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     when = context.scheduled_execution_time.isoformat()
-    runs = _image_runs(plan, order, settings.run_size, _ids(plan, [*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]), when)
+    runs = _image_runs(plan, order, settings.run_size, _ids(plan, _STATES), when)
     manifest_run = dg.RunRequest(
         run_key=f"{when} manifest and checks",
         asset_selection=[MANIFEST_KEY],
@@ -170,7 +174,7 @@ def _requests(
     now = time.time()
     if plan.stop:
         return [], f"{plan.stop.message} {plan.stop.advice}"
-    due = {e.prompt.id for e in plan.wanted([*GENERATED_BY_ITSELF, State.FAILED_FOR_NOW]) if e.is_due(now)}
+    due = {e.prompt.id for e in plan.wanted(_STATES) if e.is_due(now)}
     if not due:
         return [], f"Nothing to generate: {_summary(plan)}."
     active = active_runs(instance)
@@ -218,7 +222,7 @@ def _image_runs(
     ]
 
 
-def _ids(plan: Plan, states: Sequence[State] | frozenset[State]) -> set[str]:
+def _ids(plan: Plan, states: frozenset[State]) -> set[str]:
     return {entry.prompt.id for entry in plan.wanted(states)}
 
 

@@ -9,16 +9,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine.outcome import INTERRUPTED, Outcome, Status, Stop, StoppedBy
-from duomi_pipeline.engine.plan import PlannedPrompt
+from duomi_pipeline.engine.plan import PlannedPrompt, requests_to_buy
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.images import StoreError
 from duomi_pipeline.prompts.sources import Sources
+from duomi_pipeline.reporting.estimate import Estimate, estimate
 from duomi_pipeline.reporting.log_file import LogFile
 from duomi_pipeline.reporting.receipt import FailedPrompt, Receipt, by_class, failed_prompts
 from duomi_pipeline.reporting.results import result_of, states_after, write_results
@@ -33,6 +35,7 @@ class RunLog:
         wanted: the prompts that the run generates.
         left: failures without an outcome.
         left_out: rows and files that give no prompt.
+        force, max_images: as the run has them.
 
     Attributes:
         outcomes: the outcomes so far, without their thumbnails.
@@ -41,7 +44,14 @@ class RunLog:
     """
 
     def __init__(
-        self, session: Session, wanted: Sequence[PlannedPrompt], *, left: Sequence[FailedPrompt] = (), left_out: int = 0
+        self,
+        session: Session,
+        wanted: Sequence[PlannedPrompt],
+        *,
+        left: Sequence[FailedPrompt] = (),
+        left_out: int = 0,
+        force: bool = False,
+        max_images: int | None = None,
     ) -> None:
         self._session = session
         self._wanted = {entry.prompt.id: entry for entry in wanted}
@@ -51,6 +61,8 @@ class RunLog:
         self._started_at = time.time()
         self._ended_at: float | None = None
         self._log: LogFile | None = None
+        self._force = force
+        self._max_images = max_images
         self.outcomes: list[Outcome] = []
         self.stop: Stop | None = None
         self.results_file: Path | None = None
@@ -61,6 +73,10 @@ class RunLog:
         settings = self._session.settings
         with LogFile(settings.path(settings.log_dir), self._session.run_id) as self._log:
             self._log.info(self._start())
+            for line in self.estimate.as_lines():
+                self._log.info(f"estimate: {line}")
+            if self.estimate.warning:
+                self._log.write(logging.WARNING, f"estimate: {self.estimate.warning}")
             try:
                 yield
             except Exception as error:
@@ -72,6 +88,13 @@ class RunLog:
             finally:
                 self._ended_at = time.time()
                 self._write_end(self._log)
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """What the run costs and how long it takes, as far as that is known before it sends anything."""
+        session = self._session
+        requests = list(requests_to_buy(self._wanted.values(), force=self._force).values())
+        return estimate(session.ledger, session.settings, requests, max_images=self._max_images, run_id=session.run_id)
 
     def record(self, outcome: Outcome) -> None:
         """Record an outcome."""

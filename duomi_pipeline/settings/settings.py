@@ -158,6 +158,12 @@ class Settings(BaseSettings, ImageParameters):
     max_spend_per_day: float | None = Field(
         None, ge=0, description="Cap, checked before each request; needs a price. A day is a day of UTC."
     )
+    warn_spend_factor: float = Field(
+        3.0, ge=0, description="Warn before a run that costs more than so many times the usual one; 0: never."
+    )
+    warn_spend_per_run: float | None = Field(
+        None, ge=0, description="Warn before a run that costs more; needs a price. Nothing is stopped."
+    )
 
     webhook_url: SecretStr | None = Field(
         None, description="Where the sensor `run_failures` posts, such as Slack's incoming webhook; a secret."

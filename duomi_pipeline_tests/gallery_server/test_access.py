@@ -40,6 +40,7 @@ def test_access(gallery: Served, home: Path) -> None:
     _what_may_change_something_is_json(gallery)
     _no_path_leads_out_of_the_folders(gallery, home)
     _the_page_is_protected_and_holds_no_secret(gallery)
+    _spending_is_a_page_beside_it_and_leads_back(gallery)
     assert (gallery.status()["progress"], gallery.process.poll()) == (None, None)
     assert KEY not in (home / "serve.log").read_text()
 
@@ -132,6 +133,11 @@ def _the_page_is_protected_and_holds_no_secret(gallery: Served) -> None:
     for text in (page.text, *(gallery.get(name).text for name in scripts), gallery.get("status").text):
         assert token not in text
         assert KEY not in text
+
+
+def _spending_is_a_page_beside_it_and_leads_back(gallery: Served) -> None:
+    assert "<title>Spending</title>" in requests.get(f"{gallery.address}spending.html", timeout=10).text
+    assert "actions.js" in requests.get(f"{gallery.address}index.html", timeout=10).text
 
 
 def test_the_page_on_disk_has_no_buttons(home: Path) -> None:

@@ -161,10 +161,12 @@ def test_the_log_tells_start_each_outcome_stop_and_receipt(home: Home) -> None:
     assert re.match(
         r"run [0-9a-f]{32} started: from cli, service local \(127\.0\.0\.1\), model stab.*, 3 prompts", said[0]
     )
-    assert re.match(r"json_ant: failed in .*: The prompt was rejected.* \(refused 20021\)$", said[1])
-    assert re.match(r"json_boat: generated in \d+\.\d\d s, attempts: 1: /.*/boat_\d.*\.png$", said[2])
-    assert re.match(r"stopped by cap: max_images=1 is reached", said[3])
-    assert "receipt: 1 generated, 1 failed, 1 not reached in" in said[4]
+    assert re.match(r"estimate: 3 pictures with stab.*: 0\.30 CNY$", said[1])
+    assert re.match(r"estimate: Time: not known, no recent run with stab", said[2])
+    assert re.match(r"json_ant: failed in .*: The prompt was rejected.* \(refused 20021\)$", said[3])
+    assert re.match(r"json_boat: generated in \d+\.\d\d s, attempts: 1: /.*/boat_\d.*\.png$", said[4])
+    assert re.match(r"stopped by cap: max_images=1 is reached", said[5])
+    assert "receipt: 1 generated, 1 failed, 1 not reached in" in said[6]
     assert any(line.startswith("receipt: Next: Start again once the cap allows more") for line in said)
     assert said[-1].endswith(f"ended; results: {log.results_file}")
 

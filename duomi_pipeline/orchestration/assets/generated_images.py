@@ -21,6 +21,7 @@ from duomi_pipeline.orchestration.assets.failures import failure
 from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.assets.results_manifest import leave_manifest, refresh_manifest
 from duomi_pipeline.orchestration.assets.run_results import run_results
+from duomi_pipeline.orchestration.estimates import tell_estimate
 from duomi_pipeline.orchestration.event_log.batches import log_events
 from duomi_pipeline.orchestration.partition_ranges import POOL, WAITING, active_runs, end_dead_runs, ledger_run
 from duomi_pipeline.orchestration.partition_sync import observe
@@ -99,7 +100,15 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     unknown = why_unusable(session.ledger, sorted(set(keys) - {prompt.id for prompt in here}))
     outcomes: list[Outcome] = []
     started, command = time.monotonic(), duomi.command
-    log = RunLog(session, wanted, left=_not_tried(left, unknown), left_out=rows_and_files_left_out(sources))
+    log = RunLog(
+        session,
+        wanted,
+        left=_not_tried(left, unknown),
+        left_out=rows_and_files_left_out(sources),
+        force=config.force,
+        max_images=config.max_images,
+    )
+    tell_estimate(context, log.estimate)
     with (
         log.written() if command is None else contextlib.nullcontext(),
         session.generating(
