@@ -14,7 +14,7 @@ from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.report import EXIT_FAILED, Report
 from duomi_pipeline.common.processes import lasting
-from duomi_pipeline.common.text import counted, sentence
+from duomi_pipeline.common.text import counted, safe, sentence
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
 from duomi_pipeline.engine.looking import Looked, Manner, look
@@ -194,7 +194,7 @@ def _reroll(plan: Plan, path: Path) -> Reroll:
     except MarksError as error:
         raise click.UsageError(sentence(f"--reroll {error}")) from error
     if gone := sorted(set(rejects) - set(plan.by_id)):
-        click.echo(f"Left out: prompts that no longer exist: {', '.join(gone)}", err=True)
+        click.echo(f"Left out: prompts that no longer exist: {safe(', '.join(gone))}", err=True)
     found = plan_reroll(plan, rejects)
     if found.done:
         click.echo(f"{counted(len(found.done), 'rejected picture')} replaced already", err=True)
