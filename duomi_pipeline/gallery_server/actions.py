@@ -45,6 +45,14 @@ class Action(BaseModel):
     parameters: Mapping[str, Any] = Field(default_factory=dict)
 
 
+class Confirmation(BaseModel):
+    """The page's word that an action it asked for is meant."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ticket: str
+
+
 class RefusedError(ValueError):
     """Nothing of an action can be done; the text says why."""
 

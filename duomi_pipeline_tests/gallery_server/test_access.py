@@ -90,6 +90,11 @@ def _what_may_change_something_is_json(gallery: Served) -> None:
     confirmed: list[object] = [{}, [], {"ticket": None}, {"ticket": "guessed"}]
     for content in confirmed:
         assert gallery.post("confirm", content).status_code in (400, 410), content
+    for path in ("ask", "confirm"):  # deeper than Python reads
+        answer = requests.post(
+            gallery.address + path, data=b"[" * 100_000, headers={"Content-Type": "application/json"}, timeout=10
+        )
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
     assert gallery.get("ask").status_code in (404, 405)
     assert gallery.get("confirm").status_code in (404, 405)
 
