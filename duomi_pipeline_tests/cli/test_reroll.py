@@ -78,7 +78,7 @@ def test_a_dry_run_records_and_sends_nothing_and_unknown_ids_are_named(home: Pat
 
 
 def test_a_file_that_is_no_marks_is_named_and_nothing_is_sent(home: Path, sandbox: SandboxServer) -> None:
-    for bad in ("json_fox", [1], None):
+    for bad in ("json_fox", [1], None, ["json_\ud800"]):
         run = duomi(home, "generate", "--reroll", marks(home, bad))
         assert (run.returncode, sandbox.books.totals().posts) == (2, 0)
         assert "duomi-marks.json" in run.stderr
