@@ -24,7 +24,7 @@ from duomi_pipeline.maintenance.choices import ChoiceError, own_parameters, reco
 from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, read_marks
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
-from duomi_pipeline.prompts.sources import Sources
+from duomi_pipeline.prompts.sources import Sources, recorded_overrides
 from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.reporting.run_log import rows_and_files_left_out
 from duomi_pipeline.settings import ImageParameters, ParameterOverrides, Settings
@@ -112,6 +112,7 @@ def _check_launch(flags: Mapping[str, Any]) -> None:
 
 
 def _generate(settings: Settings, options: Options) -> None:
+    known = recorded_overrides(settings) if options.reroll else None
     with Session(settings) as session:
         looked = _look(session, options)
         if options.source == "sqlite" and "db_" in looked.sources.unknown:
@@ -129,7 +130,7 @@ def _generate(settings: Settings, options: Options) -> None:
         _announce(settings, wanted, force=options.force)
         _confirm(settings, wanted, options)
         if own:
-            record(settings, own)
+            record(settings, own, known)
             with Session(settings) as session:
                 _look(session, options)
         if options.launch and wanted:

@@ -14,7 +14,7 @@ from duomi_pipeline.engine.plan import requests_to_buy, total_cost
 from duomi_pipeline.maintenance.choices import Choice, ChoiceError, choose, keep, with_parameters
 from duomi_pipeline.maintenance.reroll import plan_reroll
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.prompts.overrides import record_overrides
+from duomi_pipeline.prompts.overrides import Overrides, record_overrides
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.prompts.sources import own_prompt, recorded_overrides
 from duomi_pipeline.settings import ParameterOverrides, Settings
@@ -91,6 +91,7 @@ class Prepared:
         wanted: those that get a picture.
         forced: current pictures are bought again, too: their model takes no seed.
         notes: what a person should know before it is done.
+        known: what was recorded before seeds were drawn; see `record_overrides`.
     """
 
     plan: Plan
@@ -99,6 +100,7 @@ class Prepared:
     choices: Sequence[Choice] = ()
     forced: bool = False
     notes: tuple[str, ...] = ()
+    known: Overrides | None = None
 
     @property
     def requests(self) -> list[ImageRequest]:
@@ -131,7 +133,7 @@ class Prepared:
             keep(session, self.choices)
         elif self.own:
             settings = session.settings
-            record_overrides(settings.path(settings.overrides_file), self.own)
+            record_overrides(settings.path(settings.overrides_file), self.own, self.known)
 
 
 def prepare(session: Session, prompts: Sequence[Prompt], action: Action) -> Prepared:
@@ -181,6 +183,7 @@ def form_of(settings: Settings, prompt_id: str) -> Form:
 
 
 def _again(session: Session, prompts: Sequence[Prompt], action: Action) -> Prepared:
+    known = recorded_overrides(session.settings)
     now, lacking = session.plan(prompts), {key for key, picture in action.pictures.items() if picture is None}
     reroll = plan_reroll(now, {key: picture for key, picture in action.pictures.items() if key not in lacking})
     own = reroll.own() | dict.fromkeys(lacking - now.current, ParameterOverrides())
@@ -189,7 +192,8 @@ def _again(session: Session, prompts: Sequence[Prompt], action: Action) -> Prepa
     notes = (f"{counted(done, 'prompt')} left alone: another picture is there by now.",) if done else ()
     changes = {prompt_id: explicit for prompt_id, one in own.items() if (explicit := one.explicit())}
     forced = bool(reroll.seedless)
-    return Prepared(plan, list(plan.entries) if forced else plan.wanted(NOT_CURRENT), changes, (), forced, notes)
+    wanted = list(plan.entries) if forced else plan.wanted(NOT_CURRENT)
+    return Prepared(plan, wanted, changes, (), forced, notes, known)
 
 
 def _kept(session: Session, prompts: Sequence[Prompt], action: Action) -> Prepared:

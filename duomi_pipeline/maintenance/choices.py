@@ -15,7 +15,7 @@ from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.images import Presence, StoreError
 from duomi_pipeline.ledger import PictureFile, Purchase
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.prompts.overrides import record_overrides
+from duomi_pipeline.prompts.overrides import Overrides, record_overrides
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
@@ -132,15 +132,19 @@ def own_parameters(
     return {entry.prompt.id: parameters for entry in entries}
 
 
-def record(settings: Settings, chosen: Mapping[str, ParameterOverrides]) -> None:
+def record(settings: Settings, chosen: Mapping[str, ParameterOverrides], known: Overrides | None = None) -> None:
     """Record parameters as the prompts' own, over those recorded already.
+
+    Args:
+        known: for seeds that were drawn: what was recorded before. Of two that are drawn at once the first one stays,
+            and both runs make one picture of it.
 
     Raises:
         SourceError: they cannot be recorded.
     """
     changes = {prompt_id: own for prompt_id, parameters in chosen.items() if (own := parameters.explicit())}
     if changes:
-        record_overrides(settings.path(settings.overrides_file), changes)
+        record_overrides(settings.path(settings.overrides_file), changes, known)
 
 
 def with_parameters(prompt: Prompt, parameters: ParameterOverrides) -> Prompt:
