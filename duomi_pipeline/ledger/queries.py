@@ -259,8 +259,8 @@ class LedgerReader:
         """Differs from an earlier one where pictures, purchases, choices or prompts have changed since."""
         parts = (
             func.max(pictures.c.id),
-            func.max(purchases.c.updated_at),
-            func.max(selections.c.selected_at),
+            func.sum(purchases.c.updated_at),  # sums: the last time may be that of a clock that was ahead
+            func.sum(selections.c.selected_at),
             func.max(prompts.c.look_id),
         )
         with self.database.read() as connection:

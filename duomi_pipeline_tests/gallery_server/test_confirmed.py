@@ -1,12 +1,15 @@
 """What was confirmed is what is done: whatever else has changed since, nothing else is bought or taken for a picture."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli.quick import duomi
 from duomi_pipeline_tests.cli.test_keep import OTHER_MODEL, billed, in_use, of, overrides, versions
+from duomi_pipeline_tests.engine.home import wait_until
 from duomi_pipeline_tests.gallery_server.harness import Served, served
 
 
@@ -68,3 +71,29 @@ def test_what_nobody_foresaw_ends_the_action_not_the_server(home: Path, sandbox:
         assert "An unforeseen error" in ended["message"]
         assert gallery.status()["progress"]["is_over"]
     assert billed(sandbox) == 0
+
+
+def test_what_nobody_foresaw_is_told_beside_the_page_and_the_page_follows_again(home: Path) -> None:
+    duomi(home, "generate")
+    with served(home) as gallery:
+        wait_until(lambda: gallery.status()["version"] > 0, "the page to follow")
+        told = gallery.status()["version"]
+        for overrides_of, expected in (("{", True), ("{}", False)):
+            with closing(sqlite3.connect(home / "out/ledger.db", timeout=30)) as ledger, ledger:
+                ledger.execute("UPDATE prompts SET overrides = ? WHERE prompt_id = 'json_fox'", (overrides_of,))
+                ledger.execute("UPDATE selections SET selected_at = selected_at + 1")
+            wait_until(lambda: bool(gallery.status()["problem"]) is expected, "what it says of it")  # noqa: B023
+        assert gallery.status()["version"] > told
+
+
+def test_a_choice_is_followed_though_another_clock_was_ahead(home: Path) -> None:
+    duomi(home, "generate")
+    duomi(home, "generate", "--prompt-id", "json_fox", "--force")
+    with closing(sqlite3.connect(home / "out/ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE selections SET selected_at = selected_at + 3600 WHERE prompt_id = 'json_boat'")
+        ledger.execute("UPDATE purchases SET updated_at = updated_at + 3600 WHERE id = 1")
+    with served(home) as gallery:
+        wait_until(lambda: gallery.status()["version"] > 0, "the page to follow")
+        before = gallery.status()["version"]
+        assert duomi(home, "keep", "json_fox", "1").returncode == 0
+        wait_until(lambda: gallery.status()["version"] > before, "the choice")
