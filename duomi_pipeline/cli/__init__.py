@@ -8,7 +8,7 @@ from io import TextIOWrapper
 import click
 
 from duomi_pipeline.common.processes import EXIT_INTERRUPTED, lasting, protect_new_files
-from duomi_pipeline.common.text import sentence
+from duomi_pipeline.common.text import safe, sentence
 
 EXIT_USAGE = 2
 _COMMANDS = {
@@ -79,10 +79,13 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more Ctrl-C changes nothing about the end
         sys.exit(EXIT_INTERRUPTED)
     except click.ClickException as error:
-        error.show()
+        said = safe(error.format_message())
+        (
+            click.UsageError(said, error.ctx) if isinstance(error, click.UsageError) else click.ClickException(said)
+        ).show()
         sys.exit(EXIT_USAGE)
     except _mendable_errors() as error:
-        click.echo(f"Error: {sentence(str(error))}", err=True)
+        click.echo(f"Error: {sentence(safe(str(error)))}", err=True)
         sys.exit(EXIT_USAGE)
 
 

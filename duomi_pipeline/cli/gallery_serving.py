@@ -3,7 +3,9 @@
 import contextlib
 import signal
 import socket
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -32,14 +34,25 @@ def serve(settings: Settings, report: GalleryReport, port: int, *, opens: bool) 
         raise click.UsageError(f"Port {port} cannot be listened on: {error.strerror}. Use another --port") from error
     signal.signal(signal.SIGTERM, _interrupt)
 
-    def tell(address: str) -> None:
-        click.echo(address)
-        click.echo("Who has this address can spend your money. Ctrl-C ends it.", err=True)
-        if opens:
-            click.launch(address)
+    with listening, contextlib.ExitStack() as until_the_end, contextlib.suppress(KeyboardInterrupt):
 
-    with listening, contextlib.suppress(KeyboardInterrupt):
+        def tell(address: str) -> None:
+            click.echo(address)
+            click.echo("Who has this address can spend your money. Ctrl-C ends it.", err=True)
+            if opens:
+                click.launch(str(until_the_end.enter_context(_leading_to(address, Path(str(report.index)).parent))))
+
         serve_gallery(settings, listening, _run, tell)
+
+
+@contextlib.contextmanager
+def _leading_to(address: str, folder: Path) -> Iterator[Path]:
+    """A page for the owner's eyes that leads to an address: arguments of a browser are seen by all on this machine."""
+    with tempfile.NamedTemporaryFile("w", suffix=".html", prefix="served-", dir=folder, encoding="ascii") as page:
+        page.write('<!doctype html><meta name="referrer" content="no-referrer">\n')
+        page.write(f'<meta http-equiv="refresh" content="0; url={address}">\n')
+        page.flush()
+        yield Path(page.name)
 
 
 def _run(order: Order, tell: Callable[[Outcome], None]) -> str:

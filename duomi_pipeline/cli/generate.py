@@ -23,7 +23,7 @@ from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.report import EXIT_FAILED, Report
 from duomi_pipeline.common.processes import lasting
-from duomi_pipeline.common.text import counted, one_line, sentence
+from duomi_pipeline.common.text import counted, one_line, safe, sentence
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
 from duomi_pipeline.engine.looking import Looked, Manner, look
 from duomi_pipeline.engine.plan import requests_to_buy
@@ -33,7 +33,7 @@ from duomi_pipeline.maintenance.reroll import MarksError, Reroll, plan_reroll, r
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.prompts.json_files import PATIENCE, wait_for_files
 from duomi_pipeline.prompts.single_prompts import save_single_prompt
-from duomi_pipeline.prompts.sources import Sources, prompt_folder
+from duomi_pipeline.prompts.sources import Sources, prompt_folder, recorded_overrides
 from duomi_pipeline.reporting.estimate import Estimate, estimate
 from duomi_pipeline.reporting.receipt import amount
 from duomi_pipeline.reporting.run_log import rows_and_files_left_out
@@ -123,6 +123,7 @@ def _check_launch(flags: Mapping[str, Any]) -> None:
 
 
 def _generate(settings: Settings, options: Options) -> None:
+    known = recorded_overrides(settings) if options.reroll else None
     with Session(settings) as session:
         looked = _look(session, options)
         unfinished = looked.sources.files.unfinished
@@ -145,7 +146,7 @@ def _generate(settings: Settings, options: Options) -> None:
         _announce(settings, wanted, estimated)
         _confirm(settings, estimated, options)
         if own:
-            record(settings, own)
+            record(settings, own, known)
             with Session(settings) as session:
                 _look(session, options)
         if options.launch and wanted:
@@ -221,7 +222,7 @@ def _reroll(plan: Plan, path: Path) -> Reroll:
     except MarksError as error:
         raise click.UsageError(sentence(f"--reroll {error}")) from error
     if gone := sorted(set(rejects) - set(plan.by_id)):
-        click.echo(f"Left out: prompts that no longer exist: {', '.join(gone)}", err=True)
+        click.echo(f"Left out: prompts that no longer exist: {safe(', '.join(gone))}", err=True)
     found = plan_reroll(plan, rejects)
     if found.done:
         click.echo(f"{counted(len(found.done), 'rejected picture')} replaced already", err=True)

@@ -55,7 +55,7 @@ def keep(prompt_id: str | None, version: str | None, marks: Path | None) -> None
         else:
             choices, refused = _chosen(session, [(by_id[str(prompt_id)], version)])
         for why in refused:
-            click.echo(f"Not kept: {why}", err=True)
+            click.echo(safe(f"Not kept: {why}"), err=True)
         if choices:
             _keep(session, choices)
     if refused or not choices:

@@ -7,7 +7,7 @@ is bought again. Each unknown file is opened once.
 import contextlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from duomi_pipeline.duomi.request import request_key
@@ -46,19 +46,19 @@ class Survey:
     unreadable: tuple[tuple[str, str], ...] = ()
 
 
-def adopt(ledger: Ledger, store: ImageStore, listing: Listing, recorded: Mapping[str, int]) -> tuple[Listing, int]:
+def adopt(ledger: Ledger, store: ImageStore, listing: Listing, recorded: Set[tuple[str, int]]) -> tuple[Listing, int]:
     """Record unknown pictures in the ledger; files that are no pictures of ours are remembered, too.
 
     Args:
-        recorded: the sizes of all recorded files, by name.
+        recorded: name and size of all recorded files.
 
     Returns:
         The listing, with unreadable files marked as unknown, and the number of adopted pictures.
     """
     foreign = ledger.foreign_files()
     # A copy of a picture is remembered as foreign; it is the picture itself once the original is gone.
-    gone = {size for name, size in recorded.items() if listing.sizes.get(name) != size}
-    new = ((n, size) for n, size in listing.sizes.items() if recorded.get(n) != size)
+    gone = {size for name, size in recorded if listing.sizes.get(name) != size}
+    new = (found for found in listing.sizes.items() if found not in recorded)
     names = [name for name, size in new if foreign.get(name) != size or size in gone]
     if not names:
         return listing, 0

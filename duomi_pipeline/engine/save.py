@@ -135,7 +135,7 @@ class Saver:
 
     def found(self, prompt: Prompt, request: ImageRequest, purchase: Purchase) -> dict[int, PictureFile]:
         """Files that an interrupted run saved for this prompt and request, but did not record, by position."""
-        known = self.ledger.recorded_files()
+        known = {name for name, _size in self.ledger.recorded_files()}
         sent_at = self.ledger.sent_at(purchase.id)  # an older file belongs to an earlier purchase of the same request
         found: dict[int, PictureFile] = {}
         for name, size in self.store.listing().sizes.items():

@@ -4,7 +4,7 @@ import contextlib
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
@@ -102,8 +102,8 @@ class Session:
         check_parameters(self.settings, below)
         return below
 
-    def _look_at_folder(self) -> tuple[Listing, Mapping[str, int], int]:
-        """The listing of the folder, the sizes of recorded files by name, and how many were adopted now."""
+    def _look_at_folder(self) -> tuple[Listing, Set[tuple[str, int]], int]:
+        """The listing of the folder, name and size of recorded files, and how many were adopted now."""
         listing, recorded = self.store.listing(), self.ledger.recorded_files()
         listing, adopted = adopt(self.ledger, self.store, listing, recorded)
         return listing, self.ledger.recorded_files() if adopted else recorded, adopted

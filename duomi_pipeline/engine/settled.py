@@ -1,7 +1,7 @@
 """Plan many prompts by what an earlier plan found of them: what "settled" means is said in `ledger.settled`."""
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 
 from duomi_pipeline.engine.looking import registered
@@ -28,7 +28,7 @@ class Registered:
 
 
 def read_registered(
-    ledger: Ledger, basis: str, sources: Collection[Source], listing: Listing, recorded: Mapping[str, int]
+    ledger: Ledger, basis: str, sources: Collection[Source], listing: Listing, recorded: Set[tuple[str, int]]
 ) -> Registered:
     """Read the register, and tell which of its prompts are settled and have their pictures.
 
@@ -36,14 +36,14 @@ def read_registered(
         basis: what requests are made from now, but for the prompt: `duomi.request.request_basis`.
         sources: whose prompts.
         listing: of the folder of pictures.
-        recorded: the sizes of all recorded files, by name.
+        recorded: name and size of all recorded files.
     """
     usable = ledger.usable_prompts(basis, sources)
     doubtful: Collection[str]
     if listing.problem:
         doubtful = usable.settled
     else:
-        absent = [name for name, size in recorded.items() if listing.sizes.get(name) != size]
+        absent = {name for name, size in recorded if listing.sizes.get(name) != size}
         # An interrupted purchase of a current prompt, such as a forced one, is finished.
         interrupted = ledger.interrupted_purchases()
         doubtful = ledger.prompts_of_files(absent) | ledger.prompts_of_requests(interrupted)

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine import FAILED, NOT_CURRENT, Plan, PlannedPrompt, Session
-from duomi_pipeline.engine.plan import requests_to_buy
+from duomi_pipeline.engine.plan import requests_to_buy, total_cost
 from duomi_pipeline.maintenance.choices import Choice, ChoiceError, choose, keep, with_parameters
 from duomi_pipeline.maintenance.reroll import plan_reroll
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.prompts.overrides import record_overrides
+from duomi_pipeline.prompts.overrides import Overrides, record_overrides
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.prompts.sources import own_prompt, recorded_overrides
 from duomi_pipeline.settings import ParameterOverrides, Settings
@@ -33,7 +33,8 @@ class Action(BaseModel):
     """One request of the page.
 
     Attributes:
-        pictures: prompt ids, each with the picture that the person saw: what has another one since is left alone.
+        pictures: prompt ids, each with the picture that the person saw, `None` where there was none: a prompt that has
+            another one since is left alone.
         parameters: of one prompt, by name; `None`: the settings' own again.
     """
 
@@ -44,8 +45,41 @@ class Action(BaseModel):
     parameters: Mapping[str, Any] = Field(default_factory=dict)
 
 
+class Confirmation(BaseModel):
+    """The page's word that an action it asked for is meant."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ticket: str
+
+
 class RefusedError(ValueError):
     """Nothing of an action can be done; the text says why."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a person confirms.
+
+    Attributes:
+        service: to which requests go; empty where none does.
+        cost: of these requests; `None` if a price is unknown.
+    """
+
+    service: str
+    prompts: int
+    requests: int
+    pictures: int
+    cost: float | None
+    currency: str
+
+    def allow(self, now: "Terms") -> bool:
+        """Whether what would be done now is all of this and no more, nowhere else, and not dearer as far as known."""
+        if (now.service, now.currency) != (self.service, self.currency) and now.requests:
+            return False
+        if now.prompts < self.prompts or now.pictures > self.pictures:
+            return False
+        return now.cost == self.cost or (now.cost is not None and self.cost is not None and now.cost < self.cost)
 
 
 @dataclass(frozen=True)
@@ -57,6 +91,7 @@ class Prepared:
         wanted: those that get a picture.
         forced: current pictures are bought again, too: their model takes no seed.
         notes: what a person should know before it is done.
+        known: what was recorded before seeds were drawn; see `record_overrides`.
     """
 
     plan: Plan
@@ -65,6 +100,7 @@ class Prepared:
     choices: Sequence[Choice] = ()
     forced: bool = False
     notes: tuple[str, ...] = ()
+    known: Overrides | None = None
 
     @property
     def requests(self) -> list[ImageRequest]:
@@ -74,10 +110,17 @@ class Prepared:
         every = {entry.request.key: entry.request for entry in self.wanted}
         return list((every if self.forced else requests_to_buy(self.wanted)).values())
 
-    @property
-    def pictures(self) -> int:
-        """How many pictures these requests buy."""
-        return sum(request.pictures for request in self.requests)
+    def terms(self, settings: Settings) -> Terms:
+        """What a person has to confirm under these settings."""
+        requests = self.requests
+        return Terms(
+            settings.service_identity if requests else "",
+            len(self.wanted),
+            len(requests),
+            sum(request.pictures for request in requests),
+            total_cost(requests),
+            settings.currency,
+        )
 
     def record(self, session: Session) -> None:
         """Record what was chosen as the prompts' own: before anything is bought, so that it survives a kill.
@@ -90,7 +133,7 @@ class Prepared:
             keep(session, self.choices)
         elif self.own:
             settings = session.settings
-            record_overrides(settings.path(settings.overrides_file), self.own)
+            record_overrides(settings.path(settings.overrides_file), self.own, self.known)
 
 
 def prepare(session: Session, prompts: Sequence[Prompt], action: Action) -> Prepared:
@@ -140,14 +183,17 @@ def form_of(settings: Settings, prompt_id: str) -> Form:
 
 
 def _again(session: Session, prompts: Sequence[Prompt], action: Action) -> Prepared:
-    reroll = plan_reroll(session.plan(prompts), action.pictures)
-    own = reroll.own()
+    known = recorded_overrides(session.settings)
+    now, lacking = session.plan(prompts), {key for key, picture in action.pictures.items() if picture is None}
+    reroll = plan_reroll(now, {key: picture for key, picture in action.pictures.items() if key not in lacking})
+    own = reroll.own() | dict.fromkeys(lacking - now.current, ParameterOverrides())
     plan = session.plan([with_parameters(prompt, own[prompt.id]) for prompt in prompts if prompt.id in own])
-    done = len(reroll.done)
-    notes = (f"{counted(done, 'picture')} replaced already, and left as they are.",) if done else ()
+    done = len(reroll.done) + len(lacking & now.current)
+    notes = (f"{counted(done, 'prompt')} left alone: another picture is there by now.",) if done else ()
     changes = {prompt_id: explicit for prompt_id, one in own.items() if (explicit := one.explicit())}
     forced = bool(reroll.seedless)
-    return Prepared(plan, list(plan.entries) if forced else plan.wanted(NOT_CURRENT), changes, (), forced, notes)
+    wanted = list(plan.entries) if forced else plan.wanted(NOT_CURRENT)
+    return Prepared(plan, wanted, changes, (), forced, notes, known)
 
 
 def _kept(session: Session, prompts: Sequence[Prompt], action: Action) -> Prepared:

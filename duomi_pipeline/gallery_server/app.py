@@ -1,6 +1,5 @@
 """The addresses of the served gallery: page, data, pictures, and what a person asks for."""
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,9 +16,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from duomi_pipeline.common.text import without_surrogates
+from duomi_pipeline.common.text import one_line, without_surrogates
 from duomi_pipeline.gallery.spending import PAGE as SPENDING
-from duomi_pipeline.gallery_server.actions import Action, form_of
+from duomi_pipeline.gallery_server.actions import Action, Confirmation, form_of
 from duomi_pipeline.gallery_server.desk import USABLE, BusyError, Desk, UnknownTicketError
 from duomi_pipeline.gallery_server.gate import TokenGate
 from duomi_pipeline.gallery_server.mirror import Mirror
@@ -82,10 +81,10 @@ def build_app(desk: Desk, mirror: Mirror, settings: Settings, token: str, galler
 
     async def confirm(request: Request) -> Response:
         try:
-            ticket = str(json.loads(await request.body())["ticket"])
-        except (ValueError, TypeError, KeyError):
+            confirmed = Confirmation.model_validate_json(await request.body())
+        except ValidationError:
             return _refused(400, "Not understood: no ticket")
-        return await _answered(lambda: {"number": desk.confirm(ticket)})
+        return await _answered(lambda: {"number": desk.confirm(confirmed.ticket)})
 
     routes = [
         Route("/", page),
@@ -100,7 +99,7 @@ def build_app(desk: Desk, mirror: Mirror, settings: Settings, token: str, galler
         Mount("/pictures", _Folder(pictures, PICTURE)),
         Mount("/", StaticFiles(packages=_PAGES)),
     ]
-    app = Starlette(routes=[Mount("/{token}", routes=routes)])
+    app = Starlette(routes=[Mount("/{token}", routes=routes)], exception_handlers={Exception: _unforeseen})
     return RequestGuard(TokenGate(app, token), advice="Open the address that `duomi gallery --serve` printed.")
 
 
@@ -113,6 +112,11 @@ async def _answered(answer: Callable[[], object]) -> Response:
         return _refused(410, str(error))
     except USABLE as error:
         return _refused(422, str(error))
+
+
+async def _unforeseen(_request: Request, error: Exception) -> Response:
+    """What the page can show of an error that nobody foresaw; it is on stderr, too."""
+    return _refused(500, f"An unforeseen error: {one_line(str(error) or repr(error), 400)}")
 
 
 def _refused(status: int, why: str) -> Response:

@@ -1,17 +1,17 @@
 """Actions of the page: asked for, confirmed, and carried out one at a time by the thread that calls `work`."""
 
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.common.text import counted, one_line
 from duomi_pipeline.engine import Outcome, PlannedPrompt, Session
 from duomi_pipeline.engine.looking import Manner, look, registered
-from duomi_pipeline.engine.plan import Plan, total_cost
-from duomi_pipeline.gallery_server.actions import Action, Kind, Prepared, RefusedError, prepare
+from duomi_pipeline.engine.plan import Plan
+from duomi_pipeline.gallery_server.actions import Action, Kind, RefusedError, Terms, prepare
 from duomi_pipeline.gallery_server.interrupts import Interrupts
 from duomi_pipeline.ledger import LedgerError
 from duomi_pipeline.maintenance.choices import ChoiceError
@@ -22,6 +22,7 @@ from duomi_pipeline.settings import Settings, SettingsError
 
 _ASKED = 50  # actions that wait to be confirmed; older ones are forgotten
 _SHOWN = 20  # failures that the page lists
+_LOGGER = logging.getLogger(__name__)
 _NAMES: Mapping[Kind, str] = {
     Kind.AGAIN: "Make again with another seed",
     Kind.RETRY: "Try failed prompts again",
@@ -112,8 +113,8 @@ class Desk:
     def __init__(self, home: Path, run: Run) -> None:
         self._home = home
         self._run = run
-        self._asked: dict[str, tuple[Action, Prepared]] = {}
-        self._confirmed: tuple[Action, Prepared] | None = None
+        self._asked: dict[str, tuple[Action, Terms]] = {}
+        self._confirmed: tuple[Action, Terms] | None = None
         self._changed = threading.Condition()
         self.progress: Progress | None = None
 
@@ -128,20 +129,19 @@ class Desk:
             prepared = prepare(session, registered(session.ledger, action.pictures).prompts, action)
         if prepared.plan.stop:
             raise RefusedError(f"{prepared.plan.stop.message} {prepared.plan.stop.advice}".strip())
-        ticket = secrets.token_urlsafe(16)
+        ticket, terms = secrets.token_urlsafe(16), prepared.terms(settings)
         with self._changed:
-            self._asked[ticket] = (action, prepared)
+            self._asked[ticket] = (action, terms)
             for old in list(self._asked)[:-_ASKED]:
                 del self._asked[old]
-        requests = prepared.requests
-        is_free = settings.uses_sandbox or not requests
+        is_free = settings.uses_sandbox or not terms.requests
         return Quote(
             ticket,
             _NAMES[action.kind],
-            len(prepared.wanted),
-            len(requests),
+            terms.prompts,
+            terms.requests,
             "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url,
-            "" if is_free else amount(total_cost(requests), settings.currency),
+            "" if is_free else amount(terms.cost, terms.currency),
             prepared.notes,
         )
 
@@ -175,30 +175,38 @@ class Desk:
                 with self._changed:
                     while self._confirmed is None:
                         self._changed.wait(1.0)  # with a time-out: Windows delivers Ctrl-C to no wait without one
-                    action, prepared = self._confirmed
+                    action, terms = self._confirmed
                 try:
-                    message = self._carry_out(action, prepared)
+                    message = self._carry_out(action, terms)
                 except USABLE as error:
                     message = str(error)
+                except Exception as error:
+                    _LOGGER.exception("%s", self.progress and self.progress.name)
+                    message = f"An unforeseen error: {one_line(str(error) or repr(error), 400)}"
                 with self._changed:
                     self._confirmed = None
                     self._tell(message=message, is_over=True)
 
-    def _carry_out(self, action: Action, confirmed: Prepared) -> str:
+    def _carry_out(self, action: Action, confirmed: Terms) -> str:
         settings = Settings.load(self._home)
         with Session(settings) as session:
             look(session.ledger, settings, Manner.ATTENDED)
-            prompts = registered(session.ledger, action.pictures).prompts
-            _check_confirmed(prepare(session, prompts, action), confirmed)
-            confirmed.record(session)
+            # Not what was prepared when it was asked for: under other settings that is another request.
+            now = prepare(session, registered(session.ledger, action.pictures).prompts, action)
+            if not confirmed.allow(now.terms(settings)):
+                raise RefusedError(
+                    "Something has changed since you were asked: it would be "
+                    f"{counted(len(now.requests), 'request')} now. Nothing was sent. Ask again."
+                )
+            now.record(session)
             look(session.ledger, settings, Manner.ATTENDED)
-            sources = registered(session.ledger, [entry.prompt.id for entry in confirmed.wanted])
+            sources = registered(session.ledger, [entry.prompt.id for entry in now.wanted])
             plan = session.plan(sources.prompts)
         self._tell(total=len(plan.entries))
         if not plan.entries:
             return "Nothing to do."
         left_out = rows_and_files_left_out(sources)
-        order = Order(settings, plan, list(plan.entries), left_out, confirmed.forced, confirmed.pictures)
+        order = Order(settings, plan, list(plan.entries), left_out, now.forced, confirmed.pictures)
         return self._run(order, self._record)
 
     def _record(self, outcome: Outcome) -> None:
@@ -208,18 +216,3 @@ class Desk:
     def _tell(self, **changes: object) -> None:
         if self.progress is not None:
             self.progress = replace(self.progress, **changes)  # type: ignore[arg-type]
-
-
-def _check_confirmed(now: Prepared, confirmed: Prepared) -> None:
-    """Check that nothing more is sent than a person has seen.
-
-    Raises:
-        RefusedError: it would be more, or would cost more.
-    """
-    cost, seen = (known_sum(request.cost for request in one.requests) for one in (now, confirmed))
-    is_dearer = cost is not None and (seen is None or cost > seen)
-    if now.pictures > confirmed.pictures or is_dearer or len(now.wanted) < len(confirmed.wanted):
-        raise RefusedError(
-            f"Something has changed since you were asked: it would be {counted(len(now.requests), 'request')} now. "
-            "Nothing was sent. Ask again."
-        )

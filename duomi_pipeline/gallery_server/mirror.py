@@ -1,9 +1,11 @@
 """The gallery's folder follows the ledger: it is written anew when pictures, choices or prompts have changed."""
 
+import logging
 import threading
 import time
 from dataclasses import dataclass
 
+from duomi_pipeline.common.text import one_line
 from duomi_pipeline.engine import Session
 from duomi_pipeline.engine.looking import registered
 from duomi_pipeline.engine.session import gallery_place
@@ -11,6 +13,7 @@ from duomi_pipeline.gallery import GalleryError, write_gallery
 from duomi_pipeline.ledger import LedgerError
 from duomi_pipeline.settings import Settings, SettingsError
 
+_LOGGER = logging.getLogger(__name__)
 _LOOK = 1.0  # seconds between two looks at the ledger
 _SHARE = 4  # writing takes at most a quarter of the time: with 100,000 prompts it takes seconds
 
@@ -59,6 +62,9 @@ class Mirror:
                     version += self._write_if_changed(session)
             except (LedgerError, SettingsError, GalleryError, OSError) as error:
                 problem = str(error)
+            except Exception as error:  # a thread that ended would leave a page that follows nothing, and says nothing
+                _LOGGER.exception("the gallery's folder")
+                problem = f"An unforeseen error: {one_line(str(error) or repr(error), 400)}"
             self.sight = Sight(version, runs, problem)
             pause = (time.monotonic() - began) * (_SHARE - 1)
 

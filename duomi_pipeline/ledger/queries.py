@@ -113,10 +113,10 @@ class LedgerReader:
         """The saved files of one request, the latest purchase first."""
         return self.saved_files([request_key]).get(request_key, [])
 
-    def recorded_files(self) -> dict[str, int]:
-        """The sizes in bytes of all recorded files, by name."""
+    def recorded_files(self) -> set[tuple[str, int]]:
+        """Name and size in bytes of all recorded files. Two may have one name: at most one of them is there."""
         with self.database.read() as connection:
-            return dict(connection.execute(select(pictures.c.file, pictures.c.bytes)).tuples().all())
+            return {(file, size) for file, size in connection.execute(select(pictures.c.file, pictures.c.bytes))}
 
     def selected_files(self) -> list[tuple[str, int]]:
         """Name and size of the files of all current pictures, but for those of retired prompts."""
@@ -259,8 +259,8 @@ class LedgerReader:
         """Differs from an earlier one where pictures, purchases, choices or prompts have changed since."""
         parts = (
             func.max(pictures.c.id),
-            func.max(purchases.c.updated_at),
-            func.max(selections.c.selected_at),
+            func.sum(purchases.c.updated_at),  # sums: the last time may be that of a clock that was ahead
+            func.sum(selections.c.selected_at),
             func.max(prompts.c.look_id),
         )
         with self.database.read() as connection:

@@ -12,10 +12,10 @@ from duomi_pipeline.duomi.request import settings_fingerprint
 from duomi_pipeline.engine import PlannedPrompt, Session
 from duomi_pipeline.engine.prompt_request import request_for
 from duomi_pipeline.engine.save import Saver
-from duomi_pipeline.images import PictureLostError
+from duomi_pipeline.images import Presence, StoreError
 from duomi_pipeline.ledger import PictureFile, Purchase
 from duomi_pipeline.prompts import Prompt
-from duomi_pipeline.prompts.overrides import record_overrides
+from duomi_pipeline.prompts.overrides import Overrides, record_overrides
 from duomi_pipeline.prompts.parameters import BadParametersError, checked_parameters
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
@@ -26,17 +26,19 @@ class ChoiceError(ValueError):
 
 @dataclass(frozen=True)
 class Version:
-    """The pictures of a prompt that one purchase gave, of which one at least is there.
+    """The pictures of a prompt that one purchase gave, of which one at least is not known to be gone.
 
     Attributes:
         number: 1 for the oldest, as the gallery counts.
         is_selected: whether they are the prompt's present ones.
+        doubt: why nobody can tell now whether they are there; empty where that is known.
     """
 
     number: int
     purchase: Purchase
     files: tuple[PictureFile, ...]
     is_selected: bool
+    doubt: str
 
 
 @dataclass(frozen=True)
@@ -49,22 +51,28 @@ class Choice:
 
 
 def versions_of(session: Session, prompt_id: str) -> list[Version]:
-    """All versions of a prompt that are there, the oldest first."""
-    sizes = session.store.listing().sizes
+    """All versions of a prompt that are not known to be gone, the oldest first."""
+    listing = session.store.listing()
     groups: dict[int, list[PictureFile]] = {}
     for file in session.ledger.pictures_of(prompt_id):
         groups.setdefault(file.purchase_id, []).append(file)
     there = [
         sorted(files, key=lambda file: file.position)
         for files in groups.values()
-        if any(sizes.get(file.file) == file.bytes for file in files)
+        if any(listing.presence(file.file, file.bytes) is not Presence.GONE for file in files)
     ]
     there.sort(key=lambda files: files[0].saved_at)
     purchases = session.ledger.purchases(groups)
     selection = session.ledger.selections([prompt_id]).get(prompt_id)
     selected = selection.purchase_id if selection else None
     return [
-        Version(number, purchases[files[0].purchase_id], tuple(files), files[0].purchase_id == selected)
+        Version(
+            number,
+            purchases[files[0].purchase_id],
+            tuple(files),
+            files[0].purchase_id == selected,
+            next(filter(None, (listing.why_unknown(file.file) for file in files)), ""),
+        )
         for number, files in enumerate(there, 1)
     ]
 
@@ -82,6 +90,8 @@ def choose(session: Session, prompt: Prompt, which: str) -> Choice:
     found = [one for one in versions if which == str(one.number) or any(file.file == which for file in one.files)]
     if not found:
         raise ChoiceError(f"{prompt.id} has no version {which}: `duomi keep {prompt.id}` lists those that are there")
+    if found[0].doubt:
+        raise ChoiceError(f"{prompt.id}: {found[0].doubt}")
     return Choice(prompt, found[0], _parameters_of(session.settings, prompt, found[0].purchase))
 
 
@@ -101,7 +111,7 @@ def keep(session: Session, choices: Sequence[Choice]) -> None:
             for choice in choices
             for prompt in [with_parameters(choice.prompt, choice.parameters)]
         ]
-    except PictureLostError as error:
+    except StoreError as error:
         raise ChoiceError(str(error)) from error
     record(settings, {choice.prompt.id: choice.parameters for choice in choices})
     session.ledger.select_all(selections)
@@ -122,15 +132,19 @@ def own_parameters(
     return {entry.prompt.id: parameters for entry in entries}
 
 
-def record(settings: Settings, chosen: Mapping[str, ParameterOverrides]) -> None:
+def record(settings: Settings, chosen: Mapping[str, ParameterOverrides], known: Overrides | None = None) -> None:
     """Record parameters as the prompts' own, over those recorded already.
+
+    Args:
+        known: for seeds that were drawn: what was recorded before. Of two that are drawn at once the first one stays,
+            and both runs make one picture of it.
 
     Raises:
         SourceError: they cannot be recorded.
     """
     changes = {prompt_id: own for prompt_id, parameters in chosen.items() if (own := parameters.explicit())}
     if changes:
-        record_overrides(settings.path(settings.overrides_file), changes)
+        record_overrides(settings.path(settings.overrides_file), changes, known)
 
 
 def with_parameters(prompt: Prompt, parameters: ParameterOverrides) -> Prompt:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from duomi_pipeline.common.text import has_surrogates
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt
 from duomi_pipeline.settings import ParameterOverrides
 
@@ -71,7 +72,9 @@ def read_marks(path: Path) -> Marks:
         raise MarksError(f"{path} is not JSON: {error}") from error
     found: dict[str, Any] = content if isinstance(content, dict) else {}
     lists, pictures = (found.get("picks", []), found.get("rejects")), found.get("pictures", {})
-    if not all(isinstance(ids, list) and all(map(_is_text, ids)) for ids in lists) or not isinstance(pictures, dict):
+    are_ids = all(isinstance(ids, list) and all(map(_is_text, ids)) for ids in lists)
+    are_files = isinstance(pictures, dict) and all(file is None or _is_text(file) for file in pictures.values())
+    if not are_ids or not are_files:
         raise MarksError(f'{path} has no lists "picks" and "rejects" of prompt ids; export it from the gallery')
     picks, rejects = ({prompt_id: pictures.get(prompt_id) for prompt_id in ids or ()} for ids in lists)
     return Marks(picks, rejects)
@@ -102,4 +105,4 @@ def _is_rejected(entry: PlannedPrompt, picture: str | None) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    return isinstance(value, str) and not has_surrogates(value)

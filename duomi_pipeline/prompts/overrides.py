@@ -83,7 +83,7 @@ def read_overrides(path: Path) -> Overrides:
     return Overrides(found, bad)
 
 
-def record_overrides(path: Path, changes: Mapping[str, Mapping[str, Any]]) -> None:
+def record_overrides(path: Path, changes: Mapping[str, Mapping[str, Any]], known: Overrides | None = None) -> None:
     """Record parameters of prompts over those recorded already; the file is written whole or not at all.
 
     One process at a time changes the file: no change of another one is lost.
@@ -91,6 +91,8 @@ def record_overrides(path: Path, changes: Mapping[str, Mapping[str, Any]]) -> No
     Args:
         path: of the file.
         changes: parameters by name, by prompt id; `None` takes a recorded one back.
+        known: the file as it was when these were decided: where another process has recorded something else for a
+            prompt since, that stays. `None`: the last word wins.
 
     Raises:
         SourceError: the file cannot be read or written.
@@ -99,9 +101,12 @@ def record_overrides(path: Path, changes: Mapping[str, Mapping[str, Any]]) -> No
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             content = _content(path)
+            now = read_overrides(path) if known else None
             for prompt_id, parameters in changes.items():
-                known = content.get(prompt_id)
-                entry = {**(known if isinstance(known, dict) else {}), **parameters}
+                if known and now and now.by_id.get(prompt_id) != known.by_id.get(prompt_id):
+                    continue
+                before = content.get(prompt_id)
+                entry = {**(before if isinstance(before, dict) else {}), **parameters}
                 content[prompt_id] = {name: value for name, value in entry.items() if value is not None}
             kept = {prompt_id: entry for prompt_id, entry in content.items() if entry != {}}
             write_whole(path, (json.dumps(kept, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode())

@@ -33,6 +33,9 @@ class Terminal:
     def press(self) -> None:
         os.killpg(self._process.pid, signal.SIGINT)
 
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
     def until(self, words: str) -> None:
         """Wait until some words were printed."""
         until(lambda: words in self.seen, words)

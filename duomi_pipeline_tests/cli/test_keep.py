@@ -175,6 +175,34 @@ def test_a_damaged_or_unknown_version_changes_nothing(home: Path, sandbox: Sandb
     assert (overrides(home), in_use(home), billed(sandbox)) == (before, used, 9)
 
 
+def test_a_version_that_cannot_be_read_now_keeps_its_number_and_is_not_said_to_be_gone(
+    home: Path, sandbox: SandboxServer
+) -> None:
+    files = versions(home, sandbox)
+    before = overrides(home)
+    (home / "out/generated_images" / files[0]).write_bytes(b"")  # a placeholder of a cloud drive
+    listed = duomi(home, "keep", "json_fox").stdout.splitlines()
+    assert [(line[0], files[number] in line) for number, line in enumerate(listed)] == [(n, True) for n in "123"]
+    run = duomi(home, "keep", "json_fox", "1")
+    assert (run.returncode, "placeholder" in run.stderr) == (1, True), run.stderr
+    (home / "out/generated_images").rename(home / "out/elsewhere")
+    (home / "out/generated_images").symlink_to("generated_images")  # a folder that cannot be listed
+    run = duomi(home, "keep", "json_fox", "2")
+    assert (run.returncode, "has no version" in run.stderr) == (1, False), run.stderr
+    assert (overrides(home), billed(sandbox)) == (before, 9)
+
+
+@pytest.mark.parametrize(
+    "shown", [{"json_fox": ["a list"]}, {"json_fox": {}}, {"json_fox": "\ud800"}, {"json_fox": 1}, ["json_fox"]]
+)
+def test_a_file_that_is_no_marks_is_named(home: Path, shown: object) -> None:
+    marks = home / "marks.json"
+    marks.write_text(json.dumps({"picks": ["json_fox"], "rejects": [], "pictures": shown}))
+    for line in (("keep", "--marks"), ("generate", "--reroll")):
+        run = duomi(home, *line, str(marks))
+        assert (run.returncode, "marks.json" in run.stderr, "Traceback" in run.stderr) == (2, True, False), run.stderr
+
+
 def test_wrong_usage_is_named(home: Path) -> None:
     for line in ((), ("json_nobody", "1"), ("json_fox", "1", "--marks", "x.json"), ("--marks", "nothing.json")):
         assert duomi(home, "keep", *line).returncode == 2

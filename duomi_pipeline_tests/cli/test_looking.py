@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import requests
 
 from duomi_pipeline.sandbox.server import SandboxServer
@@ -170,3 +171,18 @@ def test_doctor_counts_states_as_status_does(home: Path, sandbox: SandboxServer)
     counted = ", ".join(f"{count} {state}" for state, count in states.items() if count)
     assert counted == "1 missing, 1 changed, 1 current, 1 failed_for_good"
     assert f"ledger: 4 prompts: {counted}" in duomi(home, "doctor").stdout
+
+
+@pytest.mark.parametrize(("lost", "other"), [("boat", "fox"), ("fox", "boat")])
+def test_a_picture_under_the_name_of_one_that_is_gone_stands_for_its_own_prompt_alone(
+    home: Path, sandbox: SandboxServer, lost: str, other: str
+) -> None:
+    for _settled in range(2):
+        assert duomi(home, "generate").returncode == 0
+    file = {name.split("_")[0]: home / "out/generated_images" / name for name in pictures(home)}
+    file[lost].unlink()
+    file[other].rename(file[lost])
+    assert json.loads(duomi(home, "plan", "--json").stdout)["generate"] == [f"json_{lost}"]
+    assert duomi(home, "generate").returncode == 0
+    assert (sandbox.books.totals().billed, len(pictures(home))) == (5, 4)
+    assert json.loads(duomi(home, "plan", "--json").stdout)["states"]["current"] == 4

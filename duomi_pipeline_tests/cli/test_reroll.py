@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from duomi_pipeline.sandbox.server import SandboxServer
-from duomi_pipeline_tests.cli.harness import pictures
+from duomi_pipeline_tests.cli.harness import pictures, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
+from duomi_pipeline_tests.cli.test_interrupts import terminal
 
 
 def marks(home: Path, rejects: object, shown: dict[str, str] | None = None) -> str:
@@ -47,6 +48,26 @@ def test_a_rejected_picture_gets_a_new_seed_once_which_stays_the_prompts_own(
     assert {path: path.read_bytes() for path in (home / "out/prompt_json").iterdir()} == sources
 
 
+def test_two_at_once_make_one_picture_for_each_rejected_one(home: Path, sandbox: SandboxServer) -> None:
+    many = [f"many_{number}" for number in range(21)]  # as many as a person is asked about
+    write_prompts(home, dict.fromkeys(many, "A quiet harbour"))
+    toml = home / "duomi.toml"
+    toml.write_text(toml.read_text().replace("127.0.0.1", "127.1"))  # the same, by a name that is no local one
+    duomi(home, "generate", "--yes")
+    before = sandbox.books.totals().billed
+    rejected = marks(
+        home, [f"json_{stem}" for stem in many], {f"json_{stem}": of(home, f"{stem}_")[0] for stem in many}
+    )
+    with terminal(home, "generate", "--reroll", rejected) as waiting:
+        waiting.until("Go on?")
+        assert duomi(home, "generate", "--reroll", rejected, "--yes").returncode == 0
+        recorded = (home / "out/overrides.json").read_text()
+        waiting.type("y\n")
+        assert waiting.end() == 0, waiting.seen
+    assert sandbox.books.totals().billed == before + 21
+    assert (home / "out/overrides.json").read_text() == recorded
+
+
 def test_a_reroll_that_failed_goes_on_with_the_seed_it_has(home: Path, sandbox: SandboxServer) -> None:
     duomi(home, "generate")
     sandbox.change_faults(rate_503=1.0)
@@ -78,7 +99,7 @@ def test_a_dry_run_records_and_sends_nothing_and_unknown_ids_are_named(home: Pat
 
 
 def test_a_file_that_is_no_marks_is_named_and_nothing_is_sent(home: Path, sandbox: SandboxServer) -> None:
-    for bad in ("json_fox", [1], None):
+    for bad in ("json_fox", [1], None, ["json_\ud800"]):
         run = duomi(home, "generate", "--reroll", marks(home, bad))
         assert (run.returncode, sandbox.books.totals().posts) == (2, 0)
         assert "duomi-marks.json" in run.stderr

@@ -13,6 +13,7 @@ from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli import harness
 from duomi_pipeline_tests.cli.harness import pictures, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
+from duomi_pipeline_tests.cli.test_interrupts import terminal
 
 NARROW = 80
 ANY_SCRIPT = "Ωmega 城市 café 🌇"
@@ -86,6 +87,26 @@ def test_errors_are_sentences(home: Path) -> None:
     ):
         said = duomi(home, *arguments).stderr.splitlines()[-1]
         assert said.endswith("."), said
+
+
+def test_no_error_obeys_what_stands_in_marks_or_was_typed(home: Path) -> None:
+    evil = "\x1b]0;owned\x07\u202e"
+    marks = home / "marks.json"
+    marks.write_text(json.dumps({"picks": ["json_fox", evil], "rejects": [evil], "pictures": {"json_fox": evil}}))
+    for arguments in (
+        ["generate", "--reroll", str(marks)],
+        ["generate", "--reroll", f"{evil}.json"],
+        ["generate", "--prompt-id", evil],
+        ["keep", "--marks", str(marks)],
+        ["keep", "json_fox", evil],
+        ["why", evil],
+        ["lint", "--prompt-id", evil],
+    ):
+        with terminal(home, *arguments) as shown:  # in a pipe click takes away what a terminal obeys
+            shown.end()
+        assert "owned" in shown.seen, arguments
+        assert "\x1b]0;" not in shown.seen, arguments
+        assert "\u202e" not in shown.seen, arguments
 
 
 def test_the_picture_of_a_single_prompt_is_named(home: Path) -> None:

@@ -57,9 +57,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(home: Path, **environment: str) -> Iterator[Served]:
+def served(home: Path, *flags: str, **environment: str) -> Iterator[Served]:
     """The gallery of a home, served for the block."""
-    line, env = command(home, "gallery", "--serve", "--port", "0", **environment)
+    line, env = command(home, "gallery", "--serve", "--port", "0", *flags, **environment)
     log = home / "serve.log"
     with (
         log.open("a") as errors,

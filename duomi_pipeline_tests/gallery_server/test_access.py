@@ -1,5 +1,6 @@
 """Who may ask the served gallery, and what can be read through it."""
 
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import requests
 
 from duomi_pipeline_tests.cli.harness import pictures
 from duomi_pipeline_tests.cli.quick import duomi
+from duomi_pipeline_tests.engine.home import wait_until
 from duomi_pipeline_tests.gallery_server.harness import Served, served
 
 ASK = {"kind": "again", "pictures": {"json_fox": None}}
@@ -91,6 +93,11 @@ def _what_may_change_something_is_json(gallery: Served) -> None:
     confirmed: list[object] = [{}, [], {"ticket": None}, {"ticket": "guessed"}]
     for content in confirmed:
         assert gallery.post("confirm", content).status_code in (400, 410), content
+    for path in ("ask", "confirm"):  # deeper than Python reads
+        answer = requests.post(
+            gallery.address + path, data=b"[" * 100_000, headers={"Content-Type": "application/json"}, timeout=10
+        )
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
     assert gallery.get("ask").status_code in (404, 405)
     assert gallery.get("confirm").status_code in (404, 405)
 
@@ -145,6 +152,22 @@ def test_the_page_on_disk_has_no_buttons(home: Path) -> None:
     page = (home / "out/gallery/index.html").read_text()
     assert "actions.js" not in page
     assert not (home / "out/gallery/actions.js").exists()
+
+
+def test_opened_in_a_browser_the_address_is_in_no_list_of_processes(home: Path, tmp_path: Path) -> None:
+    programs, opened = tmp_path / "bin", tmp_path / "opened"
+    programs.mkdir()
+    (programs / "xdg-open").write_text(
+        f'#!/bin/sh\n{{ echo "$1"; stat -c %a "$1"; cat "$1"; }} > {opened}.new; mv {opened}.new {opened}\n'
+    )
+    (programs / "xdg-open").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    with served(home, "--open", PATH=path) as gallery:
+        wait_until(opened.exists, "a browser")
+        page, rights, *content = opened.read_text().splitlines()
+        assert gallery.address.split("/")[3] not in page
+        assert (rights, f"url={gallery.address}" in "".join(content)) == ("600", True)
+    assert not Path(page).exists()
 
 
 def test_wrong_usage_is_named(home: Path) -> None:

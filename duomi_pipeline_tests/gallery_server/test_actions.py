@@ -50,7 +50,7 @@ def test_another_seed_is_bought_once_however_often_it_is_confirmed_and_asked_for
         assert gallery.post("confirm", {"ticket": quote["ticket"]}).status_code == 410
 
         again = gallery.ask("again", {"json_fox": first})  # a page that has not seen the new picture yet
-        assert (again["requests"], again["notes"]) == (0, ["1 picture replaced already, and left as they are."])
+        assert (again["requests"], again["notes"]) == (0, ["1 prompt left alone: another picture is there by now."])
         wait_until(lambda: of(home, "fox")[1] in shown(home), "the gallery to follow")
         wait_until(lambda: gallery.status()["version"] > before, "the page to be told")
     assert billed(sandbox) == 5

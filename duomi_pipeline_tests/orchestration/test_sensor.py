@@ -113,7 +113,7 @@ class TestNewPrompts:
         assert not tick.dynamic_partitions_requests
         assert "Left out: p00.json: still being written" in capfd.readouterr().err
         assert tick.skip_message == (
-            "Nothing to generate: no prompts. 1 file changed a moment ago and not whole: read again by the next tick."
+            "Nothing to generate: no prompts. 1 file changed a moment ago and not whole: read by the next tick."
         )
 
         project.write("p00", "half a sentence more", age=0)
