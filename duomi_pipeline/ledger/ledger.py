@@ -46,6 +46,7 @@ from duomi_pipeline.ledger.results import Results
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
 from duomi_pipeline.ledger.session_locks import SessionLocks
 from duomi_pipeline.ledger.settled import settle
+from duomi_pipeline.ledger.shown import Shown
 
 _ONE_OPEN = "purchases_one_open_per_key"
 _TAKEN_OVER = "Another run has taken over this request, because this run counted as dead."
@@ -65,12 +66,14 @@ class Ledger(LedgerReader):
     Attributes:
         register: what the sources last said of each prompt.
         results: what manifest and gallery need of all prompts at once.
+        shown: what the gallery alone needs of them.
     """
 
     def __init__(self, url: str | URL, home: Path, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(Database(url, home))
         self.register = Register(self.database)
         self.results = Results(self.database)
+        self.shown = Shown(self.database)
         is_postgresql = self.database.engine.dialect.name == "postgresql"
         self._lives: Lives = (
             SessionLocks(self.database.engine) if is_postgresql else FileLocks(self.database.file, clock)
