@@ -54,8 +54,8 @@ def _write(settings: Settings) -> GalleryReport:
 
         try:
             with session.writing_results():
-                plan = session.plan(look(session.ledger, settings).completed(session.ledger).prompts)
-                report = write_gallery(session, plan, gallery_place(settings), advance)
+                look(session.ledger, settings)
+                report = write_gallery(session, session.plan_registered(), gallery_place(settings), advance)
         except GalleryError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:

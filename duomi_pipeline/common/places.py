@@ -112,16 +112,17 @@ def publish(place: Place, data: bytes) -> None:
         place.fs.pipe_file(place.path, data, **headers_of(place))
 
 
-def publish_changed(place: Place, data: bytes) -> None:
-    """The same, but for a file or an object that holds this already.
+def publish_changed(place: Place, data: bytes) -> bool:
+    """The same, but for a file or an object that holds this already. Returns whether it was written.
 
     Raises:
         OSError: it cannot be written.
     """
     with contextlib.suppress(OSError):
         if fetch(place) == data:
-            return
+            return False
     publish(place, data)
+    return True
 
 
 def fetch(place: Place) -> bytes:

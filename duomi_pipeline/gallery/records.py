@@ -8,9 +8,11 @@ from typing import Any
 
 from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
+from duomi_pipeline.engine.looking import registered
+from duomi_pipeline.engine.prompt_request import request_for
 from duomi_pipeline.gallery.cards import Card, Step, Version
-from duomi_pipeline.ledger import Billing, Origin, PictureFile, Post, Purchase, PurchaseState
-from duomi_pipeline.maintenance.quality import Flag
+from duomi_pipeline.ledger import Billing, LedgerError, Origin, PictureFile, Post, Purchase, PurchaseState
+from duomi_pipeline.maintenance.quality import Flag, flags_of
 
 RETIRED = "retired"
 _TIMESTAMP = re.compile(r"[_ .-]*\d{8}_?\d{6}(_\d{1,6})?$")
@@ -33,28 +35,39 @@ _NO_REASON: Mapping[State, str] = {
 }
 
 
-def read_cards(
-    session: Session, plan: Plan, sizes: Mapping[str, int], flags: Mapping[str, tuple[Flag, ...]]
-) -> Iterator[Card]:
-    """The cards of a plan in its order, then those of retired prompts that still have pictures.
+def make_cards(
+    session: Session, plan: Plan, ids: Collection[str], sizes: Mapping[str, int], twins: Mapping[str, str]
+) -> list[Card]:
+    """The cards of some prompts of a plan, or of retired ones that still have pictures.
 
     Args:
         session: its ledger has purchases and files.
         plan: of all prompts.
+        ids: of at most some thousand prompts.
         sizes: of the picture files on disk, by name.
-        flags: by prompt id.
+        twins: of all prompts: `quality.find_twins`.
+
+    Raises:
+        LedgerError: a prompt was retired, or its picture removed, since the plan was made.
     """
-    by_prompt = _pictures_by_prompt(session, sizes)
-    bought = session.ledger.purchases({file.purchase_id for files in by_prompt.values() for file in files})
-    unfinished = _purchases_without_pictures(session, plan)
+    entries = _entries(session, plan, ids)
+    pictures = _pictures_by_prompt(session, ids, sizes)
+    bought = session.ledger.purchases({file.purchase_id for files in pictures.values() for file in files})
+    unfinished = _purchases_without_pictures(session, entries.values())
     posts = _posts(session, [*bought, *(one.id for some in unfinished.values() for one in some)])
-    for entry in plan.entries:
-        selected = entry.selection.purchase_id if entry.selection else None
-        versions = _versions(by_prompt.pop(entry.prompt.id, ()), bought, posts, selected)
-        failures = _failures(unfinished.get(entry.request.key, ()), posts)
-        yield _card(entry, versions, failures, flags.get(entry.prompt.id, ()))
-    for prompt_id, files in sorted(by_prompt.items()):
-        yield from _retired(prompt_id, _versions(files, bought, posts, None))
+    cards: list[Card] = []
+    for prompt_id in ids:
+        entry, files = entries.get(prompt_id), pictures.get(prompt_id, ())
+        selected = entry.selection.purchase_id if entry and entry.selection else None
+        versions = _versions(files, bought, posts, selected)
+        if entry is not None:
+            failures = _failures(unfinished.get(entry.request.key, ()), posts)
+            cards.append(_card(entry, versions, failures, flags_of(entry, sizes, twins)))
+        elif versions:
+            cards.append(_retired(prompt_id, versions))
+        else:
+            raise _changed_meanwhile(prompt_id)
+    return cards
 
 
 def title_of(origin: str, name: str | None = None) -> str:
@@ -98,11 +111,9 @@ def _card(
     )
 
 
-def _retired(prompt_id: str, versions: tuple[Version, ...]) -> Iterator[Card]:
-    if not versions:
-        return
+def _retired(prompt_id: str, versions: tuple[Version, ...]) -> Card:
     latest, *older = versions
-    yield Card(
+    return Card(
         id=prompt_id,
         title=title_of(prompt_id.replace("db_", "prompts.id=", 1).removeprefix("json_")),
         text=latest.prompt,
@@ -181,19 +192,37 @@ def _fields(body: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _pictures_by_prompt(session: Session, sizes: Mapping[str, int]) -> dict[str, list[PictureFile]]:
-    """Every recorded picture whose file is on disk as it was written."""
-    found: dict[str, list[PictureFile]] = {}
-    for files in session.ledger.saved_files().values():
-        for file in files:
-            if sizes.get(file.file) == file.bytes:
-                found.setdefault(file.prompt_id, []).append(file)
-    return found
+def _entries(session: Session, plan: Plan, ids: Collection[str]) -> dict[str, PlannedPrompt]:
+    """The entries of some prompts; those of settled ones, which the plan has not, as another plan would have them."""
+    settled = [prompt_id for prompt_id in ids if prompt_id in plan.settled]
+    entries = {prompt_id: plan.by_id[prompt_id] for prompt_id in ids if prompt_id in plan.by_id}
+    if settled:
+        settings, selections = session.settings, session.ledger.selections(settled)
+        for prompt in registered(session.ledger, settled).prompts:
+            request, selection = request_for(settings, prompt, settings.parameters), selections.get(prompt.id)
+            if selection is None or selection.request_key != request.key:
+                raise _changed_meanwhile(prompt.id)
+            entries[prompt.id] = PlannedPrompt(prompt, State.CURRENT, request, selection, None)
+    if gone := [prompt_id for prompt_id in settled if prompt_id not in entries]:
+        raise _changed_meanwhile(gone[0])
+    return entries
 
 
-def _purchases_without_pictures(session: Session, plan: Plan) -> dict[str, list[Purchase]]:
+def _changed_meanwhile(prompt_id: str) -> LedgerError:
+    return LedgerError(f"{prompt_id} was changed while the gallery was written: start again")
+
+
+def _pictures_by_prompt(
+    session: Session, ids: Collection[str], sizes: Mapping[str, int]
+) -> dict[str, list[PictureFile]]:
+    """The recorded pictures of some prompts whose files are on disk as they were written."""
+    found = session.ledger.shown.files_of(ids)
+    return {key: [one for one in files if sizes.get(one.file) == one.bytes] for key, files in found.items()}
+
+
+def _purchases_without_pictures(session: Session, entries: Iterable[PlannedPrompt]) -> dict[str, list[Purchase]]:
     found: dict[str, list[Purchase]] = {}
-    for purchase in session.ledger.purchases_of({e.request.key for e in plan.entries}):
+    for purchase in session.ledger.purchases_of({entry.request.key for entry in entries}):
         if purchase.state != PurchaseState.SAVED:
             found.setdefault(purchase.request_key, []).append(purchase)
     return found

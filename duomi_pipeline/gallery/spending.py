@@ -44,8 +44,8 @@ _TEMPLATE = """<!doctype html>
 """
 
 
-def write_spending(ledger: Ledger, folder: Place, currency: str) -> None:
-    """Write the page beside `index.html`, unless it is as it would be.
+def write_spending(ledger: Ledger, folder: Place, currency: str) -> bool:
+    """Write the page beside `index.html`, unless it is as it would be. Returns whether it was written.
 
     Args:
         folder: the gallery's.
@@ -54,7 +54,7 @@ def write_spending(ledger: Ledger, folder: Place, currency: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    publish_changed(folder / PAGE, spending_page(ledger.spend.daily(), currency).encode())
+    return publish_changed(folder / PAGE, spending_page(ledger.spend.daily(), currency).encode())
 
 
 def spending_page(days: Mapping[date, Sequence[BillSum]], currency: str) -> str:

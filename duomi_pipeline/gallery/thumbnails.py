@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def thumbnail_name(file: str) -> str:
 
 
 def make_thumbnails(
-    pictures: Place, folder: Place, files: Collection[str], progress: Callable[[int, int], None] | None = None
+    pictures: Place, folder: Place, files: Set[str], progress: Callable[[int, int], None] | None = None
 ) -> int:
     """Make the thumbnails that are not there yet, and remove those of pictures that are gone.
 
@@ -34,18 +34,23 @@ def make_thumbnails(
     Returns:
         How many were made. A damaged picture gets none; the page shows a placeholder.
     """
-    there = names_in(folder)
-    wanted = {thumbnail_name(file): file for file in files}
-    for name in there - wanted.keys():
+    there, missing = names_in(folder), []
+    for file in files:
+        name = thumbnail_name(file)
+        if name in there:
+            there.remove(name)
+        else:
+            missing.append(file)
+    for name in there:
         remove(folder / name)
-    to_make = sorted(wanted.keys() - there)
+    missing.sort()
     made = 0
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="duomi-thumbnail") as pool:
-        done = pool.map(lambda name: _make(pictures / wanted[name], folder / name), to_make)
+        done = pool.map(lambda file: _make(pictures / file, folder / thumbnail_name(file)), missing)
         for number, is_made in enumerate(done, 1):
             made += is_made
             if progress is not None:
-                progress(number, len(to_make))
+                progress(number, len(missing))
     return made
 
 

@@ -1,8 +1,8 @@
-"""Writes the gallery's folder: page, data (`shards`) and thumbnails (`thumbnails`), from one plan."""
+"""Writes the gallery's folder: page, data (`data`) and thumbnails (`thumbnails`), from one plan."""
 
 import os
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,11 +12,12 @@ from upath import UPath
 
 from duomi_pipeline.common.places import Place, publish_changed, shown
 from duomi_pipeline.engine import Plan, Session
-from duomi_pipeline.gallery.records import read_cards
-from duomi_pipeline.gallery.shards import write_data
+from duomi_pipeline.gallery.data import write_data
+from duomi_pipeline.gallery.edition import last_edition
 from duomi_pipeline.gallery.spending import write_spending
+from duomi_pipeline.gallery.table import Table
 from duomi_pipeline.gallery.thumbnails import make_thumbnails
-from duomi_pipeline.maintenance.quality import flags_of
+from duomi_pipeline.images import Listing
 
 
 class GalleryError(Exception):
@@ -32,12 +33,14 @@ class GalleryReport:
         prompts: cards, whatever their state.
         pictures: files that the page shows, all versions.
         thumbnails_made: those that were not there yet.
+        is_new: whether the page shows anything else than before.
     """
 
     index: Place
     prompts: int
     pictures: int
     thumbnails_made: int
+    is_new: bool
 
 
 def write_gallery(
@@ -52,24 +55,31 @@ def write_gallery(
         progress: called with the number of thumbnails done and the total.
 
     Raises:
-        GalleryError: the pictures lie where a page there cannot point to.
+        GalleryError: the pictures lie where a page there cannot point to, or their folder cannot be read.
+        LedgerError: a prompt was retired, or its picture removed, since the plan was made.
         OSError: the page cannot be written.
     """
     base_of_pictures = session.store.base
     pictures = Path(base_of_pictures.path) if base_of_pictures.protocol in ("", "file", "local") else base_of_pictures
     base = relative_address(pictures, folder)
-    cards = list(read_cards(session, plan, session.store.listing().sizes, flags_of(session, plan)))
-    shown = {file.file for card in cards for version in card.versions for file in version.files}
-    made = make_thumbnails(pictures, folder / "thumbnails", shown, progress)
-    about = {
-        "pictures": base,
-        "currency": session.settings.currency,
-        "files_shown": len(shown),
-    }
-    write_data(cards, folder / "data", about)
-    write_spending(session.ledger, folder, session.settings.currency)
+    listing = session.store.listing()
+    if listing.problem:
+        raise GalleryError(f"The gallery was not changed, for nobody knows which pictures there are: {listing.problem}")
+    table = Table(session, plan, _sizes(session, listing), last_edition(folder))
+    made = make_thumbnails(pictures, folder / "thumbnails", table.files, progress)
+    about = {"pictures": base, "currency": session.settings.currency, "files_shown": len(table.files)}
+    is_new = write_data(folder, table.marks, table.rows, about, table.about)
+    is_new |= write_spending(session.ledger, folder, session.settings.currency)
     copy_page(folder)
-    return GalleryReport(folder / "index.html", len(cards), len(shown), made)
+    return GalleryReport(folder / "index.html", len(table.marks), len(table.files), made, is_new=is_new or made > 0)
+
+
+def _sizes(session: Session, listing: Listing) -> Mapping[str, int]:
+    """The sizes of the pictures by name; one that nobody can look at is taken to be there as it was written."""
+    if not listing.unknown:
+        return listing.sizes
+    written = {name: size for name, size in session.ledger.recorded_files() if name in listing.unknown}
+    return {**written, **listing.sizes}
 
 
 def copy_page(folder: Place) -> None:

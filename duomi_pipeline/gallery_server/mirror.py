@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from duomi_pipeline.common.text import one_line
 from duomi_pipeline.engine import Session
-from duomi_pipeline.engine.looking import registered
 from duomi_pipeline.engine.session import gallery_place
 from duomi_pipeline.gallery import GalleryError, write_gallery
 from duomi_pipeline.ledger import LedgerError
@@ -23,7 +22,7 @@ class Sight:
     """What the mirror last saw.
 
     Attributes:
-        version: counts how often the folder was written.
+        version: counts how often what the page shows became another.
         runs: image runs at work, of whomever.
         problem: why the folder is not up to date; empty if it is.
     """
@@ -73,7 +72,6 @@ class Mirror:
         if mark == self._mark:
             return False
         with session.writing_results():
-            plan = session.plan(registered(session.ledger).prompts)
-            write_gallery(session, plan, gallery_place(self._settings))
+            report = write_gallery(session, session.plan_registered(), gallery_place(self._settings))
         self._mark = mark
-        return True
+        return report.is_new

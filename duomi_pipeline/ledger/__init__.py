@@ -24,6 +24,7 @@ from duomi_pipeline.ledger.records import (
 )
 from duomi_pipeline.ledger.register import Changes, Holdings, Known, Register
 from duomi_pipeline.ledger.repair import FoundPurchase
+from duomi_pipeline.ledger.shown import PictureLook
 from duomi_pipeline.ledger.spend import DaySpend, RunCost, RunPace
 from duomi_pipeline.ledger.totals import BillSum
 
@@ -52,6 +53,7 @@ __all__ = [
     "Origin",
     "PaidAnswer",
     "PictureFile",
+    "PictureLook",
     "Post",
     "Purchase",
     "PurchaseState",

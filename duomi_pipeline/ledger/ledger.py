@@ -46,6 +46,7 @@ from duomi_pipeline.ledger.results import Results
 from duomi_pipeline.ledger.schema import OPEN_STATES, facts, posts, purchases, runs
 from duomi_pipeline.ledger.session_locks import SessionLocks
 from duomi_pipeline.ledger.settled import settle
+from duomi_pipeline.ledger.shown import Shown
 from duomi_pipeline.ledger.spend import Spend
 
 _ONE_OPEN = "purchases_one_open_per_key"
@@ -66,6 +67,7 @@ class Ledger(LedgerReader):
     Attributes:
         register: what the sources last said of each prompt.
         results: what manifest and gallery need of all prompts at once.
+        shown: what the gallery alone needs of them.
         spend: what was spent, and how fast pictures came.
     """
 
@@ -73,6 +75,7 @@ class Ledger(LedgerReader):
         super().__init__(Database(url, home))
         self.register = Register(self.database)
         self.results = Results(self.database)
+        self.shown = Shown(self.database)
         self.spend = Spend(self.database)
         is_postgresql = self.database.engine.dialect.name == "postgresql"
         self._lives: Lives = (

@@ -13,7 +13,7 @@ from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.images import Look, NotAPictureError, PictureLostError, check_whole, read_info, stored_look
 from duomi_pipeline.images.fingerprint import bits_apart
-from duomi_pipeline.ledger import PictureFile
+from duomi_pipeline.ledger import PictureFile, PictureLook
 
 BLANK_CONTRAST = 0.02  # of 0.5: about 5 of 255 shades, which nobody takes for a picture
 TWIN_BITS = 3  # of 256: re-encoding flips a few, another picture dozens
@@ -34,11 +34,15 @@ class Flag:
     text: str
 
 
-def flags_of(session: Session, plan: Plan) -> dict[str, tuple[Flag, ...]]:
-    """All flags by prompt id: those of its picture, then what its model misreads in the prompt."""
-    pictures = picture_flags(session, plan)
-    found = {e.prompt.id: (*pictures.get(e.prompt.id, ()), *prompt_flags(e)) for e in plan.entries}
-    return {prompt_id: flags for prompt_id, flags in found.items() if flags}
+def flags_of(entry: PlannedPrompt, sizes: Mapping[str, int], twins: Mapping[str, str]) -> tuple[Flag, ...]:
+    """All flags of a prompt: those of its picture, then what its model misreads in the prompt.
+
+    Args:
+        sizes: of the files in the folder of pictures, by name.
+        twins: of all prompts: `find_twins`.
+    """
+    pictures = _flags(entry, sizes, twins) if _has_pictures(entry) else ()
+    return (*pictures, *prompt_flags(entry))
 
 
 def prompt_flags(entry: PlannedPrompt) -> tuple[Flag, ...]:
@@ -55,21 +59,28 @@ def picture_flags(session: Session, plan: Plan) -> dict[str, tuple[Flag, ...]]:
 
 def find_twins(entries: Iterable[PlannedPrompt]) -> dict[str, str]:
     """Prompts whose picture looks the same as that of another request, with the id of such another prompt."""
-    seen: dict[tuple[int, str], list[tuple[str, str, str]]] = {}
+    return twins_among(
+        PictureLook(entry.prompt.id, entry.selection.request_key, file.perceptual_hash)
+        for entry in entries
+        if entry.selection
+        for file in entry.selection.files
+        if file.perceptual_hash is not None and not _is_blank(file)
+    )
+
+
+def twins_among(looks: Iterable[PictureLook]) -> dict[str, str]:
+    """The same, of pictures that are no blank ones, in the order of their prompts."""
+    seen: dict[tuple[int, str], list[PictureLook]] = {}
     twins: dict[str, str] = {}
-    for entry in filter(_has_pictures, entries):
-        mine, selection = entry.prompt.id, entry.selection
-        for file in selection.files if selection else ():
-            look = file.perceptual_hash
-            if look is None or _is_blank(file):
-                continue
-            bands = [(place, look[place : place + _BAND_DIGITS]) for place in range(0, len(look), _BAND_DIGITS)]
-            for other, key, theirs in (one for band in bands for one in islice(seen.get(band, ()), _COMPARED)):
-                if selection and key != selection.request_key and bits_apart(look, theirs) <= TWIN_BITS:
-                    twins.setdefault(mine, other)
-                    twins.setdefault(other, mine)
-            for band in bands:
-                seen.setdefault(band, []).append((mine, selection.request_key if selection else "", look))
+    for mine in looks:
+        look = mine.perceptual_hash
+        bands = [(place, look[place : place + _BAND_DIGITS]) for place in range(0, len(look), _BAND_DIGITS)]
+        for other in (one for band in bands for one in islice(seen.get(band, ()), _COMPARED)):
+            if other.request_key != mine.request_key and bits_apart(look, other.perceptual_hash) <= TWIN_BITS:
+                twins.setdefault(mine.prompt_id, other.prompt_id)
+                twins.setdefault(other.prompt_id, mine.prompt_id)
+        for band in bands:
+            seen.setdefault(band, []).append(mine)
     return twins
 
 

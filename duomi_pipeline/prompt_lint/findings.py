@@ -92,6 +92,8 @@ def _unread(text: str, limits: Limits) -> Iterator[Finding]:
 
 def _foreign_share(text: str) -> float:
     """How much of the letters is not Latin; what stands in quotes is to be shown, not to be understood."""
+    if text.isascii():
+        return 0.0
     letters = [letter for letter in _QUOTED.sub("", text) if letter.isalpha()]
     return sum(letter > _LAST_LATIN for letter in letters) / max(len(letters), 1)
 

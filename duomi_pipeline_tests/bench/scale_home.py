@@ -70,6 +70,21 @@ class ScaleHome:
         step("scale_steps.edit", self._drawn, 1, TEN)
         return self.manifest()
 
+    def first_gallery(self) -> Cost:
+        """`duomi gallery` where there is none, but for the thumbnails, which are made once."""
+        shutil.rmtree(self._drawn / "out/gallery/data", ignore_errors=True)
+        (self._drawn / "out/gallery/.written.json").unlink(missing_ok=True)
+        return self.gallery()
+
+    def gallery(self) -> Cost:
+        """`duomi gallery`."""
+        return duomi(self._drawn, "gallery")
+
+    def gallery_of_ten(self) -> Cost:
+        """`duomi gallery` after ten prompts were edited."""
+        step("scale_steps.edit", self._drawn, 1, TEN)
+        return self.gallery()
+
     def ten_changed(self) -> Cost:
         """`duomi generate` after ten prompts were edited, until its first request."""
         step("scale_steps.edit", self._drawn, 1, TEN)

@@ -10,10 +10,9 @@ from pathlib import Path
 from PIL import Image
 
 from duomi_pipeline.gallery.cards import Card, Version
-from duomi_pipeline.gallery.shards import write_data
-from duomi_pipeline.gallery.write import copy_page
 from duomi_pipeline.ledger import Origin, PictureFile
 from duomi_pipeline_tests.gallery.browser import Page, start_chromium
+from duomi_pipeline_tests.gallery.made_up import write_cards
 
 _SCROLL = """
 const done = arguments[0];
@@ -59,8 +58,7 @@ def main() -> None:
 def _write(folder: Path, prompts: int, models: int) -> None:
     (folder / "thumbnails").mkdir()
     cards = [_card(folder, number, models) for number in range(prompts)]
-    write_data(cards, folder / "data", {"pictures": "pictures/", "currency": "CNY"})
-    copy_page(folder)
+    write_cards(folder, cards, {"pictures": "pictures/", "currency": "CNY"})
 
 
 def _card(folder: Path, number: int, models: int) -> Card:

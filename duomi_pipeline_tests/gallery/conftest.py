@@ -14,8 +14,6 @@ import pytest
 from duomi_pipeline.engine import State
 from duomi_pipeline.gallery import GalleryReport, write_gallery
 from duomi_pipeline.gallery.cards import Card
-from duomi_pipeline.gallery.shards import write_data
-from duomi_pipeline.gallery.write import copy_page
 from duomi_pipeline.maintenance.quality import Flag
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.faults import Faults
@@ -23,6 +21,7 @@ from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.engine.conftest import home, sandbox
 from duomi_pipeline_tests.engine.home import Home
 from duomi_pipeline_tests.gallery.browser import Page, start_chromium
+from duomi_pipeline_tests.gallery.made_up import write_cards
 from duomi_pipeline_tests.prompts.harness import prompt_database
 
 __all__ = ["home", "sandbox"]
@@ -98,9 +97,7 @@ def write_large(folder: Path, count: int, made_at: float = 1_700_000_000.0) -> P
         )
         for number in range(count)
     ]
-    about = {"pictures": "../generated_images/", "currency": "CNY"}
-    write_data(cards, folder / "data", about)
-    copy_page(folder)
+    write_cards(folder, cards, {"pictures": "../generated_images/", "currency": "CNY"})
     return folder / "index.html"
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from duomi_pipeline.cli.gallery import gallery as gallery_command
 from duomi_pipeline.gallery import GalleryError
+from duomi_pipeline.gallery.parts import KINDS, script
 from duomi_pipeline.gallery.records import title_of
-from duomi_pipeline.gallery.shards import SHARD, script
 from duomi_pipeline.gallery.write import relative_address
 from duomi_pipeline.orchestration.assets.gallery import gallery as gallery_asset
 from duomi_pipeline.orchestration.resources import DuomiResource
@@ -23,7 +23,7 @@ from duomi_pipeline_tests.gallery.conftest import HOSTILE, OTHER_MODEL, fill, wr
 
 def received(file: Path) -> Any:
     """What a data file hands to the page."""
-    match = re.fullmatch(r'duomi\.receive\("\w+",(?:\d+,)?(.*)\);\n', file.read_text(encoding="utf-8"), re.DOTALL)
+    match = re.fullmatch(r'duomi\.receive\("\w+",(?:"\w+",)?(.*)\);\n', file.read_text(encoding="utf-8"), re.DOTALL)
     assert match
     return json.loads(match[1])
 
@@ -31,17 +31,15 @@ def received(file: Path) -> Any:
 def cards(home: Home) -> dict[str, dict[str, Any]]:
     """All cards by prompt id, as the page puts them together."""
     data = home.path / "out" / "gallery" / "data"
-    index = received(data / "index.js")
-    columns, found = index["columns"], {}
-    for number, (cards_file, details_file) in enumerate(
-        zip(index["files"]["cards"], index["files"]["details"], strict=True)
-    ):
-        some, details = received(data / cards_file), received(data / details_file)
-        for at, detail in enumerate(details):
-            row = number * SHARD + at
+    found = {}
+    for count, *keys in received(data / "index.js")["parts"]:
+        files = (data / f"{kind}-{key}.js" for kind, key in zip(KINDS, keys, strict=True))
+        columns, some, details = map(received, files)
+        assert len(details) == count
+        for row, detail in enumerate(details):
             names = ("state", "source", "model", "flags")
             coded = {name: columns[name]["names"][columns[name]["codes"][row]] for name in names}
-            shown = {name: some[name][at] for name in ("text", "picture", "reason")}
+            shown = {name: some[name][row] for name in ("text", "picture", "reason")}
             found[columns["id"][row]] = {**coded, **shown, "title": columns["title"][row], "details": detail}
     return found
 
@@ -121,9 +119,9 @@ def test_hostile_text_stays_a_string_in_the_data_files(home: Home) -> None:
     "text", ["</script>", "<!--<script>", "]]>", "\u2028\u2029", "\\u003c", '");alert(1);//', "\ud800"]
 )
 def test_no_text_breaks_out_of_a_data_file(text: str) -> None:
-    written = script("cards", [text], 3)
+    written = script("cards", [text], "3")
 
-    match = re.fullmatch(r'duomi\.receive\("cards",3,(\[".*"\])\);\n', written)
+    match = re.fullmatch(r'duomi\.receive\("cards","3",(\[".*"\])\);\n', written)
     assert match
     assert json.loads(match[1]) == [text]
     assert written.encode()
@@ -217,7 +215,7 @@ def test_old_data_files_are_removed_and_new_ones_named_by_content(home: Home) ->
     home.write("another", "A new one")
     write(home)
 
-    assert len(list(data.iterdir())) == 3
+    assert len(list(data.iterdir())) == 4
     assert {file.name for file in data.iterdir()} & first == {"index.js"}
 
 
@@ -324,6 +322,6 @@ def test_a_changed_prompt_gives_its_shard_and_the_index_another_content_and_leav
 
     after = stands(home)
     touched = {path.name.split("-")[0] for path in after if after[path] != before.get(path)}
-    assert touched <= {"cards", "details", "index.js"}
+    assert touched == {"columns", "cards", "details", "index.js", ".written.json"}
     assert {"cards", "index.js"} <= touched
     assert cards(home)["json_p01"]["text"] == "Another text"

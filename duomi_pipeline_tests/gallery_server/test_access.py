@@ -125,8 +125,8 @@ def _no_path_leads_out_of_the_folders(gallery: Served, home: Path) -> None:
 
 def pictures_of(gallery: Served) -> list[str]:
     index = gallery.get("data/index.js").text
-    names = re.findall(r"cards-\w+\.js", index)
-    return sorted(set(re.findall(r"[\w-]+\.png", "".join(gallery.get(f"data/{name}").text for name in names))))
+    keys = re.findall(r'\[\d+,"\w+","(\w+)"', index)
+    return sorted(set(re.findall(r"[\w-]+\.png", "".join(gallery.get(f"data/cards-{key}.js").text for key in keys))))
 
 
 def _the_page_is_protected_and_holds_no_secret(gallery: Served) -> None:

@@ -1,79 +1,135 @@
-// Data: an index of all prompts in columns, and shards that are loaded when they are needed.
+// Data: an index, the columns of all prompts, and parts of some hundred cards that are loaded when they are needed.
 "use strict";
 
 (() => {
-  const waiting = new Map();
-  const shards = { cards: [], details: [] };
-  let started;
+  const KINDS = ["columns", "cards", "details"]; // of files, in the order in which the index names them
+  const CODED = ["state", "source", "model", "flags"];
+  const TRIES = 3; // to load an index of which a part is gone, because all was written anew meanwhile
+  const waiting = new Map(); // what is loaded or was asked for, by file
+  let read; // the index that came last
+  let starts; // the first row of each part
   let rows;
+  let isListed;
 
-  duomi.ready = new Promise((resolve) => { started = resolve; });
+  duomi.listed = new Promise((resolve) => { isListed = resolve; });
+  duomi.ready = duomi.listed.then(takeIndex);
 
   /** What every data file calls. */
-  duomi.receive = (name, number, content) => {
-    if (name === "index") {
-      for (const [kind, parts] of Object.entries(shards)) {
-        for (const at of Object.keys(parts)) if (duomi.index.files[kind][at] !== number.files[kind][at]) forget(kind, at);
-      }
-      rows = undefined;
-      duomi.index = number;
-      duomi.columns = number.columns;
-      started();
-      return;
-    }
-    shards[name][number] = content;
-    waiting.get(`${name}-${number}`)?.resolve(content);
+  duomi.receive = (kind, key, content) => {
+    if (kind === "index") {
+      read = key;
+      isListed();
+    } else waiting.get(`${kind}-${key}.js`)?.take(content);
   };
 
-  /** A part that was written anew since. */
-  function forget(kind, number) {
-    delete shards[kind][number];
-    waiting.delete(`${kind}-${number}`);
+  /** Take the index that came, once the columns that it names are there; parts that did not change are kept. */
+  async function takeIndex() {
+    for (let left = TRIES; ; left -= 1) {
+      const index = read;
+      try {
+        const columns = await Promise.all(index.parts.map(([, key]) => load("columns", key)));
+        const named = new Set(index.parts.flatMap(([, ...keys]) => keys.map((key, at) => `${KINDS[at]}-${key}.js`)));
+        for (const [name, { content }] of waiting) if (content && !named.has(name)) waiting.delete(name);
+        starts = [];
+        index.parts.reduce((row, [count]) => { starts.push(row); return row + count; }, 0);
+        rows = undefined;
+        duomi.columns = joined(columns);
+        duomi.index = index;
+        return;
+      } catch (error) {
+        if (left === 1) throw error;
+      }
+      await include(`index.js?${Date.now()}`);
+    }
   }
 
-  /** Load the index as it was written since; parts that did not change are kept. */
+  /** The columns of all parts as one. */
+  function joined(parts) {
+    const all = (column) => [].concat(...parts.map((part) => part[column]));
+    const columns = Object.fromEntries(["id", "title", "made", "versions"].map((column) => [column, all(column)]));
+    for (const column of CODED) {
+      const known = new Map(); // code and value by its text
+      const codes = [];
+      for (const part of parts) {
+        const own = part[column].names.map((value) => {
+          const text = JSON.stringify(value);
+          if (!known.has(text)) known.set(text, { code: known.size, value });
+          return known.get(text).code;
+        });
+        for (const code of part[column].codes) codes.push(own[code]);
+      }
+      columns[column] = { names: [...known.values()].map(({ value }) => value), codes };
+    }
+    return columns;
+  }
+
+  /** Load the index as it was written since. */
   duomi.loadIndex = async () => {
-    await Promise.allSettled([...waiting.values()].map((one) => one.promise)); // none of the old ones comes later
-    await new Promise((resolve, reject) => {
-      const script = duomi.el("script", { src: `data/index.js?${Date.now()}` });
+    await include(`index.js?${Date.now()}`);
+    await takeIndex();
+  };
+
+  function include(file) {
+    return new Promise((resolve, reject) => {
+      const script = duomi.el("script", { src: `data/${file}` });
       script.onload = () => { script.remove(); resolve(); };
-      script.onerror = () => { script.remove(); reject(new Error("data/index.js could not be loaded")); };
+      script.onerror = () => { script.remove(); reject(new Error(`data/${file.split("?")[0]} could not be loaded`)); };
       document.head.append(script);
     });
-  };
-
-  function load(kind, number) {
-    const key = `${kind}-${number}`;
-    if (!waiting.has(key)) {
-      const entry = {};
-      entry.promise = new Promise((resolve, reject) => { entry.resolve = resolve; entry.reject = reject; });
-      waiting.set(key, entry);
-      const script = duomi.el("script", { src: `data/${duomi.index.files[kind][number]}` });
-      script.onload = () => script.remove();
-      script.onerror = () => {
-        script.remove();
-        waiting.delete(key);
-        duomi.say("The gallery was written anew, or part of it is missing: load the page again.");
-        entry.reject(new Error(`data/${duomi.index.files[kind][number]} could not be loaded`));
-      };
-      document.head.append(script);
-    }
-    return waiting.get(key).promise;
   }
 
-  const shardOf = (row) => Math.floor(row / duomi.index.shard);
+  function load(kind, key) {
+    const file = `${kind}-${key}.js`;
+    if (!waiting.has(file)) {
+      const entry = { content: null };
+      entry.promise = new Promise((resolve, reject) => {
+        entry.take = (content) => { entry.content = content; resolve(content); };
+        include(file).catch((error) => { waiting.delete(file); reject(error); });
+      });
+      waiting.set(file, entry);
+    }
+    return waiting.get(file).promise;
+  }
 
-  /** A card's text, picture and reason; `null` while its shard is not loaded. */
+  function loadPart(kind, number) {
+    const loaded = load(kind, duomi.index.parts[number][1 + KINDS.indexOf(kind)]);
+    loaded.catch(() => duomi.say("The gallery was written anew, or part of it is missing: load the page again."));
+    return loaded;
+  }
+
+  /** The number of the part in which a row is. */
+  function partOf(row) {
+    let [low, high] = [0, starts.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (starts[middle] <= row) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  const cardAt = ({ text, picture, reason, seeds }, at) => (
+    { text: text[at], picture: picture[at], reason: reason[at], seeds: seeds[at] });
+
+  /** A card's text, picture and reason; `null` while its part is not loaded. */
   duomi.card = (row) => {
-    const shard = shards.cards[shardOf(row)];
-    if (!shard) return null;
-    const at = row % duomi.index.shard;
-    return { text: shard.text[at], picture: shard.picture[at], reason: shard.reason[at], seeds: shard.seeds[at] };
+    const number = partOf(row);
+    const part = waiting.get(`cards-${duomi.index.parts[number][2]}.js`)?.content;
+    return part ? cardAt(part, row - starts[number]) : null;
   };
 
-  duomi.loadCards = (number) => load("cards", number);
-  duomi.loadCard = (row) => load("cards", shardOf(row)).then(() => duomi.card(row));
-  duomi.loadDetails = async (row) => (await load("details", shardOf(row)))[row % duomi.index.shard];
+  duomi.loadCard = async (row) => {
+    const number = partOf(row);
+    const start = starts[number];
+    return cardAt(await loadPart("cards", number), row - start);
+  };
+  duomi.loadDetails = async (row) => {
+    const number = partOf(row);
+    const start = starts[number];
+    return (await loadPart("details", number))[row - start];
+  };
+  /** The first row behind the part in which a row is. */
+  duomi.endOfPart = (row) => starts[partOf(row) + 1] ?? duomi.index.total;
 
   const named = (column, row) => duomi.columns[column].names[duomi.columns[column].codes[row]];
   duomi.state = (row) => named("state", row);

@@ -12,8 +12,9 @@
   let isTypingOn = false; // letters of one search are one step of Back
 
   const missing = setTimeout(() => duomi.say("data/index.js could not be loaded: write the gallery again."), 8000);
-  await duomi.ready;
+  await duomi.listed;
   clearTimeout(missing);
+  await duomi.ready;
 
   const viewer = new duomi.Viewer(byId("viewer"), (at, isClosed) => {
     if (viewer.rows === grid.rows && !isVersions()) grid.focus(at, { quietly: !isClosed });

@@ -29,8 +29,19 @@
     return folded[row];
   }
 
+  /** The place of each row by title, then id; numbers in them count as numbers: 2 stands before 10. */
+  function ranks(titles, ids) {
+    const natural = (text) => text.toLowerCase().replace(/\d{1,18}/g, (digits) => `\0${digits.padStart(18, "0")}`);
+    const keys = titles.map((title, row) => `${natural(title)}\0\0${natural(ids[row])}`);
+    const rank = new Int32Array(keys.length);
+    Array.from(keys, (_, row) => row)
+      .sort((a, b) => (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : a - b))
+      .forEach((row, place) => { rank[row] = place; });
+    return rank;
+  }
+
   function comparison(sort) {
-    const { rank, made, versions, state, model } = duomi.columns;
+    const { id, title, made, versions, state, model } = duomi.columns;
     const by = (column) => (a, b) => column[a] - column[b] || a - b;
     const byName = (column) => {
       const place = column.names.map((_, code) => code).sort((a, b) => (column.names[a] < column.names[b] ? -1 : 1));
@@ -41,7 +52,7 @@
     return {
       newest: (a, b) => made[b] - made[a] || a - b,
       oldest: (a, b) => (made[a] || Infinity) - (made[b] || Infinity) || a - b,
-      name: by(rank),
+      name: by(sort === "name" ? ranks(title, id) : []),
       state: byName(state),
       model: byName(model),
       versions: (a, b) => versions[b] - versions[a] || a - b,
@@ -91,10 +102,14 @@
     const began = performance.now();
     let slice = began;
     let looked = false;
+    let end = 0;
     for (let row = 0; row < matches.length; row += 1) {
-      if (row % duomi.index.shard === 0 && !duomi.card(row)) {
-        await duomi.loadCards(row / duomi.index.shard);
-        if (mine !== turn) return;
+      if (row === end) {
+        end = duomi.endOfPart(row);
+        if (!duomi.card(row)) {
+          await duomi.loadCard(row);
+          if (mine !== turn) return;
+        }
       }
       if (!among || among[row]) matches[row] = words.every((isIn) => isIn(haystack(row))) ? 1 : 0;
       if (row % 50 === 0 && performance.now() - slice > SLICE) {
@@ -125,12 +140,12 @@
       if (window.requestIdleCallback) requestIdleCallback(resolve, { timeout: 2000 });
       else setTimeout(resolve, 50);
     });
-    for (let number = 0; number < duomi.index.files.cards.length; number += 1) {
+    for (let row = 0; row < duomi.index.total;) {
       await idle();
-      await duomi.loadCards(number);
-      const end = Math.min((number + 1) * duomi.index.shard, duomi.index.total);
+      await duomi.loadCard(row);
+      const end = duomi.endOfPart(row);
       let slice = performance.now();
-      for (let row = number * duomi.index.shard; row < end; row += 1) {
+      for (; row < end; row += 1) {
         haystack(row);
         if (performance.now() - slice > SLICE) {
           await idle();

@@ -36,12 +36,8 @@ def gallery(context: dg.AssetExecutionContext, duomi: DuomiResource) -> dg.Mater
     Thumbnails are made once per picture. Costs nothing.
     """
     with duomi.session() as session, session.writing_results():
-        settings = session.settings
-        report = write_gallery(
-            session,
-            session.plan(duomi.registered(session, context.instance).prompts),
-            gallery_place(settings),
-        )
+        duomi.registered(session, context.instance, ids=())  # where nobody has looked yet, this looks
+        report = write_gallery(session, session.plan_registered(), gallery_place(session.settings))
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(shown(report.index)),
