@@ -24,6 +24,7 @@ from duomi_pipeline.ledger.records import (
 )
 from duomi_pipeline.ledger.register import Changes, Holdings, Known, Register
 from duomi_pipeline.ledger.repair import FoundPurchase
+from duomi_pipeline.ledger.stamps import Mark
 from duomi_pipeline.ledger.totals import BillSum
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "LimitReached",
     "Limits",
     "Look",
+    "Mark",
     "Money",
     "NotYet",
     "Origin",
