@@ -57,8 +57,8 @@ def adopt(ledger: Ledger, store: ImageStore, listing: Listing, recorded: Mapping
     """
     foreign = ledger.foreign_files()
     # A copy of a picture is remembered as foreign; it is the picture itself once the original is gone.
-    gone = {size for name, size in recorded.items() if listing.sizes.get(name) != size}
-    new = ((n, size) for n, size in listing.sizes.items() if recorded.get(n) != size)
+    gone = {size for _, size in recorded.items() - listing.sizes.items()}
+    new = listing.sizes.items() - recorded.items()
     names = [name for name, size in new if foreign.get(name) != size or size in gone]
     if not names:
         return listing, 0

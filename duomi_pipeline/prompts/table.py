@@ -5,7 +5,7 @@ From a database server: `server_table`.
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
@@ -39,7 +39,12 @@ ORDER BY p.id
 
 
 def fetch_rows(database: Path, lock_wait: float = LOCK_WAIT) -> list[Row]:
-    """All rows of the prompt table, in the order of `COLUMNS`.
+    """All rows of the prompt table at once; see `read_rows`."""
+    return list(read_rows(database, lock_wait))
+
+
+def read_rows(database: Path, lock_wait: float = LOCK_WAIT) -> Iterator[Row]:
+    """All rows of the prompt table one by one, in the order of `COLUMNS`.
 
     Raises:
         NoDatabaseError: no such file.
@@ -50,7 +55,7 @@ def fetch_rows(database: Path, lock_wait: float = LOCK_WAIT) -> list[Row]:
     try:
         with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True, timeout=lock_wait)) as db:
             db.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            return db.execute(QUERY).fetchall()
+            yield from db.execute(QUERY)
     except sqlite3.Error as error:
         raise SourceError(f"{database}: {_advice(one_line(str(error)), lock_wait)}") from error
     except UnicodeDecodeError as error:  # even SQLite's own message, if it quotes a damaged schema
@@ -81,12 +86,12 @@ def stamp_of(database: Path) -> str:
 
 
 def table_prompts(
-    rows: Sequence[Row], names: Literal["id", "descriptive"] = "id", marks: Marks | None = None
+    rows: Iterable[Row], names: Literal["id", "descriptive"] = "id", marks: Marks | None = None
 ) -> Reading:
     """Turn rows into prompts; a row without a usable prompt becomes a problem and stops nothing.
 
     Args:
-        rows: as they come from `fetch_rows`.
+        rows: as they come from `read_rows`.
         names: what file names are made of.
         marks: of the register: unchanged rows are only counted. `None`: all rows are read.
     """
