@@ -34,7 +34,7 @@ def drawn(home: Home) -> Home:
         home.write(name, f"A picture of {name}")
     home.write("f", "A hare")
     home.sandbox.change_faults(refuse=("hare",))
-    home.run()
+    home.run(timeout=30.0, download_patience=30.0)
     for path in (home.path / "out/prompt_json").iterdir():
         os.utime(path, (1_700_000_000, 1_700_000_000))
     for _ in range(2):
