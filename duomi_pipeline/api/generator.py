@@ -190,7 +190,7 @@ class DuomiImageGenerator:
 
 def _table(settings: Settings) -> tuple[list[Row], Reading]:
     try:
-        rows = rows_of_table(settings)
+        rows = [*rows_of_table(settings)]
         reading = read_table(settings, rows)
     except SourceError as error:
         raise SourceError(f"Failed to retrieve prompts from database: {error}") from error

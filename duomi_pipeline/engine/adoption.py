@@ -57,8 +57,8 @@ def adopt(ledger: Ledger, store: ImageStore, listing: Listing, recorded: Set[tup
     """
     foreign = ledger.foreign_files()
     # A copy of a picture is remembered as foreign; it is the picture itself once the original is gone.
-    gone = {size for name, size in recorded if listing.sizes.get(name) != size}
-    new = (found for found in listing.sizes.items() if found not in recorded)
+    gone = {size for _, size in recorded - listing.sizes.items()}
+    new = listing.sizes.items() - recorded
     names = [name for name, size in new if foreign.get(name) != size or size in gone]
     if not names:
         return listing, 0

@@ -156,6 +156,8 @@ def _are_twins(ledger: Ledger, sources: Sources) -> bool:
     """Whether something that was read has the id of something unchanged: only all together tell which counts."""
     for source in Source:
         reading = _of(sources, source)
+        if not reading.prompts:
+            continue
         known = ledger.register.known(source, [prompt.id for prompt in reading.prompts], ())
         gone = frozenset(reading.gone or ())
         for prompt in reading.prompts:
@@ -193,9 +195,7 @@ def registered(ledger: Ledger, ids: Collection[str] | None = None) -> Sources:
 
 def in_order(ledger: Ledger, ids: Collection[str]) -> list[str]:
     """Ids of prompts in the order of their sources: the table's rows by id, then the files by name."""
-    wanted = frozenset(ids)
-    places = [(*_place(source, origin), key) for key, source, origin in ledger.register.origins() if key in wanted]
-    return [key for *_, key in sorted(places)]
+    return [key for *_, key in sorted((*_place(source, at), key) for key, source, at in ledger.register.origins(ids))]
 
 
 def why_unusable(ledger: Ledger, ids: Collection[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ The rule for states is in `states`; executing a plan is in `batch`.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from duomi_pipeline.engine.outcome import Stop
 from duomi_pipeline.engine.prompt_request import request_for
 from duomi_pipeline.engine.states import State, decide, is_current, presence_of
 from duomi_pipeline.images import Listing, Presence
-from duomi_pipeline.ledger import Ledger, PictureFile, Purchase, PurchaseState, Selection
+from duomi_pipeline.ledger import Ledger, Mark, PictureFile, Purchase, PurchaseState, Selection
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ImageParameters, Settings
 
@@ -90,13 +90,15 @@ class Plan:
         stop: why nothing may be bought under this plan.
         is_blind: whether the folder of pictures could not be read; then nobody can say that its pictures are lost.
         adopted: pictures in the folder that were added to the ledger.
+        mark: of the ledger, from before the plan read it, but with what was adopted; `None` where nobody asks.
     """
 
     entries: tuple[PlannedPrompt, ...]
     stop: Stop | None = None
     is_blind: bool = False
     adopted: int = 0
-    settled: frozenset[str] = frozenset()
+    settled: Set[str] = frozenset()
+    mark: Mark | None = None
 
     @cached_property
     def counts(self) -> Mapping[State, int]:
@@ -106,7 +108,7 @@ class Plan:
         return {state: found[state] for state in State}
 
     @cached_property
-    def current(self) -> frozenset[str]:
+    def current(self) -> Set[str]:
         """The ids of all current prompts."""
         return self.settled | {entry.prompt.id for entry in self.entries if entry.state is State.CURRENT}
 

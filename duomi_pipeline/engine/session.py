@@ -20,7 +20,7 @@ from duomi_pipeline.engine.folder import mark_folder, recognise_folder, why_lost
 from duomi_pipeline.engine.kept_answers import KeptAnswers
 from duomi_pipeline.engine.outcome import Stop, StoppedBy
 from duomi_pipeline.engine.plan import Plan, PlannedPrompt, make_plan
-from duomi_pipeline.engine.settled import note_settled, read_registered
+from duomi_pipeline.engine.settled import Note, note_settled, read_registered
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.engine.waits import WAITS, Waits
 from duomi_pipeline.images import ImageStore, Listing, StoreError
@@ -77,7 +77,7 @@ class Session:
             SettingsError: a model does not accept a value.
         """
         below = self._below(run_parameters)
-        listing, _, adopted = self._look_at_folder()
+        listing, _, adopted = self._adopted(self.store.listing())
         return self._planned(prompts, below, listing, adopted)
 
     def plan_registered(
@@ -89,12 +89,18 @@ class Session:
             SettingsError: a model does not accept a value.
         """
         below = self._below(run_parameters)
-        basis = request_basis(self.settings, below)
-        listing, recorded, adopted = self._look_at_folder()
-        found = read_registered(self.ledger, basis, sources, listing, recorded)
+        basis, mark, listing = request_basis(self.settings, below), self.ledger.mark(), self.store.listing()
+        note, adopted = Note(self.ledger, basis, sources, listing), 0
+        found = note.read(mark)
+        if found is None:
+            listing, recorded, adopted = self._adopted(listing)
+            mark = self.ledger.mark()  # what was adopted just now is known
+            found = read_registered(self.ledger, basis, sources, listing, recorded)
         plan = self._planned(found.prompts, below, listing, adopted)
-        note_settled(self.ledger, basis, plan, found.uncompared)
-        return replace(plan, settled=found.settled)
+        settled = note_settled(self.ledger, basis, plan, found.uncompared)
+        if not listing.unknown:
+            note.write(mark, found, settled)
+        return replace(plan, settled=found.settled, mark=mark)
 
     def _below(self, run_parameters: ParameterOverrides | None) -> ImageParameters:
         """The parameters of run and settings."""
@@ -102,9 +108,9 @@ class Session:
         check_parameters(self.settings, below)
         return below
 
-    def _look_at_folder(self) -> tuple[Listing, Set[tuple[str, int]], int]:
+    def _adopted(self, listing: Listing) -> tuple[Listing, Set[tuple[str, int]], int]:
         """The listing of the folder, name and size of recorded files, and how many were adopted now."""
-        listing, recorded = self.store.listing(), self.ledger.recorded_files()
+        recorded = self.ledger.recorded_files()
         listing, adopted = adopt(self.ledger, self.store, listing, recorded)
         return listing, self.ledger.recorded_files() if adopted else recorded, adopted
 

@@ -1,14 +1,17 @@
 """Plan many prompts by what an earlier plan found of them: what "settled" means is said in `ledger.settled`."""
 
 import contextlib
-from collections.abc import Collection, Set
+import json
+from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass
+from functools import cached_property
 
-from duomi_pipeline.engine.looking import registered
+from duomi_pipeline.engine.looking import PREFIXES, registered
 from duomi_pipeline.engine.plan import FEW, Plan
 from duomi_pipeline.engine.states import State
 from duomi_pipeline.images import Listing
-from duomi_pipeline.ledger import Ledger, LedgerError, Source
+from duomi_pipeline.ledger import Ledger, LedgerError, Mark, Source
+from duomi_pipeline.ledger.settled import USABLE
 from duomi_pipeline.prompts import Prompt
 
 
@@ -23,8 +26,88 @@ class Registered:
     """
 
     prompts: tuple[Prompt, ...]
-    settled: frozenset[str]
-    uncompared: frozenset[str]
+    settled: Set[str]
+    uncompared: Set[str]
+
+
+class Ids(Set[str]):
+    """Ids whose number is known, and which are read when somebody wants to know them."""
+
+    def __init__(self, count: int, read: Callable[[], frozenset[str]]) -> None:
+        self._count, self._read = count, read
+
+    @classmethod
+    def _from_iterable(cls, ids: "Collection[str]") -> frozenset[str]:  # type: ignore[override]
+        """What unions and differences with others are."""
+        return frozenset(ids)
+
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        return self._read()
+
+    def __contains__(self, prompt_id: object) -> bool:
+        """Whether it is one of them."""
+        return prompt_id in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        """All of them, in no order."""
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        """How many."""
+        return self._count
+
+
+class Note:
+    """What the last plan told apart. While folder, pictures and settings are as they were, only prompts differ.
+
+    Args:
+        basis: what requests are made from now, but for the prompt: `duomi.request.request_basis`.
+        sources: whose prompts.
+        listing: of the folder of pictures.
+    """
+
+    def __init__(self, ledger: Ledger, basis: str, sources: Collection[Source], listing: Listing) -> None:
+        self._ledger, self._sources = ledger, sources
+        self._name = f"plan of {' and '.join(sorted(sources))}"
+        self._here = [basis, listing.digest()]
+
+    def read(self, mark: Mark) -> Registered | None:
+        """The prompts told apart; `None` where all have to be told apart anew.
+
+        Args:
+            mark: of the ledger now.
+        """
+        ledger = self._ledger
+        note = json.loads(ledger.fact(self._name) or "[]")
+        if not note or note[0] != self._here:
+            return None
+        then, decided = Mark(*note[1]), note[2]
+        changed = ledger.register.changed_since(then) if then.pictures == mark.pictures else None
+        if changed is None or len(changed) > FEW:
+            return None
+        mine = tuple(PREFIXES[source] for source in self._sources)
+        ids = [prompt_id for prompt_id in changed.union(decided) if prompt_id.startswith(mine)]
+        prompts = registered(ledger, ids).prompts if ids else ()
+        held = ledger.register.holdings().counts
+        usable = sum(held[source][standing] for source in self._sources for standing in USABLE)
+        others = frozenset(prompt.id for prompt in prompts)
+        settled = Ids(usable - len(others), lambda: ledger.pictured_ids(self._sources) - others)
+        return Registered(prompts, settled, changed)
+
+    def write(self, mark: Mark, found: Registered, settled: Set[str]) -> None:
+        """Note it, where few prompts are to be decided by the next plan.
+
+        Args:
+            mark: of the ledger, from before the prompts were told apart.
+            found: these.
+            settled: those that were decided now, and are settled from now on.
+        """
+        decided = [prompt.id for prompt in found.prompts if prompt.id not in settled]
+        note = json.dumps([self._here, mark, decided])
+        if len(decided) <= FEW and all(self._here) and note != self._ledger.fact(self._name):
+            with contextlib.suppress(LedgerError):  # the next plan tells all apart anew
+                self._ledger.set_fact(self._name, note)
 
 
 def read_registered(
@@ -43,7 +126,7 @@ def read_registered(
     if listing.problem:
         doubtful = usable.settled
     else:
-        absent = {name for name, size in recorded if listing.sizes.get(name) != size}
+        absent = [name for name, _ in recorded - listing.sizes.items()]
         # An interrupted purchase of a current prompt, such as a forced one, is finished.
         interrupted = ledger.interrupted_purchases()
         doubtful = ledger.prompts_of_files(absent) | ledger.prompts_of_requests(interrupted)
@@ -53,13 +136,16 @@ def read_registered(
     return Registered(prompts, usable.settled.difference(doubtful), usable.others)
 
 
-def note_settled(ledger: Ledger, basis: str, plan: Plan, uncompared: Collection[str]) -> None:
-    """Note which prompts a plan found current, for the next one."""
+def note_settled(ledger: Ledger, basis: str, plan: Plan, uncompared: Set[str]) -> Set[str]:
+    """Note which prompts a plan found current, for the next one. Returns their ids."""
     found = {
         entry.prompt.id: (entry.prompt.version, entry.request.key)
         for entry in plan.entries
         if entry.state is State.CURRENT and entry.prompt.id in uncompared
     }
     if found:
-        with contextlib.suppress(LedgerError):  # the next plan compares them again
+        try:
             ledger.settle(basis, found)
+        except LedgerError:  # the next plan compares them again
+            return frozenset()
+    return found.keys()

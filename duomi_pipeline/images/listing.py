@@ -4,6 +4,7 @@ Unreadable is not gone: an error of the store, an entry that vanishes meanwhile,
 are *unknown*, and nothing is bought for them.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -48,6 +49,12 @@ class Listing:
                 return found
             worst = found if worst is None or found is Presence.UNKNOWN else worst
         return worst or Presence.GONE
+
+    def digest(self) -> str:
+        """The same one where the folder is known to be the same; empty where something of it cannot be read."""
+        if self.problem or self.unknown:
+            return ""
+        return hashlib.blake2b(repr(self.sizes).encode(), digest_size=16).hexdigest()
 
     def why_unknown(self, name: str) -> str:
         """Why it is unknown whether a file exists."""

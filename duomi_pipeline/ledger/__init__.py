@@ -26,6 +26,7 @@ from duomi_pipeline.ledger.register import Changes, Holdings, Known, Register
 from duomi_pipeline.ledger.repair import FoundPurchase
 from duomi_pipeline.ledger.shown import PictureLook
 from duomi_pipeline.ledger.spend import DaySpend, RunCost, RunPace
+from duomi_pipeline.ledger.stamps import Mark
 from duomi_pipeline.ledger.totals import BillSum
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "LimitReached",
     "Limits",
     "Look",
+    "Mark",
     "Money",
     "NotYet",
     "Origin",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, inspect, text
 
 # The newest file in `migrations/versions`; repeated here so that alembic is imported only for an upgrade.
-VERSION = "0007"
+VERSION = "0008"
 
 
 class NewerLedgerError(Exception):

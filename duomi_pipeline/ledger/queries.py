@@ -33,10 +33,12 @@ from duomi_pipeline.ledger.schema import (
     runs,
     selections,
 )
-from duomi_pipeline.ledger.settled import UsablePrompts, usable_prompts
+from duomi_pipeline.ledger.settled import UsablePrompts, pictured_ids, usable_prompts
+from duomi_pipeline.ledger.stamps import Mark, read_mark
 from duomi_pipeline.ledger.totals import BillSum, bills_of_run, bills_since
 
 _AT_ONCE = 500  # values per query: databases limit the parameters of a statement
+_ROWS = 1_000  # that are fetched together
 
 # Columns in the order of the records' fields, so that a row becomes a record without a lookup per field.
 _PICTURE = [pictures.c[field.name] for field in fields(PictureFile)]
@@ -70,6 +72,10 @@ _LATEST = (
     .order_by(purchases.c.id.desc())
     .limit(1)
 )
+# With the states in the statement itself, SQLite finds them by the index of open purchases.
+_INTERRUPTED = select(*_PURCHASE).where(
+    purchases.c.state.in_(bindparam("states", OPEN_STATES, expanding=True, literal_execute=True))
+)
 
 
 class LedgerReader:
@@ -98,7 +104,7 @@ class LedgerReader:
     def interrupted_purchases(self) -> dict[str, Purchase]:
         """The open purchases, by request key: at most one per request."""
         with self.database.read() as connection:
-            rows = connection.execute(select(*_PURCHASE).where(purchases.c.state.in_(OPEN_STATES)))
+            rows = connection.execute(_INTERRUPTED)
             return {purchase.request_key: purchase for purchase in map(_purchase, rows)}
 
     def saved_files(self, request_keys: Collection[str] | None = None) -> dict[str, list[PictureFile]]:
@@ -141,6 +147,11 @@ class LedgerReader:
         """The prompts of some sources that can be drawn; see `settled`."""
         with self.database.read() as connection:
             return usable_prompts(connection, basis, sources)
+
+    def pictured_ids(self, sources: Collection[Source]) -> frozenset[str]:
+        """The ids of those that have pictures."""
+        with self.database.read() as connection:
+            return pictured_ids(connection, sources)
 
     def foreign_files(self) -> dict[str, int]:
         """The sizes in bytes of files in the folder that are not ours or damaged, by name."""
@@ -255,16 +266,10 @@ class LedgerReader:
         with self.database.read() as connection:
             return read_figures(connection, day=day, lately=lately)
 
-    def mark(self) -> tuple[Any, ...]:
-        """Differs from an earlier one where pictures, purchases, choices or prompts have changed since."""
-        parts = (
-            func.max(pictures.c.id),
-            func.sum(purchases.c.updated_at),  # sums: the last time may be that of a clock that was ahead
-            func.sum(selections.c.selected_at),
-            func.max(prompts.c.look_id),
-        )
+    def mark(self) -> Mark:
+        """Differs from an earlier one where purchases, pictures, choices or prompts have changed since."""
         with self.database.read() as connection:
-            return tuple(connection.execute(select(*(select(part).scalar_subquery() for part in parts))).one())
+            return read_mark(connection)
 
     def last_run(self) -> RunRecord | None:
         """The run that started last."""
@@ -300,7 +305,8 @@ def in_parts(
 ) -> Iterator[Any]:
     """The rows of a query: all of them, or those with some values in a column, a few hundred values at a time."""
     if values is None:
-        yield from connection.execute(query)
+        for rows in connection.execute(query).partitions(_ROWS):  # one by one they take half as long again
+            yield from rows
         return
     left = iter(values)
     while some := list(islice(left, _AT_ONCE)):

@@ -14,6 +14,7 @@ from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.queries import in_parts
 from duomi_pipeline.ledger.records import Look, RegisteredPrompt, Source, Standing
 from duomi_pipeline.ledger.schema import looks, prompts
+from duomi_pipeline.ledger.stamps import Mark
 
 _AT_ONCE = 500  # values per statement
 MANY = 10_000  # prompts above which all are read at once
@@ -108,12 +109,12 @@ class Register:
             ids, origins: which; besides, all that are neither active nor retired. `origins=None`: all.
         """
         query = select(prompts.c.prompt_id, *_KNOWN).where(prompts.c.source == source)
-        settled = (Standing.ACTIVE, Standing.RETIRED)
+        unsettled = (Standing.UNUSABLE, Standing.VISITING)
         with self._database.read() as connection:
             if origins is None or len(ids) + len(origins) > MANY:
                 rows = list(connection.execute(query))
             else:
-                rows = list(connection.execute(query.where(prompts.c.standing.not_in(settled))))
+                rows = list(connection.execute(query.where(prompts.c.standing.in_(unsettled))))
                 rows += in_parts(connection, query, prompts.c.prompt_id, ids)
                 rows += in_parts(connection, query, prompts.c.origin, origins)
         return {prompt_id: Known(*values) for prompt_id, *values in rows}
@@ -136,10 +137,22 @@ class Register:
                 _record(connection, change)
         return True
 
-    def origins(self) -> list[tuple[str, Source, str]]:
-        """Id, source and origin of all prompts."""
+    def origins(self, ids: Collection[str]) -> list[tuple[str, Source, str]]:
+        """Id, source and origin of some prompts."""
+        query = select(prompts.c.prompt_id, prompts.c.source, prompts.c.origin)
         with self._database.read() as connection:
-            return list(connection.execute(select(prompts.c.prompt_id, prompts.c.source, prompts.c.origin)).tuples())
+            if len(ids) <= MANY:
+                return [tuple(row) for row in in_parts(connection, query, prompts.c.prompt_id, ids)]
+            return [row for row in connection.execute(query).tuples().all() if row[0] in ids]
+
+    def changed_since(self, mark: Mark) -> set[str] | None:
+        """The ids of prompts that were changed since then; `None` if this ledger does not know that mark."""
+        was_here = select(looks.c.id).where(looks.c.id == mark.look_id, looks.c.looked_at == mark.looked_at)
+        with self._database.read() as connection:
+            if mark.look_id and connection.execute(was_here).first() is None:
+                return None
+            changed = select(prompts.c.prompt_id).where(prompts.c.look_id > mark.look_id)
+            return set(connection.execute(changed).scalars())
 
     def standings(self, since: int | None = None) -> dict[str, tuple[Standing, str]]:
         """Standing and version of each prompt by id, or of those that looks after one (its id) found changed."""

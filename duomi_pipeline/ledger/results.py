@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection
 
-from sqlalchemy import String, func, select, type_coerce
+from sqlalchemy import Connection, String, func, select, type_coerce
 
 from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.queries import in_parts
@@ -45,15 +45,17 @@ class Results:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def digests(self) -> dict[str, str]:
-        """What the ledger has of each prompt and its current pictures, as 16 hexadecimal digits, by prompt id.
+    def digests(self, ids: Collection[str] | None = None) -> dict[str, str]:
+        """What the ledger has of some prompts or all and their current pictures: 16 hexadecimal digits, by prompt id.
 
         The same digits: the same row in the manifest, if the prompt is current.
         """
         found: dict[str, str] = {}
         with self._database.read() as connection:
-            costs = {number: (amount, currency) for number, amount, currency in connection.execute(_COSTS)}
-            for prompt_id, purchase_id, *parts in connection.execute(_CURRENT):
+            chosen = in_parts(connection, select(selections.c.purchase_id), selections.c.prompt_id, ids)
+            costs = _costs(connection, None if ids is None else {number for (number,) in chosen})
+            rows = in_parts(connection, _CURRENT, selections.c.prompt_id, ids)
+            for prompt_id, purchase_id, *parts in rows:
                 content = repr((parts, costs.get(purchase_id), found.get(prompt_id)))
                 found[prompt_id] = hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
         return found
@@ -64,5 +66,10 @@ class Results:
         Unknown: a price was not set, or its requests were billed in different currencies.
         """
         with self._database.read() as connection:
-            rows = in_parts(connection, _COSTS, posts.c.purchase_id, purchase_ids)
-            return {purchase_id: Cost(amount, currency) for purchase_id, amount, currency in rows}
+            return {number: Cost(*cost) for number, cost in _costs(connection, purchase_ids).items()}
+
+
+def _costs(connection: Connection, purchase_ids: Collection[int] | None) -> dict[int, tuple[float, str]]:
+    """Amount and currency of some purchases or all, by id, where they are known."""
+    rows = in_parts(connection, _COSTS, posts.c.purchase_id, purchase_ids)
+    return {purchase_id: (amount, currency) for purchase_id, amount, currency in rows}

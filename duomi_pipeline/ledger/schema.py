@@ -4,7 +4,7 @@
 `selections` each prompt's current purchase; `runs` when each run was last alive: its `host` is the kernel on which its
 lock file proves a death, or a machine's name. Records of rows are in `records`, changes of tables in `migrations`.
 `prompts` and `looks` are the register: what each source last said, and who looked at it when; see `register`.
-`totals` are sums over `posts` that the database itself keeps; nobody else writes them: see `totals`.
+`totals` are sums over `posts`, `stamps` tell that something has changed; the database itself keeps both: see there.
 """
 
 import re
@@ -161,7 +161,14 @@ totals = Table(
     Column("billionths", Numeric, nullable=False),
     Index("totals_by_day", "day"),
 )
-posts.add_is_dependent_on(totals)  # a change of a POST writes them: whoever empties all tables empties this one later
+
+# `writer` as in `totals`.
+stamps = Table(
+    "stamps",
+    metadata,
+    Column("writer", Integer, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+)
 
 pictures = Table(
     "pictures",
@@ -246,3 +253,9 @@ prompts = Table(
     Index("prompts_by_look", "look_id"),
     Index("prompts_by_standing", "standing", "source", "prompt_id", "version"),
 )
+
+# Tables that the database itself writes when others change. Whoever empties all tables empties these last.
+OF_DATABASE = (totals, stamps)
+posts.add_is_dependent_on(totals)
+for _table in (purchases, posts, pictures, selections, foreign_files):
+    _table.add_is_dependent_on(stamps)

@@ -51,6 +51,16 @@ def usable_prompts(connection: Connection, basis: str, sources: Collection[Sourc
     )
 
 
+def pictured_ids(connection: Connection, sources: Collection[Source]) -> frozenset[str]:
+    """The ids of all prompts of some sources that can be drawn and have pictures; not of one that came just now."""
+    query = (
+        select(prompts.c.prompt_id)
+        .join(selections, selections.c.prompt_id == prompts.c.prompt_id)
+        .where(prompts.c.standing.in_(USABLE), prompts.c.source.in_(sources))
+    )
+    return frozenset(connection.execute(query).scalars().all())
+
+
 def settle(connection: Connection, basis: str, found: Mapping[str, tuple[str, str]]) -> None:
     """Note that on this basis prompts are settled.
 

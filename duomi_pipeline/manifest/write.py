@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,17 @@ from duomi_pipeline.common.places import Place, replacing
 from duomi_pipeline.engine import Plan, Session
 from duomi_pipeline.manifest.columns import SCHEMA
 from duomi_pipeline.manifest.csv_file import csv_frame, csv_row
-from duomi_pipeline.manifest.edition import NAME, Edition, Kept, Part, last_edition, parts_of, places_of, stamps
+from duomi_pipeline.manifest.edition import (
+    NAME,
+    Edition,
+    Kept,
+    Part,
+    last_edition,
+    last_imprint,
+    parts_of,
+    places_of,
+    stamps,
+)
 from duomi_pipeline.manifest.json_file import JSON_FRAME, json_row
 from duomi_pipeline.manifest.sqlite import Database
 from duomi_pipeline.manifest.table import Table, digest
@@ -45,22 +55,29 @@ def write_manifest(session: Session, plan: Plan, left_out: Sequence[Problem], fo
         LedgerError: a picture was removed since the plan was made.
     """
     table = Table(session, plan)
-    digests = table.digests()
-    new = Edition(table.about, digest([asdict(problem) for problem in left_out]), list(digests), list(digests.values()))
+    imprint = table.imprint(digest([asdict(problem) for problem in left_out]))
     written: dict[str, Place] = {kind: folder / name for kind, name in _FILES.items()}
     places = [*written.values(), folder / _LEFT_OUT]
     if not isinstance(folder, Path):
         with replacing(*places) as drafts:
-            _write(table, left_out, drafts, Path(), Edition(), new)
+            _write(table, left_out, drafts, Path(), Edition(), table.edition(imprint, Edition()))
         return written
     folder.mkdir(parents=True, exist_ok=True)
     sweep_drafts(folder)
-    old = last_edition(folder, table.about)
-    if not old.files or not new.tells_the_same(old):
-        with replacing(*places, folder / NAME) as (*drafts, note):
-            _write(table, left_out, drafts, folder, old, new)
-            new.files = stamps({place.name: draft for place, draft in zip(places, drafts, strict=True)})
-            new.save(note)
+    last = last_imprint(folder, table.about)
+    if imprint.tells_the_same(last):
+        return written
+    old = last_edition(folder, last)
+    new = table.edition(imprint, old)
+    if old.imprint.files and new.tells_the_same(old):
+        if imprint.mark is not None:  # the next writing then need not look at its rows
+            with replacing(folder / NAME) as (note,):
+                replace(old, imprint=replace(imprint, files=last.files)).save(note)
+        return written
+    with replacing(*places, folder / NAME) as (*drafts, note):
+        _write(table, left_out, drafts, folder, old, new)
+        imprint.files = stamps({place.name: draft for place, draft in zip(places, drafts, strict=True)})
+        new.save(note)
     return written
 
 

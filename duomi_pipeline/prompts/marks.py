@@ -5,8 +5,10 @@ the row itself, or of the file's size, times and inode.
 """
 
 import hashlib
+import marshal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from duomi_pipeline.prompts.prompt import Problem
 
@@ -14,9 +16,12 @@ SETTLED = 2.0  # seconds after which a change gets another time than the last on
 _RULES = 2  # how prompts are made of rows and files; to be raised with each change that gives another prompt
 
 
-def mark_of(*values: object) -> int:
+def mark_of(*values: Any) -> int:
     """The mark of some values: 64 bits with a sign, as a database takes them."""
-    content = repr((_RULES, values)).encode("utf-8", "surrogatepass")
+    try:
+        content = marshal.dumps((_RULES, values), 2)  # in this version the same values are the same bytes
+    except ValueError:  # of a type that only a database server has
+        content = repr((_RULES, values)).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), signed=True)
 
 

@@ -56,7 +56,7 @@ def fetch_rows_of_server(address: str, home: Path) -> list[Row]:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(read_only)
-            return with_whole_ids(tuple(row) for row in connection.execute(text(QUERY)))
+            return list(with_whole_ids(tuple(row) for row in connection.execute(text(QUERY))))
     except ProgrammingError as error:
         raise SourceError(f"{shown}: {_words(error, url)}; {TABLES_NEEDED}") from None
     except SQLAlchemyError as error:

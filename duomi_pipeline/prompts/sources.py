@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from duomi_pipeline.prompts.marks import Before, Marks, mark_of
 from duomi_pipeline.prompts.overrides import Overrides, read_overrides
 from duomi_pipeline.prompts.prompt import NoDatabaseError, Problem, Prompt, Reading, SourceError, file_prompt_id
 from duomi_pipeline.prompts.sqlite_file import Row
-from duomi_pipeline.prompts.table import fetch_rows, stamp_of, table_prompts
+from duomi_pipeline.prompts.table import read_rows, stamp_of, table_prompts
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
 
@@ -106,7 +106,7 @@ def read_sources(
     return Sources(table, files, unreadable, absent)
 
 
-def read_table(settings: Settings, rows: Sequence[Row], marks: Marks | None = None) -> Reading:
+def read_table(settings: Settings, rows: Iterable[Row], marks: Marks | None = None) -> Reading:
     """The prompts of the table's rows, with recorded overrides applied.
 
     Raises:
@@ -137,15 +137,15 @@ def own_prompt(settings: Settings, prompt_id: str) -> Prompt | None:
     return next((prompt for prompt in reading.prompts if prompt.id == prompt_id), None)
 
 
-def rows_of_table(settings: Settings) -> list[Row]:
-    """All rows of the prompt table, from an SQLite file or a database server.
+def rows_of_table(settings: Settings) -> Iterable[Row]:
+    """All rows of the prompt table, from an SQLite file or a database server; errors also while they are read.
 
     Raises:
         NoDatabaseError: no such file.
         SourceError: it cannot be read.
     """
     if isinstance(settings.database, Path):
-        return fetch_rows(settings.path(settings.database))
+        return read_rows(settings.path(settings.database))
     # Imported here: it needs SQLAlchemy, which takes longer to import than a file takes to read.
     from duomi_pipeline.prompts.server_table import fetch_rows_of_server  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,8 +18,8 @@ _WAL = 2
 _NO_SIDE_FILE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY_DIRECTORY}  # the log could not be opened or made
 
 
-def query_file(database: Path, query: str, lock_wait: float) -> list[Row]:
-    """The rows that a query gives.
+def query_file(database: Path, query: str, lock_wait: float) -> Iterator[Row]:
+    """The rows that a query gives, one by one; errors also come while they are read.
 
     Args:
         database: the file.
@@ -29,13 +30,16 @@ def query_file(database: Path, query: str, lock_wait: float) -> list[Row]:
         SourceError: not a database, a table or column missing, locked for too long, or left half written.
     """
     database = database.resolve()  # its log lies beside it, not beside a link to it
+    has_begun = False
     try:
-        return _rows(database, query, lock_wait)
+        for row in _rows(database, query, lock_wait):
+            has_begun = True
+            yield row
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)  # errors of Python's own have none
-        if code in _NO_SIDE_FILE and _is_whole_without_log(database):
-            return _unchanging_rows(database, query)
-        raise SourceError(f"{database}: {_advice(database, code, one_line(str(error)), lock_wait)}") from error
+        if has_begun or code not in _NO_SIDE_FILE or not _is_whole_without_log(database):
+            raise SourceError(f"{database}: {_advice(database, code, one_line(str(error)), lock_wait)}") from error
+        yield from _unchanging_rows(database, query)
 
 
 def side_file(database: Path, ending: str) -> Path:
@@ -43,11 +47,11 @@ def side_file(database: Path, ending: str) -> Path:
     return database.with_name(database.name + ending)
 
 
-def _rows(database: Path, query: str, lock_wait: float, how: str = "mode=ro") -> list[Row]:
+def _rows(database: Path, query: str, lock_wait: float, how: str = "mode=ro") -> Iterator[Row]:
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?{how}", uri=True, timeout=lock_wait)) as db:
             db.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            return db.execute(query).fetchall()
+            yield from db.execute(query)
     except UnicodeDecodeError as error:  # even SQLite's own message, if it quotes a damaged schema
         raise SourceError(f"{database}: the database is damaged ({error.reason})") from error
 
@@ -59,7 +63,7 @@ def _unchanging_rows(database: Path, query: str) -> list[Row]:
     """
     before = _state(database)
     try:
-        rows = _rows(database, query, 0, "mode=ro&immutable=1")
+        rows = list(_rows(database, query, 0, "mode=ro&immutable=1"))
     except sqlite3.Error as error:
         if _state(database) == before:
             raise SourceError(f"{database}: {_advice(database, None, one_line(str(error)), 0)}") from error

@@ -5,7 +5,7 @@ From a database server: `server_table`.
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -37,7 +37,12 @@ ORDER BY p.id
 
 
 def fetch_rows(database: Path, lock_wait: float = LOCK_WAIT) -> list[Row]:
-    """All rows of the prompt table, in the order of `COLUMNS`.
+    """All rows of the prompt table at once; see `read_rows`."""
+    return list(read_rows(database, lock_wait))
+
+
+def read_rows(database: Path, lock_wait: float = LOCK_WAIT) -> Iterator[Row]:
+    """All rows of the prompt table one by one, in the order of `COLUMNS`.
 
     Raises:
         NoDatabaseError: no such file.
@@ -45,18 +50,16 @@ def fetch_rows(database: Path, lock_wait: float = LOCK_WAIT) -> list[Row]:
     """
     if not database.is_file():
         raise NoDatabaseError(f"No database at {database}. Put the file there, or set DUOMI_DATABASE to where it is.")
-    return with_whole_ids(query_file(database, QUERY, lock_wait))
+    yield from with_whole_ids(query_file(database, QUERY, lock_wait))
 
 
-def with_whole_ids(rows: Iterable[Row]) -> list[Row]:
+def with_whole_ids(rows: Iterable[Row]) -> Iterator[Row]:
     """The rows with whole numbers as ids, also where the columns are REAL or NUMERIC, as pandas and servers make them.
 
     The same row has the same prompt id in both, and none is bought again.
     """
-    return [
-        row if type(row[0]) is int and type(row[1]) is int else (_whole(row[0]), _whole(row[1]), *row[2:])
-        for row in rows
-    ]
+    for row in rows:
+        yield row if type(row[0]) is int and type(row[1]) is int else (_whole(row[0]), _whole(row[1]), *row[2:])
 
 
 def _whole(value: object) -> object:
@@ -91,12 +94,12 @@ def stamp_of(database: Path) -> str:
 
 
 def table_prompts(
-    rows: Sequence[Row], names: Literal["id", "descriptive"] = "id", marks: Marks | None = None
+    rows: Iterable[Row], names: Literal["id", "descriptive"] = "id", marks: Marks | None = None
 ) -> Reading:
     """Turn rows into prompts; a row without a usable prompt becomes a problem and stops nothing.
 
     Args:
-        rows: as they come from `fetch_rows`.
+        rows: as they come from `read_rows`.
         names: what file names are made of.
         marks: of the register: unchanged rows are only counted. `None`: all rows are read.
     """

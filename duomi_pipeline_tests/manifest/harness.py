@@ -49,9 +49,8 @@ def rows(home: Home, **changes: Any) -> dict[str, Row]:
 def write(home: Home, **changes: Any) -> dict[str, Path]:
     """Write the manifest's files; returns their paths."""
     with home.session(**changes) as session:
-        sources = look(session.ledger, session.settings).completed(session.ledger)
-        plan = session.plan(sources.prompts)
-        written = write_manifest(session, plan, sources.problems, home.path / "out/manifest")
+        problems = look(session.ledger, session.settings).problems
+        written = write_manifest(session, session.plan_registered(), problems, home.path / "out/manifest")
     return {kind: Path(str(path)) for kind, path in written.items()}
 
 

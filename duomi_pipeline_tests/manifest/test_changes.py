@@ -57,11 +57,11 @@ def updated(home: Home, **changes: Any) -> dict[str, dict[str, Any]]:
     """Write the manifest again, and into an empty folder: both say the same. Returns its rows by id."""
     settings = {"batch_size": 2, **changes}
     with home.session(**settings) as session:
-        sources = look(session.ledger, session.settings, Manner.MEANT).completed(session.ledger)
-        plan = session.plan(sources.prompts)
+        problems = look(session.ledger, session.settings, Manner.MEANT).problems
+        plan = session.plan_registered()
         folder, fresh = home.path / "out/manifest", home.path / f"fresh{len(list(home.path.glob('fresh*')))}"
         for place in (folder, fresh):
-            write_manifest(session, plan, sources.problems, place)
+            write_manifest(session, plan, problems, place)
     assert told(folder) == told(fresh)
     return rows(home)
 
@@ -136,8 +136,10 @@ def test_rows_come_and_go_in_the_order_of_their_sources(mixed: Home) -> None:
 
 def test_where_no_place_is_left_between_two_rows_all_are_written(mixed: Home) -> None:
     note = mixed.path / "out/manifest/.written.json"
-    written = json.loads(note.read_text())
-    note.write_text(json.dumps({**written, "places": list(range(1, len(written["places"]) + 1))}))
+    imprint, rows_ = note.read_text().splitlines()
+    written = json.loads(rows_)
+    places = list(range(1, len(written["places"]) + 1))
+    note.write_text(f"{imprint}\n{json.dumps({**written, 'places': places})}")
     mixed.write("c", "A cat")
 
     assert changed(mixed) == {"json_c"}

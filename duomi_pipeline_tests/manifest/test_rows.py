@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, event
 
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.ledger import Ledger, Limits, Origin, PictureFile, Purchase
@@ -17,6 +16,7 @@ from duomi_pipeline.manifest import COLUMNS, Row, planned_rows
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline_tests.engine.home import Home
 from duomi_pipeline_tests.manifest.harness import made, rows, seed_database, table, write
+from duomi_pipeline_tests.statements import statements
 
 
 def restored(home: Home, names: list[str], seed: int) -> None:
@@ -251,21 +251,6 @@ def test_no_question_is_asked_per_prompt(home: Home) -> None:
 def asked_of(session: Session) -> list[Row]:
     """The manifest of a session's home."""
     return planned_rows(session, session.plan(read_sources(session.settings).prompts).entries)
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Every SQL statement that is sent meanwhile."""
-    seen: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 def test_without_a_prompt_the_columns_keep_their_types(home: Home) -> None:
