@@ -31,7 +31,7 @@ from duomi_pipeline.orchestration.partition_ranges import (
     ledger_run,
     partition_ranges,
 )
-from duomi_pipeline.orchestration.partition_sync import PartitionChanges, observation, partition_changes, track
+from duomi_pipeline.orchestration.partition_sync import PartitionChanges, fill, observation, partition_changes, track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.planned_settings import changed_settings
 from duomi_pipeline.orchestration.resources import DuomiResource
@@ -78,6 +78,7 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
         requests, waiting = _requests(session, plan, instance, order)
         if not looked.doubts and not looked.sources.unreadable:  # else the plan is not of all prompts
             report_states(instance, session, plan)
+    fill(instance, [prompt.id for prompt in changes.observe[:MAX_NEW]])
     if requests and (reload := _needs_reload(context.repository_def, session.settings)):
         requests, waiting = [], reload
     return dg.SensorResult(

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from duomi_pipeline.orchestration.checks import picture_checks
-from duomi_pipeline.orchestration.event_log.batches import report_observations
+from duomi_pipeline.orchestration.event_log.batches import report_events
 from duomi_pipeline.orchestration.event_log.postgres import BatchingPostgresEventLogStorage
 from duomi_pipeline.orchestration.event_log.sqlite import BatchingEventLogStorage, EventBatches
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionRange
@@ -103,7 +103,7 @@ def test_a_run_in_batches_leaves_the_same_facts_as_one_event_at_a_time(
 def test_a_hundred_observations_are_few_transactions(batching: dg.DagsterInstance) -> None:
     versions = {f"p{number}": f"version {number}" for number in range(100)}
     with transactions() as found:
-        report_observations(
+        report_events(
             batching,
             [
                 dg.AssetObservation(PROMPTS_KEY, partition=key, tags={DATA_VERSION_TAG: v})

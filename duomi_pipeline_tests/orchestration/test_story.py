@@ -5,9 +5,15 @@ import pytest
 
 from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY, left_to_write
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionRange
+from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY
+from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline_tests.cli.harness import duomi
 from duomi_pipeline_tests.orchestration.harness import OTHER_MODEL, Project
 
+_FILLED = """
+{ assetNodeOrError(assetKey: {path: ["prompts"]}) { ... on AssetNode {
+  partitionStats { numPartitions numMaterialized } } } }
+"""
 NONE = {"missing", "failed_for_good", "failed_for_now", "unknown"}
 
 
@@ -139,6 +145,27 @@ class TestStates:
         project.configure(model=OTHER_MODEL)
         project.run(keys[0], keys[-1])
         assert states(project.instance)[0]["not_current"] == "every picture is as it is wanted"
+
+
+@pytest.mark.parametrize("way", ["look", "tick", "run"])
+def test_a_prompt_that_is_there_fills_its_partition_once(project: Project, way: str) -> None:
+    keys = project.write_many(2)
+    match way:
+        case "look":
+            project.look()
+        case "tick":
+            project.obey(project.tick())
+        case "run":
+            project.look_elsewhere()
+            project.instance.add_dynamic_partitions(PARTITIONS_NAME, keys)
+            assert project.run(*keys).success
+    project.write("p00", "another text")
+    project.look()
+
+    with project.workspace() as workspace:
+        stats = project.graphql(_FILLED, workspace)["assetNodeOrError"]["partitionStats"]
+    assert stats == {"numPartitions": 2, "numMaterialized": 2}
+    assert len(project.instance.fetch_materializations(PROMPTS_KEY, limit=9).records) == 2
 
 
 @pytest.mark.parametrize(

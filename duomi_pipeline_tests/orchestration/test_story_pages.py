@@ -100,6 +100,11 @@ def test_the_preview_of_a_picture_is_a_link_to_it_in_full_size(ui: Ui) -> None:
     ui.until(lambda _: ui.run("return document.images[0]?.naturalHeight") == 192)
 
 
+def test_prompts_do_not_look_empty(ui: Ui) -> None:
+    ui.open("/assets/generated_images?view=lineage")
+    ui.find("//a[contains(@href, '/assets/prompts?view=partitions')][.='100% filled']")
+
+
 @pytest.mark.parametrize(("asset", "said"), [("gallery", "the gallery"), ("results_manifest", "path_parquet")])
 def test_what_a_command_wrote_is_an_event_of_its_asset(ui: Ui, asset: str, said: str) -> None:
     ui.open(f"/assets/{asset}?view=events")
