@@ -30,6 +30,10 @@ def gallery(opens: bool, serves: bool, port: int | None) -> None:
         raise click.UsageError("--port needs --serve")
     settings = Settings.load()
     report = _write(settings)
+    # Imported here: Dagster takes seconds to import, and the gallery is there already.
+    from duomi_pipeline.cli.dagster_events import tell_of_gallery  # noqa: PLC0415
+
+    tell_of_gallery(settings, report)
     if serves:
         # Imported here: Dagster takes seconds to import.
         from duomi_pipeline.cli.gallery_serving import serve  # noqa: PLC0415

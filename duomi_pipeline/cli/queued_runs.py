@@ -17,7 +17,8 @@ from duomi_pipeline.orchestration.instance import open_instance
 from duomi_pipeline.orchestration.partition_ranges import partition_ranges
 from duomi_pipeline.orchestration.partition_sync import add_partitions
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
-from duomi_pipeline.orchestration.queueing import COMMAND_TAG, NotQueuedError, queue_runs
+from duomi_pipeline.orchestration.queueing import NotQueuedError, queue_runs
+from duomi_pipeline.orchestration.run_tags import COMMAND_TAG
 from duomi_pipeline.settings import Settings
 
 _DAEMON = "QUEUED_RUN_COORDINATOR"

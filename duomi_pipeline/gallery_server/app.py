@@ -1,6 +1,5 @@
 """The addresses of the served gallery: page, data, pictures, and what a person asks for."""
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from html import escape
@@ -23,27 +22,13 @@ from duomi_pipeline.gallery_server.desk import USABLE, BusyError, Desk, UnknownT
 from duomi_pipeline.gallery_server.gate import TokenGate
 from duomi_pipeline.gallery_server.mirror import Mirror
 from duomi_pipeline.images.listing import PICTURE
+from duomi_pipeline.orchestration.webserver.folders import Folder
 from duomi_pipeline.orchestration.webserver.guard import RequestGuard
 from duomi_pipeline.settings import Settings
 
 _PAGES: list[str | tuple[str, str]] = [("duomi_pipeline.gallery", "page"), ("duomi_pipeline.gallery_server", "page")]
 _SCRIPTS = '<script src="live.js"></script>\n<script src="asking.js"></script>\n<script src="actions.js"></script>\n'
 _STYLES = '<link rel="stylesheet" href="actions.css">\n'
-
-
-class _Folder(StaticFiles):
-    """The files of a folder with one ending, no others; a folder that is not there yet, or not mounted, has none."""
-
-    def __init__(self, folder: Path, ending: str) -> None:
-        super().__init__(directory=folder, check_dir=False)
-        self._ending = ending
-
-    async def check_config(self) -> None:
-        """Starlette's own check would fail each request."""
-
-    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """See `StaticFiles`."""
-        return super().lookup_path(path) if path.endswith(self._ending) else ("", None)
 
 
 def build_app(desk: Desk, mirror: Mirror, settings: Settings, token: str, gallery: Path, pictures: Path) -> ASGIApp:
@@ -94,9 +79,9 @@ def build_app(desk: Desk, mirror: Mirror, settings: Settings, token: str, galler
         Route("/confirm", confirm, methods=["POST"]),
         Route("/index.html", page),
         Route(f"/{SPENDING}", spending),
-        Mount("/data", _Folder(gallery / "data", ".js")),
-        Mount("/thumbnails", _Folder(gallery / "thumbnails", ".webp")),
-        Mount("/pictures", _Folder(pictures, PICTURE)),
+        Mount("/data", Folder(gallery / "data", [".js"])),
+        Mount("/thumbnails", Folder(gallery / "thumbnails", [".webp"])),
+        Mount("/pictures", Folder(pictures, [PICTURE])),
         Mount("/", StaticFiles(packages=_PAGES)),
     ]
     app = Starlette(routes=[Mount("/{token}", routes=routes)], exception_handlers={Exception: _unforeseen})

@@ -6,15 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_HEADERS = {
-    # As the page itself has it, without the word for files on disk; and no other page may show this one in a frame.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",  # the address holds the token
-    "Cache-Control": "no-cache",
-}
+from duomi_pipeline.orchestration.webserver.folders import HEADERS
 
 
 class TokenGate:
@@ -39,7 +31,7 @@ class TokenGate:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                MutableHeaders(scope=message).update(HEADERS)  # the address holds the token: it goes to no other page
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -10,7 +10,10 @@ import dagster as dg
 
 from duomi_pipeline.ledger import Ledger, Life
 
-RUN_TAG = "duomi/run"  # the ledger's run id of a command; all Dagster runs of the command share its caps
+# The ledger's run id of a command; all Dagster runs of the command share its caps. Dagster's list of runs hides tags of
+# this prefix: an id says nothing there.
+RUN_TAG = ".dagster/duomi_run"
+_SHOWN_RUN_TAG = "duomi/run"  # of versions up to 0.1
 IMAGES_KEY = dg.AssetKey("generated_images")
 POOL = "duomi_api"  # its limit is how many image runs work at a time
 MAX_GAP = 20  # partitions with a current picture that a range may include: each costs an event, a run costs seconds
@@ -87,7 +90,7 @@ def ledger_run(run: dg.DagsterRun) -> str:
 
     A re-executed run has the tags of the first run, but its own id counts.
     """
-    command = run.tags.get(RUN_TAG) if run.parent_run_id is None else None
+    command = run.tags.get(RUN_TAG, run.tags.get(_SHOWN_RUN_TAG)) if run.parent_run_id is None else None
     return command or run.run_id
 
 

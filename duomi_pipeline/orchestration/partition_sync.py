@@ -11,7 +11,7 @@ import dagster as dg
 from duomi_pipeline.engine.looking import PREFIXES, Looked, registered
 from duomi_pipeline.ledger import Ledger, Source, Standing
 from duomi_pipeline.ledger.settled import USABLE
-from duomi_pipeline.orchestration.event_log.batches import report_observations
+from duomi_pipeline.orchestration.event_log.batches import report_events
 from duomi_pipeline.orchestration.partition_ranges import keys_in_flight
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.prompts import Prompt
@@ -21,6 +21,7 @@ DATA_VERSION_TAG = "dagster/data_version"
 USER_PROVIDED_TAG = "dagster/data_version_is_user_provided"
 _MAX_TEXT = 2_000  # characters of a prompt that an event carries
 _AT_ONCE = 10_000  # partitions in one call
+_FILLED_AT_ONCE = 20_000  # a look of a schedule has a minute; the next one goes on
 FEW = 1_000  # up to so many prompts their versions are queried by key, above that all versions are read
 
 
@@ -96,11 +97,24 @@ def observation(prompt: Prompt) -> dg.AssetObservation:
     )
 
 
+def fill(instance: dg.DagsterInstance, keys: Sequence[str]) -> None:
+    """Report prompts as there that were not reported so yet, one materialization each for good.
+
+    Versions are told by observations alone; of a partition that was only observed Dagster shows that it is not filled.
+    """
+    known = instance.event_log_storage.get_latest_storage_id_by_partition(
+        PROMPTS_KEY, dg.DagsterEventType.ASSET_MATERIALIZATION, set(keys) if len(keys) <= FEW else None
+    )
+    new = [key for key in keys if key not in known][:_FILLED_AT_ONCE]
+    report_events(instance, [dg.AssetMaterialization(PROMPTS_KEY, partition=key) for key in new])
+
+
 def observe(instance: dg.DagsterInstance, prompts: Sequence[Prompt]) -> None:
     """Report the prompts of one run that have another version than the last one reported."""
     observed = observed_versions(instance, [prompt.id for prompt in prompts]) if prompts else {}
     new = [prompt for prompt in prompts if observed.get(prompt.id) != prompt.version]
-    report_observations(instance, [observation(prompt) for prompt in new])
+    report_events(instance, [observation(prompt) for prompt in new])
+    fill(instance, [prompt.id for prompt in prompts])
 
 
 def track(instance: dg.DagsterInstance, ledger: Ledger, looked: Looked) -> PartitionChanges:
@@ -109,7 +123,8 @@ def track(instance: dg.DagsterInstance, ledger: Ledger, looked: Looked) -> Parti
     add_partitions(instance, changes.add)
     for key in changes.retire:
         instance.delete_dynamic_partition(PARTITIONS_NAME, key)
-    report_observations(instance, [observation(prompt) for prompt in changes.observe])
+    report_events(instance, [observation(prompt) for prompt in changes.observe])
+    fill(instance, instance.get_dynamic_partitions(PARTITIONS_NAME))
     return changes
 
 

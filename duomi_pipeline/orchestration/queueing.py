@@ -12,9 +12,9 @@ from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.instance import LOCATION, workspace_target
 from duomi_pipeline.orchestration.jobs import images_config
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
+from duomi_pipeline.orchestration.run_tags import COMMAND_TAG
 from duomi_pipeline.settings import Settings
 
-COMMAND_TAG = "duomi/command"  # the same for all runs that one command put into the queue
 _LAUNCH = """
 mutation ($run: ExecutionParams!) { launchRun(executionParams: $run) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }

@@ -13,6 +13,7 @@ from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
 from duomi_pipeline.engine.looking import Looked
 from duomi_pipeline.ledger import Holdings, Standing
 from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
+from duomi_pipeline.orchestration.assets.prompt_states import report_states
 from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY, left_to_write
 from duomi_pipeline.orchestration.checks import picture_checks, prompts_healthy, sources_seen
 from duomi_pipeline.orchestration.estimates import estimate_runs, tell_estimate
@@ -31,12 +32,13 @@ from duomi_pipeline.orchestration.partition_ranges import (
     ledger_run,
     partition_ranges,
 )
-from duomi_pipeline.orchestration.partition_sync import PartitionChanges, observation, partition_changes, track
+from duomi_pipeline.orchestration.partition_sync import PartitionChanges, fill, observation, partition_changes, track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.planned_settings import changed_settings
 from duomi_pipeline.orchestration.resources import DuomiResource
+from duomi_pipeline.orchestration.skip_reasons import not_read, nothing_to_generate
 from duomi_pipeline.prompts.marks import mark_of
-from duomi_pipeline.settings import Settings
+from duomi_pipeline.settings import Settings, SettingsError
 
 INTERVAL = 30  # seconds between two ticks
 STOPPED_PAUSE = 900.0  # seconds without new runs after a run was stopped by the service, a cap or the user
@@ -59,6 +61,8 @@ def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg
         return _evaluate(context, duomi)
     except dg.Failure as error:  # shown as a message, not as a traceback on every tick
         return dg.SensorResult(skip_reason=dg.SkipReason(error.description))
+    except SettingsError as error:
+        return dg.SensorResult(skip_reason=dg.SkipReason(str(error)))
 
 
 def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
@@ -75,15 +79,16 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
         order = [key for key in existing if key not in retired] + list(changes.add[:MAX_NEW])
         plan = session.plan_registered(sources=looked.believed)
         requests, waiting = _requests(session, plan, instance, order)
-        if unfinished := len(looked.sources.files.unfinished):
-            waiting += f" {counted(unfinished, 'file')} changed a moment ago and not whole: read by the next tick."
         if requests and (reload := _needs_reload(context.repository_def, session.settings)):
             requests, waiting = [], reload
         if requests:
             tell_estimate(context, estimate_runs(session, plan, requests, order, _STATES))
+        if not looked.doubts and not looked.sources.unreadable:  # else the plan is not of all prompts
+            report_states(instance, session, plan)
+    fill(instance, [prompt.id for prompt in changes.observe[:MAX_NEW]])
     return dg.SensorResult(
         run_requests=requests,
-        skip_reason=None if requests else dg.SkipReason(waiting),
+        skip_reason=None if requests else dg.SkipReason(f"{waiting} {not_read(looked)}".strip()),
         dynamic_partitions_requests=_partition_requests(changes.add[:MAX_NEW], changes.retire),
         asset_events=[observation(prompt) for prompt in changes.observe[:MAX_NEW]],
         cursor=context.cursor if _is_more(changes) else _cursor(held.last_look, order),
@@ -176,7 +181,7 @@ def _requests(
         return [], f"{plan.stop.message} {plan.stop.advice}"
     due = {e.prompt.id for e in plan.wanted(_STATES) if e.is_due(now)}
     if not due:
-        return [], f"Nothing to generate: {_summary(plan)}."
+        return [], nothing_to_generate(plan, now)
     active = active_runs(instance)
     wanted, room = due - keys_in_flight(instance, order), MAX_RUNS - sum(_is_own(run) for run in active)
     if not wanted or room < 1 or any(ledger_run(run) != run.run_id for run in active):
@@ -224,10 +229,6 @@ def _image_runs(
 
 def _ids(plan: Plan, states: frozenset[State]) -> set[str]:
     return {entry.prompt.id for entry in plan.wanted(states)}
-
-
-def _summary(plan: Plan) -> str:
-    return ", ".join(f"{count} {state.value}" for state, count in plan.counts.items() if count) or "no prompts"
 
 
 def _partition_requests(

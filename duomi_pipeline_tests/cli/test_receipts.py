@@ -33,7 +33,7 @@ def log_lines(home: Path) -> list[str]:
 def dagster_runs(home: Path, run_id: str) -> list[str]:
     """The Dagster runs that were part of a command."""
     with closing(sqlite3.connect(home / ".dagster_home" / "history" / "runs.db")) as database:
-        query = "SELECT run_id FROM run_tags WHERE key = 'duomi/run' AND value = ?"
+        query = "SELECT run_id FROM run_tags WHERE key = '.dagster/duomi_run' AND value = ?"
         return [row[0] for row in database.execute(query, [run_id])]
 
 

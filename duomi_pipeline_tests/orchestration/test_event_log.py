@@ -14,7 +14,8 @@ from dagster import DagsterEventType
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from duomi_pipeline.orchestration.event_log.batches import report_observations
+from duomi_pipeline.orchestration.checks import picture_checks
+from duomi_pipeline.orchestration.event_log.batches import report_events
 from duomi_pipeline.orchestration.event_log.postgres import BatchingPostgresEventLogStorage
 from duomi_pipeline.orchestration.event_log.sqlite import BatchingEventLogStorage, EventBatches
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionRange
@@ -102,7 +103,7 @@ def test_a_run_in_batches_leaves_the_same_facts_as_one_event_at_a_time(
 def test_a_hundred_observations_are_few_transactions(batching: dg.DagsterInstance) -> None:
     versions = {f"p{number}": f"version {number}" for number in range(100)}
     with transactions() as found:
-        report_observations(
+        report_events(
             batching,
             [
                 dg.AssetObservation(PROMPTS_KEY, partition=key, tags={DATA_VERSION_TAG: v})
@@ -131,3 +132,21 @@ def test_the_plan_of_a_backfill_with_its_checks_is_few_transactions(
     checks = batching.all_logs(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
     assert len(checks) == 4
     assert len(found) <= 50, "the run, four checks, and the plan of 96 pictures"
+
+
+def test_checks_that_a_run_over_partitions_never_executes_keep_what_they_last_found(
+    tmp_path: Path, batching: dg.DagsterInstance, service: SandboxServer
+) -> None:
+    project = Project(tmp_path / "home", batching, service)
+    keys = project.write_many(2)
+    project.look()
+    checked = project.execute(project.defs().resolve_job_def("check_results"))
+    assert checked.success
+
+    job = project.defs().resolve_implicit_global_asset_job_def().get_subset(asset_selection={IMAGES_KEY})
+    run = batching.create_run_for_job(job, tags=PartitionRange(*keys).tags)
+
+    announced = batching.all_logs(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+    found = batching.event_log_storage.get_latest_asset_check_execution_by_key(list(picture_checks.check_keys))
+    assert len(announced) == len(found) == 4
+    assert {(one.run_id, one.status.value) for one in found.values()} == {(checked.run_id, "SUCCEEDED")}

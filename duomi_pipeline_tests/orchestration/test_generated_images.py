@@ -23,7 +23,7 @@ from duomi_pipeline_tests.orchestration.harness import (
     step_error,
 )
 
-THUMBNAIL = "![thumbnail](data:image/webp;base64,"
+THUMBNAIL = "[![thumbnail](data:image/webp;base64,"
 
 
 def test_a_ranged_run_logs_one_event_per_image_and_no_other(project: Project) -> None:
@@ -67,7 +67,7 @@ def test_the_event_of_an_image_says_what_it_is_and_shows_it(project: Project) ->
     preview = found["preview"]
     assert preview.startswith(THUMBNAIL)
     assert len(preview) < 10_000  # it lives in the event log
-    picture = opened(base64.b64decode(preview.removeprefix(THUMBNAIL).rstrip(")")))
+    picture = opened(base64.b64decode(preview.removeprefix(THUMBNAIL).partition(")")[0]))
     assert picture.height > picture.width
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import dagster as dg
 
+from duomi_pipeline.common.places import is_object_storage
 from duomi_pipeline.engine import Outcome, PlannedPrompt, Status
 from duomi_pipeline.images import ImageStore, NotAPictureError, PictureLostError, thumbnail_of
 from duomi_pipeline.ledger import Purchase, Selection
 from duomi_pipeline.orchestration.event_log.previews import PREVIEW, markdown, shown_before
+from duomi_pipeline.orchestration.links import picture_address
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
 from duomi_pipeline.orchestration.partition_sync import DATA_VERSION_TAG, PROMPTS_KEY, USER_PROVIDED_TAG
 from duomi_pipeline.prompts import Prompt
@@ -111,7 +113,8 @@ class ImageEvents:
 
     def _files(self, selection: Selection, thumbnail: bytes | None) -> dict[str, dg.MetadataValue]:
         first = selection.files[0]
-        preview = {} if thumbnail is None else {PREVIEW: dg.MetadataValue.md(markdown(thumbnail, "thumbnail"))}
+        large = "" if is_object_storage(self.store.base) else picture_address(first.file)
+        preview = {} if thumbnail is None else {PREVIEW: dg.MetadataValue.md(markdown(thumbnail, "thumbnail", large))}
         made = datetime.fromtimestamp(first.saved_at, UTC).isoformat(timespec="milliseconds")
         return {
             **preview,

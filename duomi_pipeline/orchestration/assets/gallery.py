@@ -4,10 +4,12 @@ import dagster as dg
 
 from duomi_pipeline.common.places import shown
 from duomi_pipeline.engine.session import gallery_place
-from duomi_pipeline.gallery import write_gallery
+from duomi_pipeline.gallery import GalleryReport, write_gallery
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
+from duomi_pipeline.orchestration.links import GALLERY
 from duomi_pipeline.orchestration.resources import DuomiResource
 
+GALLERY_KEY = dg.AssetKey("gallery")
 _SCHEMA = column_schema(
     id="prompt id",
     title="for people",
@@ -38,11 +40,15 @@ def gallery(context: dg.AssetExecutionContext, duomi: DuomiResource) -> dg.Mater
     with duomi.session() as session, session.writing_results():
         duomi.registered(session, context.instance, ids=())  # where nobody has looked yet, this looks
         report = write_gallery(session, session.plan_registered(), gallery_place(session.settings))
-    return dg.MaterializeResult(
-        metadata={
-            "path": dg.MetadataValue.path(shown(report.index)),
-            "prompts": dg.MetadataValue.int(report.prompts),
-            "pictures": dg.MetadataValue.int(report.pictures),
-            "thumbnails_made": dg.MetadataValue.int(report.thumbnails_made),
-        }
-    )
+    return dg.MaterializeResult(metadata=gallery_metadata(report))
+
+
+def gallery_metadata(report: GalleryReport) -> dict[str, dg.MetadataValue]:
+    """What was written, as metadata of its materialization."""
+    return {
+        "open": dg.MetadataValue.md(f"[the gallery]({GALLERY})"),
+        "path": dg.MetadataValue.path(shown(report.index)),
+        "prompts": dg.MetadataValue.int(report.prompts),
+        "pictures": dg.MetadataValue.int(report.pictures),
+        "thumbnails_made": dg.MetadataValue.int(report.thumbnails_made),
+    }

@@ -28,6 +28,7 @@ from duomi_pipeline.orchestration.partition_sync import observe
 from duomi_pipeline.orchestration.partitions import prompt_partitions
 from duomi_pipeline.orchestration.planned_settings import check_planned, settings_tag
 from duomi_pipeline.orchestration.resources import DuomiResource
+from duomi_pipeline.orchestration.run_tags import tags_at_end, tags_at_start, trigger_of
 from duomi_pipeline.reporting.receipt import FailedPrompt, left_prompts
 from duomi_pipeline.reporting.run_log import RunLog, rows_and_files_left_out
 from duomi_pipeline.settings import Settings
@@ -74,7 +75,8 @@ def build_generated_images(settings: Settings) -> dg.AssetsDefinition:
         Each new request costs money; a picture of the very same request is reused at no cost.
         """
         check_planned(context.instance, context.run, duomi.settings())
-        with duomi.session(_trigger(context.run), ledger_run(context.run)) as session:
+        context.instance.add_run_tags(context.run.run_id, tags_at_start(context.run))
+        with duomi.session(trigger_of(context.run), ledger_run(context.run)) as session:
             # Before prompts are read and pictures looked at, which takes a while: from now on a death is seen.
             session.ledger.start_run(session.run_id, session.trigger)
             _generate(context, config, duomi, session)
@@ -133,6 +135,7 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     if command is not None:
         command.stop = batch.stop_reason
     receipt = log.receipt()
+    context.instance.add_run_tags(context.run.run_id, tags_at_end(receipt, outcomes))
     problem = failure(receipt)
     try:
         results = run_results(receipt, outcomes, time.monotonic() - started)
@@ -190,12 +193,3 @@ def _not_tried(left: Sequence[PlannedPrompt], unknown: Mapping[str, str]) -> lis
     """Failures without an outcome: prompts that are left without a picture, and partitions without a prompt."""
     absent = (FailedPrompt(key, ErrorClass.ABSENT.value, "", reason) for key, reason in unknown.items())
     return [*left_prompts(left), *absent]
-
-
-def _trigger(run: dg.DagsterRun) -> str:
-    """What started a run, for `duomi status`."""
-    if ledger_run(run) != run.run_id:
-        return "cli"
-    if run.parent_run_id is None and "dagster/sensor_name" in run.tags:
-        return "sensor"
-    return "schedule" if run.parent_run_id is None and "dagster/schedule_name" in run.tags else "ui"

@@ -11,6 +11,8 @@ from pydantic import Field
 from duomi_pipeline.engine.looking import PREFIXES, Manner, look_at
 from duomi_pipeline.ledger import Source
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
+from duomi_pipeline.orchestration.assets.prompt_states import report_states
+from duomi_pipeline.orchestration.markdown import cell, table
 from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY, PartitionChanges, track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.resources import DuomiResource
@@ -26,9 +28,9 @@ from duomi_pipeline.prompts.sources import (
 )
 from duomi_pipeline.prompts.sqlite_file import Row
 from duomi_pipeline.prompts.table import COLUMNS
+from duomi_pipeline.settings import SettingsError
 
 _PREVIEW_ROWS = 10
-_CELL = 120  # characters
 # Each asset looks at its own source: nothing is concluded about the other one.
 _NOT_HERE = {
     Source.TABLE: {PREFIXES[Source.FILES]: "prompt_files looks at it"},
@@ -178,7 +180,12 @@ def _look(
         looked = look_at(session.ledger, session.settings, read, [source], manner, partitions)
         if doubt := looked.doubts.get(PREFIXES[source]):
             raise dg.Failure(doubt, allow_retries=False)
-        return looked.sources, track(context.instance, session.ledger, looked)
+        changes = track(context.instance, session.ledger, looked)
+        try:
+            report_states(context.instance, session, session.plan_registered())
+        except SettingsError as error:  # of a model: what the source says is recorded all the same
+            context.log.warning("The states of the prompts are not known: %s", error)
+        return looked.sources, changes
 
 
 def _reading_metadata(reading: Reading, changes: PartitionChanges, place: str) -> dict[str, dg.MetadataValue]:
@@ -196,23 +203,11 @@ def _reading_metadata(reading: Reading, changes: PartitionChanges, place: str) -
 
 
 def _preview(some: Iterable[Prompt]) -> str:
-    rows = [f"| {p.id} | {_cell(p.origin)} | {_cell(p.text)} |" for p in some]
-    return "\n".join(["| prompt id | from | prompt |", "|---|---|---|", *rows])
+    return table(("prompt id", "from", "prompt"), [(p.id, cell(p.origin), cell(p.text)) for p in some])
 
 
 def _problems(problems: Sequence[Problem]) -> str:
-    rows = [f"| {_cell(p.origin)} | {_cell(p.reason)} |" for p in problems[:_MAX_NAMED]]
-    more = [f"| … and {len(problems) - _MAX_NAMED} more | |"] if len(problems) > _MAX_NAMED else []
-    return "\n".join(["| where | why |", "|---|---|", *rows, *more]) if rows else "nothing was left out"
-
-
-def _cell(text: str) -> str:
-    """Outside text as one Markdown table cell, escaped so that it is not interpreted."""
-    short = " ".join(text.split())
-    short = short if len(short) <= _CELL else f"{short[: _CELL - 1]}…"
-    for character in "\\|`*_[]<>#!":
-        short = short.replace(
-            character,
-            f"\\{character}" if character not in "<>" else f"&{'lt' if character == '<' else 'gt'};",
-        )
-    return short
+    rows = [(cell(p.origin), cell(p.reason)) for p in problems[:_MAX_NAMED]]
+    if len(problems) > _MAX_NAMED:
+        rows.append((f"… and {len(problems) - _MAX_NAMED} more", ""))
+    return table(("where", "why"), rows) if rows else "nothing was left out"

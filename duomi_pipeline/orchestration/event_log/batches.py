@@ -47,14 +47,18 @@ def log_events(
         context.instance.report_dagster_event(dagster_event, context.run.run_id, logging.DEBUG, place, last)
 
 
-def report_observations(instance: dg.DagsterInstance, events: Sequence[dg.AssetObservation]) -> None:
-    """Log observations in one batch; otherwise like `instance.report_runless_asset_event`."""
+def report_events(
+    instance: dg.DagsterInstance, events: Sequence[dg.AssetObservation | dg.AssetMaterialization]
+) -> None:
+    """Log events of no run in one batch; otherwise like `instance.report_runless_asset_event`."""
     for event, place in zip(events, _places(len(events)), strict=True):
-        dagster_event = DagsterEvent(
-            event_type_value=dg.DagsterEventType.ASSET_OBSERVATION.value,
-            job_name=RUNLESS_JOB_NAME,
-            event_specific_data=AssetObservationData(event),
-        )
+        if isinstance(event, dg.AssetObservation):
+            kind = dg.DagsterEventType.ASSET_OBSERVATION
+            data: AssetObservationData | StepMaterializationData = AssetObservationData(event)
+        else:
+            kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+            data = StepMaterializationData(event)
+        dagster_event = DagsterEvent(event_type_value=kind.value, job_name=RUNLESS_JOB_NAME, event_specific_data=data)
         instance.report_dagster_event(dagster_event, RUNLESS_RUN_ID, batch_metadata=place)
 
 

@@ -16,13 +16,14 @@ from sqlalchemy import func, select
 PREVIEW = "preview"
 _VERSION = "dagster/data_version"
 # As it stands in a stored event; in a text from outside the quotes would have a backslash each.
-_MARKDOWN = re.compile(r'"md_str": ?"!\[thumbnail\]\(data:image/webp;base64,([A-Za-z0-9+/]+=*)\)"')
+_MARKDOWN = re.compile(r'"md_str": ?"\[?!\[thumbnail\]\(data:image/webp;base64,([A-Za-z0-9+/]+=*)\)[]"]')
 _AT_ONCE = 500  # values per query: databases limit the parameters of a statement
 
 
-def markdown(webp: bytes, name: str) -> str:
-    """A picture embedded in Markdown, as Dagster's UI can show it."""
-    return f"![{name}](data:image/webp;base64,{base64.b64encode(webp).decode()})"
+def markdown(webp: bytes, name: str, address: str = "") -> str:
+    """A picture embedded in Markdown, as Dagster's UI can show it; with an address a link to that."""
+    shown = f"![{name}](data:image/webp;base64,{base64.b64encode(webp).decode()})"
+    return f"[{shown}]({address})" if address else shown
 
 
 def shown_before(instance: dg.DagsterInstance, asset: dg.AssetKey, versions: Collection[str]) -> dict[str, bytes]:

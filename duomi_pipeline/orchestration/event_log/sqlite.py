@@ -5,6 +5,10 @@ a picture. Events of a batch that a kill loses are logged again by the next run,
 
 Where a run is deleted, by `duomi clean` or in the UI, Dagster's own log loses the materializations by which it knows
 that a partition has its picture. Here the newest event of each partition stays.
+
+A run over partitions of `generated_images` that is started in the UI plans the asset's checks too. They read all
+pictures, and no such run executes them: Dagster's own log would show them as skipped or failed from then on, in place
+of what they last found. Here they are not announced.
 """
 
 import os
@@ -71,6 +75,24 @@ class EventBatches(SqlEventLogStorage):
         gone = select(events.c.id).where(events.c.run_id == run_id, ~is_kept)
         conn.execute(AssetEventTagsTable.delete().where(AssetEventTagsTable.c.event_id.in_(gone)))
         conn.execute(events.delete().where(events.c.id.in_(gone)))
+
+    def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
+        """Leave out the announcement of a check beside partitions of its asset; pass others to the parent."""
+        planned = event.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+        if not (planned and self._plans_partitions(event)):
+            super().store_asset_check_event(event, event_id)
+
+    def _plans_partitions(self, event: EventLogEntry) -> bool:
+        """Whether the run of a planned check is to make partitions of the asset that it checks."""
+        events, check = SqlEventLogStorageTable.c, event.get_dagster_event().asset_check_planned_data
+        partitions = select(events.id).where(
+            events.run_id == event.run_id,
+            events.asset_key == check.asset_key.to_string(),
+            events.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value,
+            events.partition.is_not(None),
+        )
+        with self.index_connection() as connection:
+            return connection.execute(partitions.limit(1)).first() is not None
 
     def _store_together(self, events: Sequence[EventLogEntry], rows: Sequence[dict[str, Any]]) -> None:
         insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)

@@ -55,7 +55,7 @@ def serve(settings: Settings, listening: socket.socket, hosts: Collection[str]) 
         workspace = folder / "workspace.yaml"
         workspace.write_text(json.dumps({"load_from": code_servers.get_code_server_specs()}))  # JSON is YAML, too
         context = stack.enter_context(WorkspaceProcessContext(instance, WorkspaceFileTarget([str(workspace)])))
-        server = ui_server(context, hosts)
+        server = ui_server(context, hosts, settings)
         daemon = stack.enter_context(_daemon(["--workspace", str(workspace)]))
         threading.Thread(target=_stop_with, args=(daemon, server), daemon=True).start()
         server.run(sockets=[listening])

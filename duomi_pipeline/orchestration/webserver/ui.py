@@ -21,6 +21,7 @@ from dagster_webserver.cli import DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_MAX
 
 from duomi_pipeline.orchestration.instance import open_instance, prepare_dagster_home
 from duomi_pipeline.orchestration.webserver.guard import RequestGuard
+from duomi_pipeline.orchestration.webserver.site import WithSite
 from duomi_pipeline.settings import Settings
 
 _POLL_MILLISECONDS = 2000  # how often the UI asks for live data: `dagster dev`'s own default
@@ -46,13 +47,13 @@ def serve_ui(
         instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
         target = WorkspaceFileTarget([str(workspace)])
         context = stack.enter_context(WorkspaceProcessContext(instance, target, read_only=read_only))
-        ui_server(context, hosts).run(sockets=[listening])
+        ui_server(context, hosts, settings).run(sockets=[listening])
 
 
-def ui_server(context: WorkspaceProcessContext, hosts: Collection[str]) -> uvicorn.Server:
-    """The guarded server of the UI, not yet running."""
+def ui_server(context: WorkspaceProcessContext, hosts: Collection[str], settings: Settings) -> uvicorn.Server:
+    """The guarded server of the UI, with gallery and pictures beside it; not yet running."""
     app = create_app_from_workspace_process_context(context, live_data_poll_rate=_POLL_MILLISECONDS)
-    guarded = RequestGuard(app, hosts)
+    guarded = RequestGuard(WithSite(app, settings), hosts)
     return uvicorn.Server(
         uvicorn.Config(guarded, log_level="warning", lifespan="off", timeout_graceful_shutdown=_GRACE_SECONDS)
     )
