@@ -11,7 +11,7 @@ from pathlib import Path
 
 EXIT_INTERRUPTED = 130  # of a process that Ctrl-C ended
 _GLIBC = "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", ())
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of mallopt(3)
 _LARGEST, _KEPT = 32 << 20, 64 << 20  # bytes: the most that glibc allows, and the size of the heap of a thread
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -47,12 +47,20 @@ def keep_freed_memory() -> None:
     """Let the C library keep the memory of a picture for the next one, where it is glibc.
 
     By default it returns megabytes to the system and takes them anew, page by page, for each picture: that takes half
-    as long as to decode it.
+    as long as to decode it. What it keeps it keeps for each of its arenas, so there are no more of these than CPUs:
+    threads that begin later share them.
     """
     if _GLIBC:
         library = ctypes.CDLL(None)
+        library.mallopt(_M_ARENA_MAX, max(2, os.cpu_count() or 1))
         library.mallopt(_M_MMAP_THRESHOLD, _LARGEST)
         library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+
+
+def give_back_memory() -> None:
+    """Return to the system what was kept for pictures, where the C library is glibc."""
+    if _GLIBC:
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextlib.contextmanager

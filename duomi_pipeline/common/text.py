@@ -25,7 +25,7 @@ def one_line(text: str, limit: int | None = None) -> str:
     """
     flat = re.sub(r"\s+", " ", text if limit is None else text[: 4 * limit]).strip()
     short = flat if limit is None or len(flat) <= limit else f"{flat[: limit - 1]}…"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
+    return short if short.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in short)
 
 
 def sentence(text: str) -> str:

@@ -93,6 +93,8 @@ def parse_json(
         NotUnderstood: a success that is no JSON object.
     """
     body = load_json(text, masked)
+    if status < 400 and isinstance(body, dict) and _brings_something(body, of_task=of_task):
+        return body
     code, message = _code(body), _message(body) or _plain(text, masked) or f"HTTP {status} without a text"
     if status >= 400:
         words = _words_beside(body)
@@ -102,8 +104,6 @@ def parse_json(
         if body is not None and (refused := _refused(message, prompt)):
             raise refused
         raise NotUnderstood(f"the answer is not JSON as agreed: {message if text.strip() else 'empty'}", str(status))
-    if has_pictures(body) or _named_task(body) or (of_task and _words(body) & (_FAILED | _DONE)):
-        return body
     is_fine = code in _FINE_CODES or _SPEAKS_OF_SUCCESS.search(message) or _says_more(body)
     if body.get("error") or body.get("success") is False or not is_fine:
         as_status = int(code) if re.fullmatch(r"[45]\d\d", code) else 400
@@ -222,6 +222,10 @@ def _message(body: Any) -> str:
     texts = [one_line(place, _MAX_MESSAGE) for place in places if isinstance(place, str) and place.strip()]
     # A text like "success" is used only if there is no other text.
     return next((text for text in texts if not _FINE_WORDS.fullmatch(text)), texts[0] if texts else "")
+
+
+def _brings_something(body: dict[str, Any], *, of_task: bool) -> bool:
+    return has_pictures(body) or bool(_named_task(body)) or (of_task and bool(_words(body) & (_FAILED | _DONE)))
 
 
 def _plain(text: str, masked: Callable[[str], str]) -> str:

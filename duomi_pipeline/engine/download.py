@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import IO
 
-from duomi_pipeline.common.processes import keep_freed_memory
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.duomi.answers import Pictures
 from duomi_pipeline.duomi.client import DuomiClient
@@ -35,9 +34,8 @@ URL_LIFETIME = 3600.0  # seconds; after that an address counts as expired
 def _decoders() -> ThreadPoolExecutor:
     """The threads that decode, one per CPU, for the life of the process. Pictures wait for them on disk.
 
-    Few threads, because a decoded picture takes megabytes and the C library keeps this memory for each thread.
+    Few threads, because a decoded picture takes megabytes.
     """
-    keep_freed_memory()
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="duomi-decoder")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from upath import UPath
 
 from duomi_pipeline.common.places import Place, place_of, shown
+from duomi_pipeline.common.processes import give_back_memory, keep_freed_memory
 from duomi_pipeline.duomi.request import check_parameters, request_basis
 from duomi_pipeline.engine.adoption import adopt
 from duomi_pipeline.engine.fallback import with_interrupted
@@ -176,10 +177,12 @@ class Session:
                 batch.stop(self._stop)
             elif batch.requests and (problem := self._not_ready()):
                 batch.stop(Stop(StoppedBy.STORE, problem))
+            keep_freed_memory()  # before there are workers
             try:
                 yield batch
             finally:
                 batch.close()
+                give_back_memory()
                 stop = batch.stop_reason
                 with contextlib.suppress(LedgerError):  # reported already; a run without a recorded end counts as ended
                     self.ledger.end_run(

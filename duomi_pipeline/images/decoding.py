@@ -12,6 +12,7 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError, features
 
 from duomi_pipeline.images.bounds import BoundedFile, check_pixels, check_scans
 from duomi_pipeline.images.errors import NotAPictureError
+from duomi_pipeline.images.plain_pixels import plain_picture
 from duomi_pipeline.images.png_chunks import SIGNATURE, BrokenPngError, png_size
 from duomi_pipeline.images.salvage import salvage
 from duomi_pipeline.images.unpacking import unpacked
@@ -57,7 +58,7 @@ def decode(data: bytes) -> Decoded:
         if data.startswith(SIGNATURE):
             data, bare = salvage(data)
             check_pixels("PNG", png_size(data))
-            picture, kind = _loaded(unpacked(bare))
+            picture, kind = _loaded_png(bare)
         else:
             picture, kind = _loaded(data)
     except UnidentifiedImageError as error:
@@ -71,6 +72,12 @@ def decode(data: bytes) -> Decoded:
     except Exception as error:  # untrusted bytes can raise anything in a decoder
         raise NotAPictureError(f"the picture is damaged: {error}") from error
     return Decoded(picture, kind, data)
+
+
+def _loaded_png(bare: bytes) -> tuple[Image.Image, str]:
+    compared = unpacked(bare)
+    plain = plain_picture(compared) if compared else None
+    return (plain, "PNG") if plain else _loaded(compared or bare)
 
 
 def _loaded(data: bytes) -> tuple[Image.Image, str]:

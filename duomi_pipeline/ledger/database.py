@@ -191,7 +191,8 @@ class Database:
     def _claim(self, connection: Connection, names: Sequence[str]) -> None:
         """Lock the names, and check that the tables are those of this program."""
         if self._is_sqlite:
-            if connection.exec_driver_sql(_VERSION).scalar() != VERSION:
+            # Nested: a part of a transaction whose first part has checked.
+            if not connection.in_nested_transaction() and connection.exec_driver_sql(_VERSION).scalar() != VERSION:
                 raise LedgerError(_NEWER)
             return
         connection.begin()
