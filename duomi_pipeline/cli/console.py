@@ -11,9 +11,9 @@ import click
 
 from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, PlannedPrompt, State
-from duomi_pipeline.engine.prompt_request import doubts_about
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Problem
+from duomi_pipeline.reporting.doubts import named_doubts
 from duomi_pipeline.reporting.estimate import Estimate
 from duomi_pipeline.reporting.receipt import amount, spent
 
@@ -55,11 +55,8 @@ def warn_of_readings(notes: Sequence[Problem]) -> None:
 
 def warn_of_texts(wanted: Iterable[PlannedPrompt]) -> None:
     """Print to stderr which prompts may describe no picture, before these are bought."""
-    found = [(entry.prompt.id, doubt) for entry in wanted for doubt in doubts_about(entry.request)]
-    for prompt_id, doubt in found[:_MAX_PROBLEMS]:
-        click.echo(safe(f"No picture? {prompt_id}: {doubt.text}"), err=True)
-    if len(found) > _MAX_PROBLEMS:
-        click.echo(f"… and {len(found) - _MAX_PROBLEMS} more: `duomi lint` names all", err=True)
+    for line in named_doubts(wanted):
+        click.echo(line, err=True)
 
 
 def print_findings(found: Plan, base: str) -> None:

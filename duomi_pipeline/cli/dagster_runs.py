@@ -8,7 +8,7 @@ import click
 import dagster as dg
 
 from duomi_pipeline.cli.progress import ProgressReport, announce_if_slow
-from duomi_pipeline.cli.report import Report, unwanted_failures
+from duomi_pipeline.cli.report import Report
 from duomi_pipeline.common.text import sentence
 from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, Stop, StoppedBy
 from duomi_pipeline.engine.outcome import INTERRUPTED
@@ -53,7 +53,7 @@ def run_in_process(
     """
     passable = frozenset[str]() if config.force else plan.current
     with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings, printing_here) as instance:
-        left = left_prompts(unwanted_failures(plan, wanted))
+        left = left_prompts(plan.left_without_picture(wanted))
         log = RunLog(session, wanted, left=left, left_out=left_out, force=config.force, max_images=config.max_images)
         with log.written():
             session.ledger.start_run(session.run_id, session.trigger)

@@ -9,7 +9,7 @@ from typing import Any, Self
 from duomi_pipeline.common.places import Place, place_of, shown
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.duomi import ErrorClass, ImageRequest
-from duomi_pipeline.engine import FAILED, Outcome, Plan, PlannedPrompt, State, StoppedBy
+from duomi_pipeline.engine import NOT_THERE, Outcome, Plan, PlannedPrompt, State, StoppedBy
 from duomi_pipeline.engine.plan import total_cost
 from duomi_pipeline.ledger import PictureFile
 from duomi_pipeline.reporting.receipt import Receipt, amount, left_prompts, named
@@ -17,7 +17,6 @@ from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline.settings import Settings
 
 EXIT_FAILED = 1
-_NOT_THERE = FAILED | {State.UNKNOWN}  # without a picture, or with one that cannot be read now
 EXIT_CODES: Mapping[StoppedBy, int] = {
     StoppedBy.SERVICE: 3,
     StoppedBy.CAP: 4,
@@ -102,7 +101,7 @@ class Report:
         lines = [counts]
         if self.receipt is not None:
             lines = [f"{counts} {self.receipt.pace}", *self.receipt.details()]
-        elif left := left_prompts(unwanted_failures(self.plan, ())):
+        elif left := left_prompts(self.plan.left_without_picture(())):
             classes = [kind for kind in ErrorClass if any(one.error_class == kind for one in left)]
             lines += [*named(left, len(left)), *(f"Next: {kind.policy.advice}" for kind in classes)]
         if outdated := [entry for entry in self.plan.entries if self._is_left_outdated(entry)]:
@@ -131,7 +130,7 @@ class Report:
             return outcome.status.value
         if entry.prompt.id in self.wanted:
             return "remaining"
-        if entry.state in _NOT_THERE:
+        if entry.state in NOT_THERE:
             return "failed"
         return "reused" if entry.state is State.CURRENT else "skipped"
 
@@ -166,9 +165,3 @@ class Report:
 
     def _place(self, setting: str) -> Place:
         return place_of(setting, self.settings.home)
-
-
-def unwanted_failures(plan: Plan, wanted: Iterable[PlannedPrompt]) -> list[PlannedPrompt]:
-    """Failed or unknown prompts that a command does not generate."""
-    chosen = {entry.prompt.id for entry in wanted}
-    return [entry for entry in plan.entries if entry.state in _NOT_THERE and entry.prompt.id not in chosen]

@@ -13,7 +13,7 @@ from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine.outcome import Stop
 from duomi_pipeline.engine.prompt_request import request_for
-from duomi_pipeline.engine.states import State, decide, is_current, presence_of
+from duomi_pipeline.engine.states import NOT_THERE, State, decide, is_current, presence_of
 from duomi_pipeline.images import Listing, Presence
 from duomi_pipeline.ledger import Ledger, Mark, PictureFile, Purchase, PurchaseState, Selection
 from duomi_pipeline.prompts import Prompt
@@ -121,6 +121,11 @@ class Plan:
         """The entries in the given states, and those with an interrupted purchase or kept answers."""
         found = (entry for entry in self.entries if ids is None or entry.prompt.id in ids)
         return [chosen for entry in found if (chosen := entry.chosen(states))]
+
+    def left_without_picture(self, wanted: Iterable[PlannedPrompt]) -> list[PlannedPrompt]:
+        """Failed or unknown prompts that are not among those to generate."""
+        chosen = {entry.prompt.id for entry in wanted}
+        return [entry for entry in self.entries if entry.state in NOT_THERE and entry.prompt.id not in chosen]
 
 
 def requests_to_buy(entries: Iterable[PlannedPrompt], *, force: bool = False) -> dict[str, ImageRequest]:

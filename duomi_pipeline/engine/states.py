@@ -24,6 +24,7 @@ class State(StrEnum):
 # Unknown prompts may be current: they wait until the folder can be read again.
 NOT_CURRENT = frozenset(State) - {State.CURRENT, State.UNKNOWN}
 FAILED = frozenset({State.FAILED_FOR_GOOD, State.FAILED_FOR_NOW})
+NOT_THERE = FAILED | {State.UNKNOWN}  # without a picture, or with one that cannot be read now
 # Generated without an explicit choice. Not outdated ones, which cost money, nor failed ones, which may fail again.
 GENERATED_BY_ITSELF = frozenset({State.MISSING, State.CHANGED})
 

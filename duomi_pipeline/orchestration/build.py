@@ -13,7 +13,7 @@ from duomi_pipeline.orchestration.assets.results_manifest import results_manifes
 from duomi_pipeline.orchestration.checks import manifest_complete, picture_checks, prompts_healthy, sources_seen
 from duomi_pipeline.orchestration.io_manager import PngIOManager
 from duomi_pipeline.orchestration.jobs import check_results, generate_missing_images, regenerate_images, write_results
-from duomi_pipeline.orchestration.resources import Command, DuomiResource, ImageStoreResource, of_command
+from duomi_pipeline.orchestration.resources import Command, DuomiResource, ImageStoreResource, at_home
 from duomi_pipeline.orchestration.sensors import catch_up, new_prompts, results_after_runs
 from duomi_pipeline.settings import Settings
 
@@ -29,7 +29,6 @@ def build_defs(home: Path | None = None, command: Command | None = None) -> dg.D
         SettingsError: a setting is invalid; the code location then shows the text.
     """
     settings = command.settings if command else Settings.load(home)
-    root = str(settings.home)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill_policy: pinned, and held by tests
         generated_images = build_generated_images(settings)
@@ -47,9 +46,9 @@ def build_defs(home: Path | None = None, command: Command | None = None) -> dg.D
         sensors=[new_prompts, results_after_runs, build_run_failures(settings)],
         schedules=[catch_up],
         resources={
-            "duomi": of_command(DuomiResource, command)(home=root),
-            "image_store": of_command(ImageStoreResource, command)(home=root),
-            "png_io_manager": of_command(PngIOManager, command)(home=root),
+            "duomi": at_home(DuomiResource, settings.home, command),
+            "image_store": at_home(ImageStoreResource, settings.home, command),
+            "png_io_manager": at_home(PngIOManager, settings.home, command),
         },
         # The default executor starts a process per step, which takes 5 to 12 s. Parallel work is inside the step.
         executor=dg.in_process_executor,

@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from duomi_pipeline.engine import GENERATED_BY_ITSELF, State
-from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
+from duomi_pipeline.orchestration.assets.images_config import MISSING_JOB, REGENERATE_JOB, ImagesConfig
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
 
 NEW_PROMPTS_FIRST = {"dagster/priority": "10"}  # before the runs of a backfill, which may take hours
@@ -14,23 +13,21 @@ def images_config(config: ImagesConfig) -> dg.RunConfig:
     return dg.RunConfig(ops={"generated_images": config})
 
 
-MISSING_AND_FAILED_FOR_NOW = sorted(state.value for state in GENERATED_BY_ITSELF | {State.FAILED_FOR_NOW})
-
 # Checks read all prompts, so after each small run they would take longer than the run. `catch_up` runs them daily.
 _IMAGES = dg.AssetSelection.assets(IMAGES_KEY).without_checks()
 
 generate_missing_images = dg.define_asset_job(
-    "generate_missing_images",
+    MISSING_JOB,
     selection=_IMAGES,
-    config=images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW)),
-    description="Generates missing and changed prompts, and those that failed for now. Leaves outdated pictures.",
+    description="Generates missing and changed prompts, and those that failed for now. Leaves outdated pictures. "
+    "Without a partition: looks at the sources, and generates all of them, as `duomi generate` does.",
 )
 
 regenerate_images = dg.define_asset_job(
-    "regenerate_images",
+    REGENERATE_JOB,
     selection=_IMAGES,
-    config=images_config(ImagesConfig()),
-    description="Generates everything that is not current, also outdated pictures. Each new request costs money.",
+    description="Generates everything that is not current, also outdated pictures. Each new request costs money. "
+    "Without a partition: of all prompts.",
 )
 
 write_results = dg.define_asset_job(

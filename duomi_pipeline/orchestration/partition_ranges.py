@@ -20,6 +20,7 @@ MAX_GAP = 20  # partitions with a current picture that a range may include: each
 RANGE_START = "dagster/asset_partition_range_start"
 RANGE_END = "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
+_WITHOUT_PICTURES = {"write_results", "check_results"}  # jobs
 WAITING = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]
 _UNFINISHED = [
     *WAITING,
@@ -81,8 +82,15 @@ def active_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 
 def makes_pictures(run: dg.DagsterRun) -> bool:
-    """Whether a run generates pictures. A run of a command has no selection; one that only checks selects checks."""
-    return IMAGES_KEY in run.asset_selection if run.asset_selection else not run.asset_check_selection
+    """Whether a run generates pictures. A run of a whole job has no selection; one that only checks selects checks."""
+    if run.asset_selection:
+        return IMAGES_KEY in run.asset_selection
+    return not run.asset_check_selection and run.job_name not in _WITHOUT_PICTURES
+
+
+def chosen_partitions(context: dg.AssetExecutionContext) -> list[str] | None:
+    """The partitions that a run was started with, in Dagster's order; `None` if it was started without any."""
+    return list(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else None
 
 
 def ledger_run(run: dg.DagsterRun) -> str:
@@ -107,12 +115,14 @@ def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> None:
 
 
 def keys_in_flight(instance: dg.DagsterInstance, order: Sequence[str]) -> set[str]:
-    """Partition keys of all unfinished runs."""
+    """Partition keys of all unfinished runs; a run that was started without partitions may be about any."""
     place = {key: index for index, key in enumerate(order)}
     found: set[str] = set()
     for run in active_runs(instance):
         first = run.tags.get(RANGE_START) or run.tags.get(PARTITION)
         last = run.tags.get(RANGE_END) or first
+        if first is None:
+            return set(order)
         if first in place and last in place:
             found.update(order[place[first] : place[last] + 1])
     return found

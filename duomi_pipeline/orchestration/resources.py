@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -41,8 +42,12 @@ class Command:
 class HomeResource(BaseModel):
     """Base of all resources with settings. Dagster makes a copy of each resource for every run and tick."""
 
-    home: str = Field(description="Folder with .env and duomi.toml, and root of all relative paths.")
-    # On the class, because Dagster's copies keep only the config.
+    home: str | None = Field(
+        default=None,
+        description="Folder with .env and duomi.toml, and root of all relative paths; empty: that of the definitions.",
+    )
+    # On the class, because Dagster's copies keep only the config, which the launchpad shows.
+    own_home: ClassVar[Path | None] = None
     command: ClassVar[Command | None] = None
     _settings: Settings | None = PrivateAttr(default=None)
 
@@ -54,7 +59,7 @@ class HomeResource(BaseModel):
         """
         if self._settings is None:
             protect_new_files()  # before this process writes any file
-            self._settings = self.command.settings if self.command else Settings.load(self.home)
+            self._settings = self.command.settings if self.command else Settings.load(self.home or self.own_home)
         return self._settings
 
 
@@ -101,8 +106,7 @@ class ImageStoreResource(HomeResource, dg.ConfigurableResource[Any]):
         return open_store(self.settings())
 
 
-def of_command(resource: type[HomeResource], command: Command | None) -> type[Any]:
-    """A subclass of a resource for the runs of a command; the class itself if there is no command."""
-    if command is None:
-        return resource
-    return type(resource.__name__, (resource,), {"command": command, "__doc__": resource.__doc__})
+def at_home(resource: type[HomeResource], home: Path, command: Command | None) -> Any:
+    """A resource of a home folder, for the runs of a command or for all others."""
+    own = {"own_home": home, "command": command, "__doc__": resource.__doc__, "__module__": resource.__module__}
+    return type(resource.__name__, (resource,), own)()

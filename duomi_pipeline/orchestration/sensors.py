@@ -9,16 +9,15 @@ from collections.abc import Sequence
 import dagster as dg
 
 from duomi_pipeline.common.text import counted
-from duomi_pipeline.engine import GENERATED_BY_ITSELF, Plan, Session, State
+from duomi_pipeline.engine import Plan, Session
 from duomi_pipeline.engine.looking import Looked
 from duomi_pipeline.ledger import Holdings, Standing
-from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
+from duomi_pipeline.orchestration.assets.images_config import MISSING_AND_FAILED_FOR_NOW, ImagesConfig
 from duomi_pipeline.orchestration.assets.prompt_states import report_states
 from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY, left_to_write
 from duomi_pipeline.orchestration.checks import picture_checks, prompts_healthy, sources_seen
 from duomi_pipeline.orchestration.estimates import estimate_runs, tell_estimate
 from duomi_pipeline.orchestration.jobs import (
-    MISSING_AND_FAILED_FOR_NOW,
     NEW_PROMPTS_FIRST,
     generate_missing_images,
     images_config,
@@ -38,6 +37,7 @@ from duomi_pipeline.orchestration.planned_settings import changed_settings
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.orchestration.skip_reasons import not_read, nothing_to_generate
 from duomi_pipeline.prompts.marks import mark_of
+from duomi_pipeline.reporting.doubts import named_doubts
 from duomi_pipeline.settings import Settings, SettingsError
 
 INTERVAL = 30  # seconds between two ticks
@@ -45,7 +45,6 @@ STOPPED_PAUSE = 900.0  # seconds without new runs after a run was stopped by the
 MAX_NEW = 2_000  # prompts that one tick reports to Dagster; the next tick continues, so that no tick takes too long
 MAX_RUNS = 5  # runs of the sensor at a time: if the service stops one, each run after it still sends a request
 _MAX_NAMED = 50
-_STATES = GENERATED_BY_ITSELF | {State.FAILED_FOR_NOW}
 HAS_PARTITION = set(Standing) - {Standing.RETIRED}
 
 
@@ -78,11 +77,9 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
         retired = set(changes.retire)
         order = [key for key in existing if key not in retired] + list(changes.add[:MAX_NEW])
         plan = session.plan_registered(sources=looked.believed)
-        requests, waiting = _requests(session, plan, instance, order)
-        if requests and (reload := _needs_reload(context.repository_def, session.settings)):
-            requests, waiting = [], reload
+        requests, waiting = _requests(context, session, plan, order)
         if requests:
-            tell_estimate(context, estimate_runs(session, plan, requests, order, _STATES))
+            tell_estimate(context, estimate_runs(session, plan, requests, order, MISSING_AND_FAILED_FOR_NOW))
         if not looked.doubts and not looked.sources.unreadable:  # else the plan is not of all prompts
             report_states(instance, session, plan)
     fill(instance, [prompt.id for prompt in changes.observe[:MAX_NEW]])
@@ -163,7 +160,10 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
         return dg.SkipReason(reload)
     order = list(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     when = context.scheduled_execution_time.isoformat()
-    runs = _image_runs(plan, order, settings.run_size, _ids(plan, _STATES), when)
+    wanted = plan.wanted(MISSING_AND_FAILED_FOR_NOW)
+    for line in named_doubts(wanted):
+        context.log.warning("%s", line)
+    runs = _image_runs(plan, order, settings.run_size, {entry.prompt.id for entry in wanted}, when)
     manifest_run = dg.RunRequest(
         run_key=f"{when} manifest and checks",
         asset_selection=[MANIFEST_KEY],
@@ -173,22 +173,29 @@ def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> lis
 
 
 def _requests(
-    session: Session, plan: Plan, instance: dg.DagsterInstance, order: Sequence[str]
+    context: dg.SensorEvaluationContext, session: Session, plan: Plan, order: Sequence[str]
 ) -> tuple[list[dg.RunRequest], str]:
-    """The runs to start now, and why there are none. Prompts of active runs are theirs; of a command's all may be."""
-    now = time.time()
+    """The runs to start now, and why there are none. Prompts of active runs are theirs; of a command's all may be.
+
+    Texts that may describe no picture are named in the tick's log, as a command names them on the terminal.
+    """
+    now, instance = time.time(), context.instance
     if plan.stop:
         return [], f"{plan.stop.message} {plan.stop.advice}"
-    due = {e.prompt.id for e in plan.wanted(_STATES) if e.is_due(now)}
+    due = {e.prompt.id: e for e in plan.wanted(MISSING_AND_FAILED_FOR_NOW) if e.is_due(now)}
     if not due:
         return [], nothing_to_generate(plan, now)
     active = active_runs(instance)
-    wanted, room = due - keys_in_flight(instance, order), MAX_RUNS - sum(_is_own(run) for run in active)
+    wanted, room = due.keys() - keys_in_flight(instance, order), MAX_RUNS - sum(_is_own(run) for run in active)
     if not wanted or room < 1 or any(ledger_run(run) != run.run_id for run in active):
         return [], f"{counted(len(due), 'prompt')} waiting for the end of active image runs."
     last = session.ledger.last_run()
     if last and last.stopped_by and now - (last.ended_at or 0) < STOPPED_PAUSE:
         return [], f"{counted(len(wanted), 'prompt')} waiting, because the last run was stopped. {last.message}"
+    if reload := _needs_reload(context.repository_def, session.settings):
+        return [], reload
+    for line in named_doubts(entry for key, entry in due.items() if key in wanted):
+        context.log.warning("%s", line)
     return _image_runs(plan, order, session.settings.run_size, wanted)[:room], ""
 
 
@@ -212,7 +219,7 @@ def _image_runs(
     Args:
         when: time of the schedule's tick, for the run keys; `None` for a sensor.
     """
-    config = images_config(ImagesConfig(states=MISSING_AND_FAILED_FOR_NOW))
+    config = images_config(ImagesConfig(states=sorted(state.value for state in MISSING_AND_FAILED_FOR_NOW)))
     suspects = {entry.prompt.id for entry in plan.entries if entry.is_suspect}
     ranges = partition_ranges(order, wanted, plan.current, run_size, last=suspects)
     return [
@@ -225,10 +232,6 @@ def _image_runs(
         )
         for found in ranges[:MAX_RUNS]
     ]
-
-
-def _ids(plan: Plan, states: frozenset[State]) -> set[str]:
-    return {entry.prompt.id for entry in plan.wanted(states)}
 
 
 def _partition_requests(

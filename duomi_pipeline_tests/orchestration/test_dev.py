@@ -2,15 +2,12 @@
 
 import json
 import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +20,8 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from duomi_pipeline_tests.cli.harness import command, duomi, write_prompts
+from duomi_pipeline_tests.gallery.browser import start_chromium
+from duomi_pipeline_tests.orchestration.ui import RUNS, Ui, duomi_dev
 
 PROTOCOL = Subprotocol("graphql-ws")
 ALLOWED = "studio.example"
@@ -35,7 +34,6 @@ mutation { launchRun(executionParams: {
 }) { __typename ... on LaunchRunSuccess { run { id } } ... on PythonError { message }
      ... on RunConfigValidationInvalid { errors { message } } } }
 """
-RUNS = "{ runsOrError { ... on Runs { results { id } } } }"
 PAGE = """
 const graphql = "%s/graphql", mutation = %s, body = JSON.stringify({query: mutation});
 const at = graphql + "?query=" + encodeURIComponent(mutation);
@@ -64,43 +62,15 @@ Promise.all(settled).then(() => document.title = "all tried");
 """
 
 
-@dataclass(frozen=True)
-class Ui:
-    """A `duomi dev` that answers."""
-
-    url: str
-    home: Path
-    process: "subprocess.Popen[str]"
-
-    def post(self, query: str, headers: Mapping[str, str] | None = None) -> requests.Response:
-        """Send GraphQL as the UI does, with some headers changed."""
-        said = {"Origin": self.url, "Content-Type": "application/json", **(headers or {})}
-        return requests.post(f"{self.url}/graphql", json.dumps({"query": query}), headers=said, timeout=60)
-
-    def runs(self) -> list[str]:
-        """Ids of all Dagster runs."""
-        return [run["id"] for run in self.post(RUNS).json()["data"]["runsOrError"]["results"]]
-
-
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     home = tmp_path_factory.mktemp("home")
     write_prompts(home, {"boat": "A red boat"})
     made = duomi(home, "generate", DUOMI_BASE_URL="sandbox", DUOMI_IMAGE_SIZE="108x192")
     assert made.returncode == 0, made.stderr
-    line, env = command(home, "dev", "--port", "0", "--allow-host", ALLOWED, DUOMI_BASE_URL="sandbox")
-    with subprocess.Popen(line, env=env, cwd=home, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr
-        found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
-        assert found
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # so that it never waits for a reader
-        try:
-            opened = Ui(found[0], home, process)
-            assert opened.runs()
-            yield opened
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
+    with duomi_dev(home, "--allow-host", ALLOWED, DUOMI_BASE_URL="sandbox") as opened:
+        assert opened.runs()
+        yield opened
 
 
 # --- other pages -------------------------------------------------------------------------------------
@@ -170,17 +140,7 @@ def test_a_websocket_of_another_page_is_not_opened(ui: Ui, headers: dict[str, st
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    chromedriver = shutil.which("chromedriver")
-    if not (chromium and chromedriver):
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage",
-                 "--disable-background-networking", f"--user-data-dir={tmp_path / 'chromium'}"):  # fmt: skip
-        options.add_argument(flag)
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+    opened = start_chromium(tmp_path / "chromium")
     yield opened
     opened.quit()
 

@@ -54,6 +54,25 @@ class TestNewPrompts:
             "missing",
         ]
 
+    def test_a_refusal_of_a_language_model_is_named_in_the_tick_that_has_it_bought(
+        self, project: Project, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        key = project.write("sorry", "I'm sorry, but I can't create that image.")
+        project.write("boat", "A boat")
+        words = f"No picture? {key}: It reads like a language model that refuses"
+
+        tick = project.tick()
+
+        assert tick.run_requests
+        said = capfd.readouterr().err
+        assert words in said
+        assert said.count("No picture?") == 1
+
+        project.obey(tick)
+        project.start_run(dg.DagsterRunStatus.STARTED, (tick.run_requests or ())[0].tags)
+        project.tick()
+        assert "No picture?" not in capfd.readouterr().err
+
     def test_rows_of_the_table_are_picked_up_beside_files(self, project: Project) -> None:
         rows, (file,) = project.write_table("a fox", "a crow"), project.write_many(1)
 

@@ -15,7 +15,8 @@ import requests
 
 from duomi_pipeline_tests.cli.harness import command, write_prompts
 from duomi_pipeline_tests.engine.home import wait_until
-from duomi_pipeline_tests.orchestration.test_dev import RUNS, START_A_RUN
+from duomi_pipeline_tests.orchestration.test_dev import START_A_RUN
+from duomi_pipeline_tests.orchestration.ui import RUNS
 from duomi_pipeline_tests.processes import started
 
 ASSETS = "{ assetsOrError { ... on AssetConnection { nodes { key { path } } } } }"

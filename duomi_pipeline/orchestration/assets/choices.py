@@ -5,7 +5,7 @@ import dagster as dg
 from duomi_pipeline.engine import Session
 from duomi_pipeline.maintenance.choices import ChoiceError, choose, keep, own_parameters, record, with_parameters
 from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
-from duomi_pipeline.orchestration.partition_ranges import PARTITION, ledger_run
+from duomi_pipeline.orchestration.partition_ranges import PARTITION, chosen_partitions, ledger_run
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.prompts import Prompt, SourceError
 from duomi_pipeline.settings import ParameterOverrides
@@ -28,7 +28,9 @@ def with_choice_recorded(
     is_asked_for = config.force and bool(parameters.explicit()) and _is_of_chosen_partition(context.run)
     if config.keep is None and not is_asked_for:
         return config
-    keys = list(context.partition_keys)
+    keys = chosen_partitions(context)
+    if keys is None:
+        raise _refused("`keep` is for a run of one partition: choose it")
     prompts = duomi.registered(session, context.instance, keys).prompts
     if len(prompts) != 1:
         raise _refused(f"`keep` is for a run of one partition with a prompt, not of {len(keys)}")

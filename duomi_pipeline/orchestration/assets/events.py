@@ -41,7 +41,7 @@ class ImageEvents:
     currency: str
 
     @classmethod
-    def of(cls, instance: dg.DagsterInstance, store: ImageStore, keys: list[str], currency: str) -> "ImageEvents":
+    def of(cls, instance: dg.DagsterInstance, store: ImageStore, keys: Sequence[str], currency: str) -> "ImageEvents":
         """Read all observations in one query, not one per partition."""
         observations = instance.event_log_storage.get_latest_storage_id_by_partition(
             PROMPTS_KEY, dg.DagsterEventType.ASSET_OBSERVATION, set(keys)

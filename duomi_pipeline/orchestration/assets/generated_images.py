@@ -2,17 +2,17 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
 from duomi_pipeline.common.text import counted
-from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.duomi.request import settings_fingerprint
-from duomi_pipeline.engine import Outcome, PlannedPrompt, Session, State, Status, Stop
-from duomi_pipeline.engine.looking import why_unusable
+from duomi_pipeline.engine import Outcome, PlannedPrompt, Session, Status, Stop
 from duomi_pipeline.engine.signals import stopped_by_signals
+from duomi_pipeline.images.contact_sheet import MOST
 from duomi_pipeline.ledger import Selection
 from duomi_pipeline.orchestration.assets import GROUP, OWNERS, column_schema
 from duomi_pipeline.orchestration.assets.choices import with_choice_recorded
@@ -20,17 +20,24 @@ from duomi_pipeline.orchestration.assets.events import ImageEvents
 from duomi_pipeline.orchestration.assets.failures import failure
 from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.assets.results_manifest import leave_manifest, refresh_manifest
+from duomi_pipeline.orchestration.assets.run_prompts import prompts_of_run
 from duomi_pipeline.orchestration.assets.run_results import run_results
 from duomi_pipeline.orchestration.estimates import tell_estimate
-from duomi_pipeline.orchestration.event_log.batches import log_events
-from duomi_pipeline.orchestration.partition_ranges import POOL, WAITING, active_runs, end_dead_runs, ledger_run
-from duomi_pipeline.orchestration.partition_sync import observe
+from duomi_pipeline.orchestration.event_log.batches import log_events, report_planned
+from duomi_pipeline.orchestration.partition_ranges import (
+    IMAGES_KEY,
+    POOL,
+    WAITING,
+    active_runs,
+    end_dead_runs,
+    ledger_run,
+)
 from duomi_pipeline.orchestration.partitions import prompt_partitions
 from duomi_pipeline.orchestration.planned_settings import check_planned, settings_tag
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.orchestration.run_tags import tags_at_end, tags_at_start, trigger_of
-from duomi_pipeline.reporting.receipt import FailedPrompt, left_prompts
-from duomi_pipeline.reporting.run_log import RunLog, rows_and_files_left_out
+from duomi_pipeline.reporting.doubts import named_doubts
+from duomi_pipeline.reporting.run_log import RunLog
 from duomi_pipeline.settings import Settings
 
 GROUP_SECONDS = 1.0  # outcomes within this time are logged together; one by one each event would cost 10 ms
@@ -53,7 +60,6 @@ def build_generated_images(settings: Settings) -> dg.AssetsDefinition:
     """The asset; a new fingerprint of the settings as its `code_version` makes every partition outdated."""
 
     @dg.asset(
-        deps=["prompts"],
         partitions_def=prompt_partitions,
         code_version=settings_fingerprint(settings, settings.parameters),
         op_tags=settings_tag(settings),
@@ -82,64 +88,69 @@ def build_generated_images(settings: Settings) -> dg.AssetsDefinition:
             _generate(context, config, duomi, session)
         yield from ()  # a generator without an Output: Dagster then records nothing but the events logged here
 
-    return generated_images
+    return _of_prompts(generated_images)
+
+
+def _of_prompts(asset: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """The asset with its dependency on `prompts`, but without an input for it.
+
+    Of an input Dagster looks up the versions of a run's partitions before the step starts, and so fails in a run that
+    has none. Nothing of that is needed: the events carry the versions themselves.
+    """
+    attributes = asset.get_attributes_dict()
+    specs = [spec.replace_attributes(deps=["prompts"]) for spec in asset.specs]
+    return dg.AssetsDefinition(**{**attributes, "specs": specs})
 
 
 def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: DuomiResource, session: Session) -> None:
     config = with_choice_recorded(context, config, duomi, session)
-    keys = list(context.partition_keys)
-    sources = duomi.registered(session, context.instance, keys)
-    here = sources.prompts
-    observe(context.instance, here)
-    plan = session.plan(here, config.parameters())
-    if plan.adopted:
-        context.log.warning("%s in the folder not known to the ledger: recorded now", counted(plan.adopted, "picture"))
-    wanted, kept, left = _split(plan.entries, config)
-    events = ImageEvents.of(context.instance, session.store, keys, session.settings.currency)
-    made_by = session.ledger.purchases({selection.purchase_id for _, selection in kept}) if kept else {}
-    log_events(context, events.kept(kept, made_by))
+    asked = prompts_of_run(context, config, duomi, session)
+    if asked.adopted:
+        context.log.warning("%s in the folder not known to the ledger: recorded now", counted(asked.adopted, "picture"))
+    for doubt in named_doubts(asked.wanted):
+        context.log.warning("%s", doubt)
+    events = ImageEvents.of(context.instance, session.store, asked.ids, session.settings.currency)
+    made_by = session.ledger.purchases({selection.purchase_id for _, selection in asked.kept}) if asked.kept else {}
+    log_events(context, events.kept(asked.kept, made_by))
 
-    unknown = why_unusable(session.ledger, sorted(set(keys) - {prompt.id for prompt in here}))
     outcomes: list[Outcome] = []
     started, command = time.monotonic(), duomi.command
     log = RunLog(
         session,
-        wanted,
-        left=_not_tried(left, unknown),
-        left_out=rows_and_files_left_out(sources),
+        asked.wanted,
+        left=asked.left,
+        left_out=asked.left_out,
         force=config.force,
         max_images=config.max_images,
     )
     tell_estimate(context, log.estimate)
-    with (
-        log.written() if command is None else contextlib.nullcontext(),
-        session.generating(
-            wanted,
-            config.parameters(),
-            force=config.force,
-            max_images=config.max_images,
-            regenerate_lost=config.regenerate_lost,
-        ) as batch,
-        stopped_by_signals(batch),
-    ):
-        for found in batch.groups(GROUP_SECONDS):
-            group = events.shown(found)
-            outcomes += group
-            made = [(o, o.selection) for o in group if o.status != Status.FAILED and o.selection]
-            log_events(context, [events.made(*one) for one in made], [_when(*one) for one in made])
-            for outcome in group:
-                log.record(outcome)
-                if command is not None:
-                    command.record(outcome)
-    log.stop = batch.stop_reason
+
+    def record(found: Sequence[Outcome]) -> None:
+        group = events.shown(found)
+        # A run of all prompts may have very many; the contact sheet shows the first ones.
+        outcomes.extend(group if len(outcomes) < MOST else [replace(outcome, thumbnail=None) for outcome in group])
+        made = [(o, o.selection) for o in group if o.status != Status.FAILED and o.selection]
+        log_events(context, [events.made(*one) for one in made], [_when(*one) for one in made])
+        for outcome in group:
+            log.record(outcome)
+            if command is not None:
+                command.record(outcome)
+
+    with log.written() if command is None else contextlib.nullcontext():
+        for piece in asked.pieces(session.settings.run_size):
+            if not asked.are_planned:
+                report_planned(context, IMAGES_KEY, [entry.prompt.id for entry in piece])
+            log.stop = _buy(config, session, piece, record)
+            if log.stop is not None:
+                break
     if command is not None:
-        command.stop = batch.stop_reason
+        command.stop = log.stop
     receipt = log.receipt()
     context.instance.add_run_tags(context.run.run_id, tags_at_end(receipt, outcomes))
     problem = failure(receipt)
     try:
         results = run_results(receipt, outcomes, time.monotonic() - started)
-        if _is_left_to_others(context, duomi, session, batch.stop_reason):
+        if _is_left_to_others(context, duomi, session, log.stop):
             leave_manifest(context, results)
         else:
             refresh_manifest(context, duomi, session, results)
@@ -153,6 +164,28 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
     if problem is not None:
         problem.metadata = {**problem.metadata, RECEIPT: dg.MetadataValue.json(receipt.shortened().as_json())}
         raise problem
+
+
+def _buy(
+    config: ImagesConfig,
+    session: Session,
+    wanted: Sequence[PlannedPrompt],
+    record: Callable[[Sequence[Outcome]], None],
+) -> Stop | None:
+    """Generate prompts and record their outcomes in groups. Returns why it stopped early, if it did."""
+    with (
+        session.generating(
+            wanted,
+            config.parameters(),
+            force=config.force,
+            max_images=config.max_images,
+            regenerate_lost=bool(config.regenerate_lost),
+        ) as batch,
+        stopped_by_signals(batch),
+    ):
+        for found in batch.groups(GROUP_SECONDS):
+            record(found)
+    return batch.stop_reason
 
 
 def _when(outcome: Outcome, selection: Selection) -> float:
@@ -173,23 +206,3 @@ def _is_left_to_others(
     others = [run for run in active_runs(context.instance) if run.run_id != context.run.run_id]
     # What stopped this run will stop those that wait.
     return any(stop is None or run.status not in WAITING for run in others)
-
-
-def _split(
-    entries: Sequence[PlannedPrompt], config: ImagesConfig
-) -> tuple[list[PlannedPrompt], list[tuple[PlannedPrompt, Selection]], list[PlannedPrompt]]:
-    """The prompts that this run generates (or finds current), and those that it leaves: with and without a picture."""
-    states = config.wanted_states() | {State.CURRENT}
-    wanted = [taken for entry in entries if (taken := entry.chosen(states))]
-    chosen = {entry.prompt.id for entry in wanted}
-    others = [entry for entry in entries if entry.prompt.id not in chosen]
-    has_picture = (State.OUTDATED, State.CHANGED)
-    kept = [(e, e.selection) for e in others if e.state in has_picture and e.selection is not None]
-    left = [entry for entry in others if entry.state not in has_picture]
-    return wanted, kept, left
-
-
-def _not_tried(left: Sequence[PlannedPrompt], unknown: Mapping[str, str]) -> list[FailedPrompt]:
-    """Failures without an outcome: prompts that are left without a picture, and partitions without a prompt."""
-    absent = (FailedPrompt(key, ErrorClass.ABSENT.value, "", reason) for key, reason in unknown.items())
-    return [*left_prompts(left), *absent]

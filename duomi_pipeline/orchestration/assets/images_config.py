@@ -1,16 +1,25 @@
 """The run config of `generated_images`."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from duomi_pipeline.engine import NOT_CURRENT, State
+from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
 from duomi_pipeline.settings import ImageParameters, ParameterOverrides
+
+MISSING_JOB = "generate_missing_images"
+REGENERATE_JOB = "regenerate_images"
+MISSING_AND_FAILED_FOR_NOW = GENERATED_BY_ITSELF | {State.FAILED_FOR_NOW}
 
 
 def _parameter(name: str) -> Any:
     return Field(default=None, description=ImageParameters.model_fields[name].description)
+
+
+def _named(states: Iterable[State]) -> str:
+    return ", ".join(sorted(state.value for state in states))
 
 
 class ImagesConfig(dg.Config):
@@ -28,21 +37,22 @@ class ImagesConfig(dg.Config):
     seed: Any = _parameter("seed")  # a number or a word
     force: bool = Field(
         default=False,
-        description="Buy again also where a current picture is there. Costs money. On one partition, parameters given "
-        "with it become the prompt's own.",
+        description="On chosen partitions: buy again also where a current picture is there. Costs money. On one "
+        "partition, parameters given with it become the prompt's own.",
     )
     keep: str | None = Field(
         default=None,
         description="On one partition: number (1: the oldest) or file name of an earlier picture that is to be the "
         "prompt's own again. Buys nothing.",
     )
-    regenerate_lost: bool = Field(
-        default=False, description="Buy again also where the folder of pictures is lost. Costs money."
+    regenerate_lost: bool | None = Field(
+        default=None, description="Buy again also where the folder of pictures is lost. Costs money."
     )
     max_images: int | None = Field(default=None, description="Buy at most so many pictures in this run.")
-    states: list[str] = Field(
-        default=sorted(state.value for state in NOT_CURRENT),
-        description="Which states are generated; prompts in other states keep what they have.",
+    states: list[str] | None = Field(
+        default=None,
+        description=f"Which states are generated; prompts in other states keep what they have. Empty: in the job "
+        f"{MISSING_JOB}, and without a partition, {_named(MISSING_AND_FAILED_FOR_NOW)}; else all that are not current.",
     )
 
     def parameters(self) -> ParameterOverrides:
@@ -53,6 +63,16 @@ class ImagesConfig(dg.Config):
         """
         return ParameterOverrides(**{name: getattr(self, name) for name in ParameterOverrides.model_fields})
 
-    def wanted_states(self) -> frozenset[State]:
-        """The states that the run generates; with `force` also current ones."""
-        return frozenset(map(State, self.states)) | ({State.CURRENT} if self.force else set())
+    def wanted_states(self, job: str, *, has_partitions: bool) -> frozenset[State]:
+        """The states that the run generates; with `force` also current ones.
+
+        Args:
+            job: name of the run's job.
+            has_partitions: whether somebody chose its partitions; outdated pictures are not bought unasked.
+        """
+        if self.states is not None:
+            states = frozenset(map(State, self.states))
+        else:
+            wide = job == REGENERATE_JOB or (has_partitions and job != MISSING_JOB)
+            states = NOT_CURRENT if wide else MISSING_AND_FAILED_FOR_NOW
+        return states | ({State.CURRENT} if self.force else set())

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from dagster._core.events import (
+    AssetMaterializationPlannedData,
     AssetObservationData,
     DagsterEvent,
     DagsterEventBatchMetadata,
@@ -45,6 +46,18 @@ def log_events(
             pid=os.getpid(),
         )
         context.instance.report_dagster_event(dagster_event, context.run.run_id, logging.DEBUG, place, last)
+
+
+def report_planned(context: dg.AssetExecutionContext, asset: dg.AssetKey, keys: Sequence[str]) -> None:
+    """Log in one batch which partitions a run is about, as Dagster does for a run that is started with partitions.
+
+    By these events it shows them as being made, and those without a picture at the end of a failed run as failed.
+    """
+    step = context.get_step_execution_context()
+    for key, place in zip(keys, _places(len(keys)), strict=True):
+        planned = AssetMaterializationPlannedData(asset, partition=key)
+        event = DagsterEvent.build_asset_materialization_planned_event(step.job_name, step.step.key, planned)
+        context.instance.report_dagster_event(event, context.run.run_id, logging.DEBUG, place)
 
 
 def report_events(
