@@ -92,6 +92,8 @@ class Estimate:
         if self.cap:
             through = counted(self.cap.pictures, "picture")
             lines.append(f"Stops early: {self.cap.setting} lets {through} through, cost: {self._money(self.cap.cost)}")
+            if not self.cap.requests:
+                return lines
         return [*lines, f"Time: {self._time()}"]
 
     def _money(self, cost: float | None) -> str:
@@ -104,7 +106,8 @@ class Estimate:
             return f"not known, no recent run with {missing} to go by{least}"
         if self.slowed_by:
             return f"about {span(self.seconds)}, by {self.slowed_by}"
-        paces = " and ".join(f"{one.pictures_per_minute:.3g}" for one in self.models)
+        known = (one.pictures_per_minute for one in self.models)  # a cap may let none of a model through
+        paces = " and ".join(f"{pace:.3g}" for pace in known if pace is not None)
         return f"about {span(self.seconds)} at the pace of the last runs ({paces} pictures/min)"
 
 

@@ -83,6 +83,18 @@ def test_the_time_is_at_the_pace_of_the_last_runs(home: Path) -> None:
     assert "Time: about 2 min at the pace of the last runs (4 pictures/min)" in said
 
 
+def test_of_a_model_that_a_cap_lets_nothing_of_through_no_pace_is_asked_for(home: Path) -> None:
+    bought_before(home)
+
+    none = duomi(home, "generate", "--max-images", "0", **SMALL)
+    one = duomi(home, "plan", DUOMI_MAX_SPEND_PER_RUN="0.1", **SMALL)
+
+    assert (none.returncode, one.returncode) == (4, 0), none.stderr
+    assert "lets 0 pictures through" in none.stderr
+    assert "Time:" not in none.stderr
+    assert "at the pace of the last runs (" in one.stdout
+
+
 def test_runs_at_another_service_tell_no_time(home: Path) -> None:
     bought_before(home)
     assert plan(home, DUOMI_BASE_URL="sandbox")["seconds"] is None

@@ -186,7 +186,7 @@ def check(person: Person) -> None:
     person.open("/locations/duomi_pipeline/jobs/check_results", "Launchpad")
     person.click("Launchpad")
     person.reads("No errors")
-    person.click("Launch Run")
+    person.start("Launch Run")
 
     assert person.ended(before) == ["SUCCESS"]
     person.open(f"{ASSET}?view=checks", "pictures_whole")

@@ -1,5 +1,6 @@
 """A `duomi dev` that answers, and a person in Chromium who clicks in its pages."""
 
+import contextlib
 import json
 import re
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from selenium.common import StaleElementReferenceException
+from selenium.common import StaleElementReferenceException, TimeoutException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -20,6 +21,9 @@ from duomi_pipeline_tests.cli.harness import command
 
 RUNS = "{ runsOrError { ... on Runs { results { id status jobName } } } }"
 SHIFT, ENTER = "\ue008", "\ue007"
+# The editor of an open launchpad lies over those of the page behind it.
+_EDITOR = "[...document.querySelectorAll('.CodeMirror')].at(-1)?.CodeMirror"
+_REACTION = 5.0  # seconds after which a person clicks once more
 _DEADLINE = 90.0  # seconds; the daemon looks at backfills every 30 s
 
 
@@ -94,18 +98,19 @@ class Person:
         """Wait until the words are on the page."""
         self.until(lambda: words in self.driver.find_element("css selector", "body").text, f"{words!r} is not there")
 
-    def click(self, words: str, *, shift: bool = False, last: bool = False) -> None:
-        """Click what has just these words, or is named so; the last such thing lies in a dialog over the others."""
+    def click(self, words: str, *, shift: bool = False) -> None:
+        """Click what has just these words, or is named so: a button rather than what lies around it."""
+        words_of = f'normalize-space(text())="{words}" or @aria-label="{words}" or normalize-space(.)="{words}"'
 
         def clicked() -> bool:
-            path = f'//*[normalize-space(text())="{words}" or @aria-label="{words}" or normalize-space(.)="{words}"]'
-            found = [one for one in self.driver.find_elements("xpath", path) if one.is_displayed()]
-            if not found:
-                return False
-            hand = ActionChains(self.driver)
-            aimed = (hand.key_down(SHIFT) if shift else hand).click(found[-1] if last else found[0])
-            (aimed.key_up(SHIFT) if shift else aimed).perform()
-            return True
+            for kind in ("button", "a", "*"):
+                found = self.driver.find_elements("xpath", f"//{kind}[{words_of}]")
+                if shown := [one for one in found if one.is_displayed()]:
+                    hand = ActionChains(self.driver)
+                    aimed = (hand.key_down(SHIFT) if shift else hand).click(shown[0])
+                    (aimed.key_up(SHIFT) if shift else aimed).perform()
+                    return True
+            return False
 
         self.until(clicked, f"nothing to click says {words!r}")
 
@@ -123,15 +128,32 @@ class Person:
             field.click()
             field.send_keys(partition, ENTER)
             self.reads(f"partition: {partition}")
-        self.driver.execute_script("document.querySelector('.CodeMirror').CodeMirror.setValue(arguments[0])", config)
-        self.reads("No errors")
-        self.click("Materialize", last=True)
+        self.driver.execute_script(f"{_EDITOR}.setValue(arguments[0])", config)
+        self.start("Materialize")
         if partition is None:
             self.click("Confirm")
 
+    def start(self, words: str) -> None:
+        """Click the button of a launchpad, again where it was not ready: it takes no click while it checks a config."""
+        ready, asked = (f'//button[normalize-space(.)="{one}" and not(@disabled)]' for one in (words, "Confirm"))
+
+        def clicked() -> bool:
+            found = self.driver.find_elements("xpath", ready)
+            if not found:
+                return False
+            found[-1].click()
+            with contextlib.suppress(TimeoutException):
+                WebDriverWait(self.driver, _REACTION, 0.2).until(
+                    lambda driver: driver.find_elements("xpath", asked) or not driver.find_elements("xpath", ready)
+                )
+                return True
+            return False
+
+        self.until(clicked, f"{words} does nothing")
+
     def shown_config(self) -> str:
         """What an open launchpad has filled in."""
-        value = "return document.querySelector('.CodeMirror')?.CodeMirror.getValue()"
+        value = f"return {_EDITOR}?.getValue()"
         shown = self.until(lambda: self.driver.execute_script(value), "no launchpad with a config")
         self.reads("No errors")
         return str(shown)
