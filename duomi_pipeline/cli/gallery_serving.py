@@ -16,7 +16,7 @@ from duomi_pipeline.engine import Outcome
 from duomi_pipeline.gallery import GalleryReport
 from duomi_pipeline.gallery_server.desk import Order
 from duomi_pipeline.gallery_server.serving import serve_gallery
-from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
+from duomi_pipeline.orchestration.assets.images_config import CHOSEN, ImagesConfig
 from duomi_pipeline.settings import Settings
 
 
@@ -56,7 +56,7 @@ def _leading_to(address: str, folder: Path) -> Iterator[Path]:
 
 
 def _run(order: Order, tell: Callable[[Outcome], None]) -> str:
-    config = ImagesConfig(force=order.force, max_images=order.max_images)
+    config = ImagesConfig(force=order.force, max_images=order.max_images, states=CHOSEN)
     report = run_in_process(order.settings, order.plan, order.wanted, config, order.left_out, tell)
     return report.receipt.as_text() if report.receipt else report.as_text()
 

@@ -65,7 +65,7 @@ def keep(prompt_id: str | None, version: str | None, marks: Path | None) -> None
 def _keep(session: Session, choices: list[Choice]) -> None:
     """Keep the versions, and let a run of Dagster tell it, that buys nothing."""
     from duomi_pipeline.cli.dagster_runs import run_in_process  # noqa: PLC0415 - Dagster takes seconds to import
-    from duomi_pipeline.orchestration.assets.images_config import ImagesConfig  # noqa: PLC0415
+    from duomi_pipeline.orchestration.assets.images_config import CHOSEN, ImagesConfig  # noqa: PLC0415
 
     try:
         keep_choices(session, choices)
@@ -74,7 +74,7 @@ def _keep(session: Session, choices: list[Choice]) -> None:
     sources, ids = _sources(session), {choice.prompt.id for choice in choices}
     plan = session.plan([prompt for prompt in sources.prompts if prompt.id in ids])
     left_out = rows_and_files_left_out(sources)
-    run_in_process(session.settings, plan, list(plan.entries), ImagesConfig(max_images=0), left_out)
+    run_in_process(session.settings, plan, list(plan.entries), ImagesConfig(max_images=0, states=CHOSEN), left_out)
     for choice in choices:
         own = ", ".join(f"{name} {value}" for name, value in choice.parameters.explicit().items())
         click.echo(f"{choice.prompt.id}: {choice.version.files[0].file} is kept{f' ({own})' if own else ''}")

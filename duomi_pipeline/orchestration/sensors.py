@@ -31,7 +31,7 @@ from duomi_pipeline.orchestration.partition_ranges import (
     ledger_run,
     partition_ranges,
 )
-from duomi_pipeline.orchestration.partition_sync import PartitionChanges, fill, observation, partition_changes, track
+from duomi_pipeline.orchestration.partition_sync import PartitionChanges, observation, partition_changes, track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.planned_settings import changed_settings
 from duomi_pipeline.orchestration.resources import DuomiResource
@@ -82,7 +82,6 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
             tell_estimate(context, estimate_runs(session, plan, requests, order, MISSING_AND_FAILED_FOR_NOW))
         if not looked.doubts and not looked.sources.unreadable:  # else the plan is not of all prompts
             report_states(instance, session, plan)
-    fill(instance, [prompt.id for prompt in changes.observe[:MAX_NEW]])
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else dg.SkipReason(f"{waiting} {not_read(looked)}".strip()),

@@ -107,7 +107,7 @@ class Estimate:
         if self.slowed_by:
             return f"about {span(self.seconds)}, by {self.slowed_by}"
         known = (one.pictures_per_minute for one in self.models)  # a cap may let none of a model through
-        paces = " and ".join(f"{pace:.3g}" for pace in known if pace is not None)
+        paces = " and ".join(f"{pace:,.0f}" if pace >= 10 else f"{pace:.2g}" for pace in known if pace is not None)
         return f"about {span(self.seconds)} at the pace of the last runs ({paces} pictures/min)"
 
 

@@ -152,8 +152,9 @@ class TestLostSources:
 
         assert run.success
         assert project.partitions() == keys[:left]
-        assert project.tick().skip_message == ("Nothing to generate: no prompts." if not left else None), (
-            "the sensor believes it from now on"
+        said = project.tick().skip_message
+        assert said is None if left else str(said).startswith("Nothing to generate: no prompts."), (
+            "the sensor believes it"
         )
 
     def test_the_manifest_keeps_the_rows_of_a_source_that_looks_lost(self, project: Project) -> None:

@@ -132,7 +132,8 @@ class TestNewPrompts:
         assert not tick.dynamic_partitions_requests
         assert "Left out: p00.json: still being written" in capfd.readouterr().err
         assert tick.skip_message == (
-            "Nothing to generate: no prompts. 1 file changed a moment ago and not whole: read by the next tick."
+            "Nothing to generate: no prompts. Left out: p00.json: still being written, or not whole: changed a moment ago; "
+            "the next look reads it again."
         )
 
         project.write("p00", "half a sentence more", age=0)
@@ -457,7 +458,7 @@ class TestManyPrompts:
         assert ranges(tick.run_requests or ()) == [
             (f"json_q{first:04}", f"json_q{first + 499:04}") for first in range(0, 2_000, 500)
         ]
-        assert len(counted) < 200
+        assert len(counted) < 250
 
 
 @contextmanager

@@ -14,6 +14,9 @@ REGENERATE_JOB = "regenerate_images"
 MISSING_AND_FAILED_FOR_NOW = GENERATED_BY_ITSELF | {State.FAILED_FOR_NOW}
 
 
+CHOSEN = sorted(state.value for state in NOT_CURRENT)  # for prompts that a person chose one by one
+
+
 def _parameter(name: str) -> Any:
     return Field(default=None, description=ImageParameters.model_fields[name].description)
 
