@@ -1,5 +1,6 @@
 """What a person asks for on the page: what it would send and cost, and what it records before it is carried out."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -64,6 +65,7 @@ class Terms:
     Attributes:
         service: to which requests go; empty where none does.
         cost: of these requests; `None` if a price is unknown.
+        contents: what they ask for, but for the seed, which is drawn anew.
     """
 
     service: str
@@ -72,10 +74,13 @@ class Terms:
     pictures: int
     cost: float | None
     currency: str
+    contents: frozenset[str]
 
     def allow(self, now: "Terms") -> bool:
-        """Whether what would be done now is all of this and no more, nowhere else, and not dearer as far as known."""
+        """Whether what would be done now is all of this, nothing else, nowhere else, and not dearer as far as known."""
         if (now.service, now.currency) != (self.service, self.currency) and now.requests:
+            return False
+        if not now.contents <= self.contents:
             return False
         if now.prompts < self.prompts or now.pictures > self.pictures:
             return False
@@ -120,6 +125,7 @@ class Prepared:
             sum(request.pictures for request in requests),
             total_cost(requests),
             settings.currency,
+            frozenset(map(_without_seed, requests)),
         )
 
     def record(self, session: Session) -> None:
@@ -134,6 +140,11 @@ class Prepared:
         elif self.own:
             settings = session.settings
             record_overrides(settings.path(settings.overrides_file), self.own, self.known)
+
+
+def _without_seed(request: ImageRequest) -> str:
+    body = {name: value for name, value in request.body.items() if name != "seed"}
+    return json.dumps({**request.content, "body": body}, sort_keys=True)
 
 
 def prepare(session: Session, prompts: Sequence[Prompt], action: Action) -> Prepared:

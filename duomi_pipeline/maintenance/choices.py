@@ -188,7 +188,7 @@ def _why_not(settings: Settings, prompt: Prompt, parameters: ParameterOverrides,
     now = request_for(settings, with_parameters(prompt, parameters), settings.parameters)
     then = purchase.content
     if then["host_kind"] != now.host_kind:
-        return f"that version was made by the {then['host_kind']}, not by the {now.host_kind} of the settings"
+        return f"that version was made by another service ({then['host_kind']}) than now ({now.host_kind})"
     if then["body"].get("prompt") != now.prompt:
         return (
             f"that version was made from another text. Put its text back into {prompt.origin}, and it is the picture "

@@ -151,7 +151,7 @@ class Settings(BaseSettings, ImageParameters):
     )
     user_agent: HeaderText = Field("", description="For services behind a firewall that dislikes that of `requests`.")
 
-    price_per_image: float | None = Field(None, ge=0, description="What a picture costs, for reports and caps.")
+    price_per_image: float | None = Field(None, ge=0, le=1e9, description="What a picture costs, for reports and caps.")
     currency: str = Field("CNY", min_length=1, max_length=12, description="What prices are in.")
     max_images_per_run: int | None = Field(None, ge=0, description="Cap, checked before each request.")
     max_spend_per_run: float | None = Field(None, ge=0, description="Cap, checked before each request; needs a price.")

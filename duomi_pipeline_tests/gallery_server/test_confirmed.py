@@ -49,6 +49,25 @@ def test_a_picture_confirmed_at_no_or_a_known_cost_is_not_bought_elsewhere_or_at
     assert (billed(sandbox), overrides(home)) == (4, {})
 
 
+def test_nothing_is_bought_with_another_model_or_text_than_when_it_was_confirmed(
+    home: Path, sandbox: SandboxServer
+) -> None:
+    duomi(home, "generate")
+    toml, boat = home / "duomi.toml", home / "out/prompt_json/boat.json"
+    before = toml.read_text()
+    with served(home) as gallery:
+        for changed in (f'model = "{OTHER_MODEL}"\n', "num_inference_steps = 30\n"):
+            ticket = gallery.ask("again", {"json_fox": of(home, "fox")[0]})["ticket"]
+            toml.write_text(before + changed)
+            assert "Something has changed" in confirmed(gallery, ticket), changed
+            toml.write_text(before)
+        ticket = gallery.ask("again", {"json_boat": of(home, "boat")[0]})["ticket"]
+        boat.write_text('{"image_prompt": "A green boat"}')
+        assert "Something has changed" in confirmed(gallery, ticket)
+        assert "1 generated" in confirmed(gallery, gallery.ask("again", {"json_fox": of(home, "fox")[0]})["ticket"])
+    assert (billed(sandbox), list(overrides(home))) == (5, ["json_fox"])
+
+
 def test_a_version_is_kept_as_what_it_is_though_the_settings_have_changed_since(
     home: Path, sandbox: SandboxServer
 ) -> None:
