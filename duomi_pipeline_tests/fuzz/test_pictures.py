@@ -45,7 +45,7 @@ TRUE = json.loads(info().model_dump_json())
 @given(outside.pictures, st.sampled_from([outside.SIZE, (16, 16), (64, 20)]))
 @settings(max_examples=examples(4))
 def test_any_bytes_are_a_whole_picture_of_the_wanted_size_or_refused(data: bytes, size: tuple[int, int]) -> None:
-    start, delivery = time.monotonic(), Size(*size)
+    start, delivery = time.process_time(), Size(*size)
     try:
         png = to_png(data, delivery)
     except NotAPictureError as error:
@@ -60,7 +60,7 @@ def test_any_bytes_are_a_whole_picture_of_the_wanted_size_or_refused(data: bytes
         assert read_info(marked) == info()
         assert png.look == stored_look(marked)
         assert thumbnail_of(marked).startswith(b"RIFF")
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 @given(outside.pictures)

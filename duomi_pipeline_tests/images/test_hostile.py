@@ -21,7 +21,7 @@ from duomi_pipeline_tests.images.test_metadata import info
 
 PNG = encoded(gradient())
 DELIVERY = Size(*SIZE)
-SECONDS = 3.0  # that one hostile picture may take; usually milliseconds
+SECONDS = 3.0  # of CPU that one hostile picture may take; usually milliseconds
 
 
 def jpeg_that_claims(width: int, height: int) -> bytes:
@@ -68,10 +68,10 @@ def bmp_that_claims(width: int, height: int) -> bytes:
     ids=["jpeg", "gif", "frame of a gif", "webp", "bmp"],
 )  # fmt: skip
 def test_a_picture_that_claims_to_be_huge_is_refused_before_it_is_decoded(data: bytes) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(NotAPictureError, match=r"too large|damaged|not a picture"):
         to_png(data, DELIVERY)
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_a_picture_that_claims_to_be_huge_is_refused_before_it_is_decoded(data: 
     ids=["text", "international text", "profile", "many texts", "many chunks", "long text"],
 )
 def test_texts_that_unpack_to_very_much_take_neither_time_nor_memory(extra: bytes) -> None:
-    start, data = time.monotonic(), with_chunk(PNG, extra)
+    start, data = time.process_time(), with_chunk(PNG, extra)
     try:
         png = to_png(data, DELIVERY)
         assert opened(with_info(png.data, info())).size == SIZE
     except NotAPictureError as error:
         assert "damaged" in str(error)
     assert sum(len(text) for _, text in read_texts(data)) <= 64_000_000
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 # --- shape --------------------------------------------------------------------------------------------
