@@ -10,15 +10,11 @@ sample prompts of the repository.
 import argparse
 import io
 import json
-import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +26,7 @@ from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli.harness import command, duomi, pictures
 from duomi_pipeline_tests.gallery.browser import Page, start_chromium
 from duomi_pipeline_tests.gallery_server.harness import served
+from duomi_pipeline_tests.orchestration.ui import duomi_dev
 
 _REPOSITORY = Path(__file__).parents[1]
 _MODELS = (  # the last one is in use
@@ -172,7 +169,8 @@ def live(home: Path, driver: Any) -> Iterator[tuple[str, Image.Image]]:
 
 def dagster(home: Path, driver: Any) -> Iterator[tuple[str, Image.Image]]:
     """Dagster's UI: the graph, and one partition."""
-    with _dev(home) as url:
+    with duomi_dev(home) as dev:
+        url = dev.url
         materialize(home, "prompt_table", "prompt_files", "results_manifest", "gallery")
         look(driver, f"{url}/asset-groups", (2000, 740), "Materialized")
         yield "graph.png", shot(driver, home)
@@ -230,24 +228,6 @@ def shot(driver: Any, home: Path | None = None) -> Image.Image:
     if home is not None:
         driver.execute_script(_RENAME, str(home.parent), "/home/me")
     return Image.open(io.BytesIO(driver.get_screenshot_as_png()))
-
-
-@contextmanager
-def _dev(home: Path) -> Iterator[str]:
-    """The address of a `duomi dev`, until the end of the block."""
-    line, env = command(home, "dev", "--port", "0")
-    pipes: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    with subprocess.Popen(line, env=env, cwd=home, text=True, **pipes) as process:
-        assert process.stderr
-        found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
-        if not found:
-            raise SystemExit("duomi dev did not start")
-        threading.Thread(target=process.stderr.read, daemon=True).start()  # so that it never waits for a reader
-        try:
-            yield found[0]
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,15 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import dagster as dg
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline_tests.orchestration.harness import OTHER_MODEL, Project, added, range_of, ranges, retired
+from duomi_pipeline_tests.statements import statements
 
 HOUR = 3600.0
 
@@ -459,18 +457,3 @@ class TestManyPrompts:
             (f"json_q{first:04}", f"json_q{first + 499:04}") for first in range(0, 2_000, 500)
         ]
         assert len(counted) < 250
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Every SQL statement meanwhile: the ledger's and Dagster's."""
-    seen: list[str] = []
-
-    def see(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", see)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", see)

@@ -1,9 +1,6 @@
 """What a person sees in Chromium on the pages of one `duomi dev`: tags, states, pictures and gallery."""
 
 import re
-import signal
-import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +8,9 @@ from typing import Any
 import pytest
 from selenium.webdriver.support.wait import WebDriverWait
 
-from duomi_pipeline_tests.cli.harness import command, duomi, pictures, write_prompts
+from duomi_pipeline_tests.cli.harness import duomi, pictures, write_prompts
 from duomi_pipeline_tests.gallery.browser import start_chromium
+from duomi_pipeline_tests.orchestration.ui import duomi_dev
 
 DEADLINE = 60.0  # seconds: the UI loads megabytes of scripts
 
@@ -54,18 +52,9 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     changed = {**sandbox, "DUOMI_GUIDANCE_SCALE": "9.5"}
     for arguments, environment in (["generate"], sandbox), (["manifest"], changed), (["gallery"], changed):
         assert duomi(home, *arguments, **environment).returncode == 0
-    line, env = command(home, "dev", "--port", "0", **changed)
     try:
-        with subprocess.Popen(line, env=env, cwd=home, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr
-            found = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
-            assert found
-            threading.Thread(target=process.stderr.read, daemon=True).start()  # so that it never waits for a reader
-            try:
-                yield Ui(driver, found[0], home)
-            finally:
-                process.send_signal(signal.SIGINT)
-                process.wait(60)
+        with duomi_dev(home, **changed) as dev:
+            yield Ui(driver, dev.url, home)
     finally:
         driver.quit()
 
