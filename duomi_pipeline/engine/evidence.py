@@ -8,12 +8,14 @@ other, show that the service has a fault. What a batch then does is decided in `
 import re
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from duomi_pipeline.common.text import one_line
 from duomi_pipeline.duomi import DuomiError, ErrorClass
 from duomi_pipeline.duomi.classify import without_prompt
+from duomi_pipeline.duomi.policy import policy_of
+from duomi_pipeline.duomi.reactions import Billed, Reaction
 from duomi_pipeline.engine.job import Job
 from duomi_pipeline.engine.outcome import Stop, StoppedBy
 
@@ -82,18 +84,30 @@ def stop_of_all(same: Sequence[Suspect]) -> Stop:
 
 
 class InARow:
-    """Counts failures by class since the last success; shared by the workers of one run."""
+    """Counts failures by class since the last success; shared by the workers of one run.
 
-    def __init__(self) -> None:
+    Args:
+        before: error class and request key of each purchase that runs before this one, on whatever machine, paid
+            without a picture since the last success. Small runs, one after the other, so stop like a large one.
+    """
+
+    def __init__(self, before: Iterable[tuple[str, str]] = ()) -> None:
         self._lock = threading.Lock()
         self._failures: Counter[str] = Counter()
         self._prompts: dict[str, set[str]] = {}
+        for error_class, request_key in before:
+            policy = policy_of(error_class)
+            # Other errors cost nothing, or leave something paid that is to be fetched, however often it failed.
+            if policy is not None and policy.billed is not Billed.NO and policy.reaction is not Reaction.RESUME_LATER:
+                self._add(error_class, request_key)
+        self._has_earlier = bool(self._failures)
 
     def succeeded(self) -> None:
         """A picture was made: the service works."""
         with self._lock:
             self._failures.clear()
             self._prompts.clear()
+            self._has_earlier = False
 
     def failed(self, job: Job, error: DuomiError, in_flight: int) -> Stop | None:
         """Count a failure. Returns why to stop, once there are too many.
@@ -107,17 +121,22 @@ class InARow:
         if limit is None:
             return None
         with self._lock:
-            self._failures[error.error_class] += 1
-            prompts = self._prompts.setdefault(error.error_class, set())
-            prompts.add(job.request.key)
-            count, different = self._failures[error.error_class], len(prompts)
+            count, different = self._add(error.error_class, job.request.key)
+            earlier = " (earlier runs included)" if self._has_earlier else ""
         spare = in_flight if limit > ENOUGH else 0
         if count < limit + spare or different < ENOUGH:
             return None
         return Stop(
             StoppedBy.SERVICE,
-            f"{count} requests of {different} prompts in a row failed the same way, none succeeded; start again later. "
-            f"The last one: {error}",
+            f"{count} requests of {different} prompts in a row{earlier} failed the same way, none succeeded; start "
+            f"again later. The last one: {error}",
             error.error_class,
             error.code,
         )
+
+    def _add(self, error_class: str, request_key: str) -> tuple[int, int]:
+        """Count a failure. Returns how many there are of this class, and of how many requests."""
+        self._failures[error_class] += 1
+        prompts = self._prompts.setdefault(error_class, set())
+        prompts.add(request_key)
+        return self._failures[error_class], len(prompts)

@@ -20,7 +20,7 @@ from duomi_pipeline.engine.purchase import Buyer
 from duomi_pipeline.engine.save import Saver
 from duomi_pipeline.engine.sending import Sender
 from duomi_pipeline.engine.tasks import Tasks
-from duomi_pipeline.engine.verdict import Judge
+from duomi_pipeline.engine.verdict import SAME_TIME, Judge
 from duomi_pipeline.engine.width import TRUST
 from duomi_pipeline.ledger import Limits
 from duomi_pipeline.settings import ImageParameters, Settings
@@ -91,7 +91,7 @@ def build_batch(
         fallbacks=fallbacks,
         fetcher=fetcher,
         flow=flow,
-        in_a_row=InARow(),
+        in_a_row=InARow(ledger.failures_in_a_row(settings.service_identity, time.time() - SAME_TIME)),
         lost_answers=limits.lost_answers,
     )
     return Batch(jobs, buyer, judge, endings, flow, requests=to_send)

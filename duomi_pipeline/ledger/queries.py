@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
-from itertools import islice, starmap
+from itertools import islice, starmap, takewhile
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, bindparam, func, select
@@ -17,6 +17,7 @@ from duomi_pipeline.ledger.records import (
     PictureFile,
     Post,
     Purchase,
+    PurchaseState,
     RunRecord,
     Selection,
     Source,
@@ -205,6 +206,20 @@ class LedgerReader:
         )
         with self.database.read() as connection:
             return connection.execute(query.where(posts.c.answered_at > since).limit(1)).first() is not None
+
+    def failures_in_a_row(self, service: str, since: float) -> list[tuple[str, str]]:
+        """Error class and request key of each POST to a service, since a time, that failed after the last success."""
+        query = (
+            select(purchases.c.state, purchases.c.error_class, purchases.c.request_key)
+            .join(posts, posts.c.purchase_id == purchases.c.id)
+            .where(purchases.c.service == service, posts.c.sent_at > since)
+            .where((purchases.c.state == PurchaseState.SAVED) | purchases.c.error_class.is_not(None))
+            .order_by(posts.c.sent_at.desc())
+            .limit(_ROWS)
+        )
+        with self.database.read() as connection:
+            last = takewhile(lambda row: row.state is not PurchaseState.SAVED, connection.execute(query))
+            return [(row.error_class, row.request_key) for row in last]
 
     def purchases_of(self, request_keys: Collection[str]) -> list[Purchase]:
         """All purchases of some requests, oldest first."""

@@ -355,9 +355,11 @@ def test_how_a_run_ended_is_in_the_ledger(home: Home) -> None:
 
 def test_the_delay_lies_between_the_starts_of_requests(home: Home) -> None:
     home.write_many(4)
-    home.run(delay=0.2)
+    home.run(delay=0.4)
     times = [post.at for post in home.sandbox.books.posts()]
-    assert min(later - earlier for earlier, later in pairwise(times)) > 0.15
+    assert (
+        min(later - earlier for earlier, later in pairwise(times)) > 0.2
+    )  # much may lie between a start and its arrival
 
 
 def test_one_prompts_own_model_that_does_not_exist_is_no_matter_to_the_others(home: Home) -> None:
