@@ -20,7 +20,7 @@ from duomi_pipeline.reporting.receipt import amount, spent
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 STATE_WORDS: Mapping[State, str] = {
-    State.MISSING: "no picture yet",
+    State.MISSING: "no picture yet, or its file is gone or cut short",
     State.CHANGED: "the prompt was edited after its picture was made",
     State.OUTDATED: "made with other settings; `duomi generate --outdated` makes them again",
     State.CURRENT: "the picture exists",

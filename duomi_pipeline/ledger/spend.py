@@ -5,7 +5,7 @@ Sums of a run or a day are kept in `totals`; those by model and source are made 
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Float, Integer, String, bindparam, case, cast, func, select
@@ -276,4 +276,5 @@ class Spend:
 
 
 def _date(day: int) -> date:
-    return datetime.fromtimestamp(day * DAY, UTC).date()
+    """A day counted from 1970; what a clock beyond the last one of the calendar wrote is counted on that."""
+    return date.fromordinal(min(date(1970, 1, 1).toordinal() + day, date.max.toordinal()))

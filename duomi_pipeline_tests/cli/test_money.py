@@ -263,6 +263,12 @@ class TestStatusSpend:
 
         assert f"{SDXL}, no picture on record: maybe billed, answer lost: 1 picture, 0.10 CNY" in said
 
+    def test_what_a_clock_beyond_the_calendar_wrote_is_told(self, home: Path) -> None:
+        duomi(home, "generate", "--prompt-id", "json_boat", **SMALL)
+        change_ledger(home, "UPDATE posts SET sent_at = 1e12")
+        day = duomi(home, "status", "--spend").stdout.splitlines()[0]
+        assert re.fullmatch("9999-12-31  #+  1 picture, 0.10 CNY", day)
+
     def test_a_home_that_bought_nothing_says_so(self, home: Path) -> None:
         assert duomi(home, "status", "--spend").stdout == "In 30 days: nothing\n"
         assert duomi(home, "status", "--days", "3").returncode == 2

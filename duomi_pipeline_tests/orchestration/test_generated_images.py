@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
+import pydantic
 import pytest
 
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
@@ -119,6 +120,14 @@ def test_max_images_ends_a_run_and_the_partitions_not_reached_are_failed(project
     assert (len(materialized), len(failed), len(project.posts())) == (1, 2, 1)
     assert "2 were not reached" in failure_text(run)
     assert "max_images=" in failure_text(run)
+
+
+def test_a_cap_below_nothing_is_refused_before_anything_is_sent(project: Project) -> None:
+    key = project.write("p")
+    project.look()
+    with pytest.raises(pydantic.ValidationError, match="greater than or equal to 0"):
+        project.run(key, max_images=-1)
+    assert project.posts() == []
 
 
 def test_a_task_that_takes_longer_than_allowed_is_not_bought_again_in_the_same_run(project: Project) -> None:

@@ -120,6 +120,19 @@ class TestStates:
         assert "model: " in rows[1]
         assert OTHER_MODEL in rows[1]
 
+    def test_a_picture_that_is_gone_or_cut_short_is_told_apart_from_one_that_never_was(
+        self, project: Project, keys: list[str]
+    ) -> None:
+        gone, short, *_ = sorted((project.home / "out" / "generated_images").glob("*.png"))
+        gone.unlink()
+        short.write_bytes(short.read_bytes()[:100])
+        project.write("p99")
+        project.materialize("prompt_files")
+
+        _, _, *rows = str(states(project.instance)[0]["not_current"]).splitlines()
+
+        assert [row.split(" | ")[-1] for row in rows] == [*["its file is gone or cut short |"] * 2, "no picture yet |"]
+
     def test_the_same_states_are_told_once(self, project: Project, keys: list[str]) -> None:
         project.configure(model=OTHER_MODEL)
         before = len(states(project.instance))

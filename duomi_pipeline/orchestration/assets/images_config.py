@@ -51,7 +51,7 @@ class ImagesConfig(dg.Config):
     regenerate_lost: bool | None = Field(
         default=None, description="Buy again also where the folder of pictures is lost. Costs money."
     )
-    max_images: int | None = Field(default=None, description="Buy at most so many pictures in this run.")
+    max_images: int | None = Field(default=None, ge=0, description="Buy at most so many pictures in this run.")
     states: list[str] | None = Field(
         default=None,
         description=f"Which states are generated; prompts in other states keep what they have. Empty: in the job "

@@ -81,7 +81,7 @@ def _why(entry: PlannedPrompt, made_by: Mapping[int, Purchase]) -> str:
     """Why a prompt is in its state."""
     match entry.state:
         case State.MISSING:
-            return "no picture yet"
+            return "its file is gone or cut short" if entry.selection else "no picture yet"
         case State.UNKNOWN:
             return entry.doubt
         case State.CHANGED | State.OUTDATED if entry.selection and entry.selection.purchase_id in made_by:
