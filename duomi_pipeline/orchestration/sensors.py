@@ -146,10 +146,11 @@ def results_after_runs(context: dg.SensorEvaluationContext, duomi: DuomiResource
 )
 def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> list[dg.RunRequest] | dg.SkipReason:
     """Image runs for what is missing or failed for now, and one run that writes the manifest and runs all checks."""
-    if active_runs(context.instance):
-        return dg.SkipReason("An image run is active.")
     try:
         with duomi.session() as session:
+            end_dead_runs(context.instance, session.ledger)
+            if active_runs(context.instance):
+                return dg.SkipReason("An image run is active.")
             looked = duomi.look(session, context.instance.get_dynamic_partitions(PARTITIONS_NAME))
             track(context.instance, session.ledger, looked)
             plan, settings = session.plan_registered(sources=looked.believed), session.settings
