@@ -127,7 +127,7 @@ def results_after_runs(context: dg.SensorEvaluationContext, duomi: DuomiResource
     """One run for everything that image runs left to others, when none works any more."""
     left = left_to_write(context.instance)
     if left is None:
-        return dg.SkipReason("Manifest and gallery have every image run.")
+        return dg.SkipReason("The manifest has every image run.")
     try:
         with duomi.session() as session:
             end_dead_runs(context.instance, session.ledger)
