@@ -1,5 +1,7 @@
 """What Dagster tells without a click: tags of runs, why a sensor waits, which pictures are not as they are wanted."""
 
+import shutil
+
 import dagster as dg
 import pytest
 
@@ -138,6 +140,13 @@ class TestWhyASensorWaits:
         assert reason.startswith("Nothing to generate: 4 outdated. Outdated pictures are left to you: ")
         assert "Left out: broken.json: " in reason
 
+    def test_what_is_said_of_the_manifest_is_not_said_of_a_gallery_that_nobody_wrote(
+        self, project: Project, keys: list[str]
+    ) -> None:
+        assert (project.home / "out/manifest/results.csv").is_file()
+        assert not (project.home / "out/gallery").exists()
+        assert project.tick(sensor="results_after_runs").skip_message == "The manifest has every image run."
+
     @pytest.mark.parametrize("sensor", ["new_prompts", "results_after_runs"])
     def test_a_setting_that_is_wrong_is_a_reason_not_a_traceback(self, project: Project, sensor: str) -> None:
         loaded = project.defs()
@@ -202,6 +211,21 @@ class TestStates:
         lines = str(found["not_current"]).splitlines()
         assert len(lines) == 2 + 100 + 1
         assert lines[-1] == "| … and 3 more |  |  |"
+
+    def test_pictures_that_are_gone_are_not_told_as_never_made(self, project: Project, keys: list[str]) -> None:
+        shutil.rmtree(project.home / "out/generated_images")
+        new = project.write("p99")
+
+        project.materialize("prompt_files")
+
+        found = states(project.instance)[0]
+        assert "is not the folder that the ledger knows" in str(found["nothing_is_bought"])
+        rows = str(found["not_current"]).splitlines()[2:]
+        assert [row.rpartition("| missing | ")[2] for row in rows] == [
+            *["its picture is not in the folder any more |"] * len(keys),
+            "no picture yet |",
+        ]
+        assert f"partition={new})" in rows[-1]
 
     def test_a_run_that_makes_all_of_them_current_says_so(self, project: Project, keys: list[str]) -> None:
         project.configure(model=OTHER_MODEL)

@@ -49,7 +49,11 @@ def report_states(instance: dg.DagsterInstance, session: Session, plan: Plan) ->
 
 
 def _metadata(session: Session, plan: Plan) -> dict[str, dg.MetadataValue]:
-    counts = {f"prompts_{state.value}": dg.MetadataValue.int(plan.counts[state]) for state in State}
+    counts: dict[str, dg.MetadataValue] = {
+        f"prompts_{state.value}": dg.MetadataValue.int(plan.counts[state]) for state in State
+    }
+    if plan.stop:
+        counts["nothing_is_bought"] = dg.MetadataValue.text(f"{plan.stop.message} {plan.stop.advice}")
     there = [state for state in _ORDER if plan.counts[state]]
     if not there:
         return {**counts, "not_current": dg.MetadataValue.text("every picture is as it is wanted")}
@@ -81,7 +85,7 @@ def _why(entry: PlannedPrompt, made_by: Mapping[int, Purchase]) -> str:
     """Why a prompt is in its state."""
     match entry.state:
         case State.MISSING:
-            return "no picture yet"
+            return "its picture is not in the folder any more" if entry.selection else "no picture yet"
         case State.UNKNOWN:
             return entry.doubt
         case State.CHANGED | State.OUTDATED if entry.selection and entry.selection.purchase_id in made_by:
