@@ -30,7 +30,7 @@ def one_line(text: str, limit: int | None = None) -> str:
 
 def sentence(text: str) -> str:
     """The text, with a full stop added if it ends without one."""
-    return text if text.endswith((".", "!", "?", "。", "！", "？")) else f"{text}."
+    return text if text.endswith((".", "…", "!", "?", "。", "！", "？")) else f"{text}."
 
 
 def counted(number: int, noun: str) -> str:

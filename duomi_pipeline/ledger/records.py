@@ -252,6 +252,23 @@ class Money:
     currency: str | None = None
     amounts: Mapping[str, float] = field(default_factory=dict)
 
+    def less(self, earlier: "Money") -> "Money":
+        """What was added since an earlier look at the same money."""
+        return Money(
+            self.billed - earlier.billed,
+            self.maybe_billed - earlier.maybe_billed,
+            self.reserved - earlier.reserved,
+            self.reused - earlier.reused,
+            _less(self.spent, earlier.spent),
+            _less(self.maybe_spent, earlier.maybe_spent),
+            self.currency,
+            {currency: value - earlier.amounts.get(currency, 0.0) for currency, value in self.amounts.items()},
+        )
+
+
+def _less(price: float | None, earlier: float | None) -> float | None:
+    return None if price is None or earlier is None else round(price - earlier, 9)  # as whole billionths are kept
+
 
 @dataclass(frozen=True)
 class RunRecord:

@@ -1,8 +1,13 @@
 """Markdown for metadata: tables of outside text."""
 
+import re
 from collections.abc import Iterable, Sequence
+from html import escape
+
+from duomi_pipeline.common.text import safe
 
 _CELL = 120  # characters
+_INTERPRETED = re.compile(r"[\\|`*_\[\]#!~]")  # by Markdown; what HTML interprets is escaped besides
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -14,10 +19,5 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def cell(text: str) -> str:
     """Outside text as one cell, shortened, and escaped so that it is not interpreted."""
     short = " ".join(text.split())
-    short = short if len(short) <= _CELL else f"{short[: _CELL - 1]}…"
-    for character in "\\|`*_[]<>#!":
-        short = short.replace(
-            character,
-            f"\\{character}" if character not in "<>" else f"&{'lt' if character == '<' else 'gt'};",
-        )
-    return short
+    short = safe(short if len(short) <= _CELL else f"{short[: _CELL - 1]}…")
+    return escape(_INTERPRETED.sub(r"\\\g<0>", short), quote=False)

@@ -46,6 +46,7 @@ MAX_NEW = 2_000  # prompts that one tick reports to Dagster; the next tick conti
 MAX_RUNS = 5  # runs of the sensor at a time: if the service stops one, each run after it still sends a request
 _MAX_NAMED = 50
 HAS_PARTITION = set(Standing) - {Standing.RETIRED}
+_UNUSABLE = (dg.Failure, SettingsError)  # shown as a message, not as a traceback on every tick
 
 
 @dg.sensor(
@@ -58,10 +59,8 @@ def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg
     """Read both sources, update the partitions, and request runs for what is missing, in one tick."""
     try:
         return _evaluate(context, duomi)
-    except dg.Failure as error:  # shown as a message, not as a traceback on every tick
-        return dg.SensorResult(skip_reason=dg.SkipReason(error.description))
-    except SettingsError as error:
-        return dg.SensorResult(skip_reason=dg.SkipReason(str(error)))
+    except _UNUSABLE as error:
+        return dg.SensorResult(skip_reason=_why(error))
 
 
 def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
@@ -128,9 +127,12 @@ def results_after_runs(context: dg.SensorEvaluationContext, duomi: DuomiResource
     """One run for everything that image runs left to others, when none works any more."""
     left = left_to_write(context.instance)
     if left is None:
-        return dg.SkipReason("Manifest and gallery have every image run.")
-    with duomi.session() as session:
-        end_dead_runs(context.instance, session.ledger)
+        return dg.SkipReason("The manifest has every image run.")
+    try:
+        with duomi.session() as session:
+            end_dead_runs(context.instance, session.ledger)
+    except _UNUSABLE as error:
+        return _why(error)
     if active := active_runs(context.instance):
         return dg.SkipReason(f"Waiting for the end of {counted(len(active), 'image run')}.")
     return dg.RunRequest(run_key=f"after event {left}")
@@ -144,15 +146,16 @@ def results_after_runs(context: dg.SensorEvaluationContext, duomi: DuomiResource
 )
 def catch_up(context: dg.ScheduleEvaluationContext, duomi: DuomiResource) -> list[dg.RunRequest] | dg.SkipReason:
     """Image runs for what is missing or failed for now, and one run that writes the manifest and runs all checks."""
-    if active_runs(context.instance):
-        return dg.SkipReason("An image run is active.")
     try:
         with duomi.session() as session:
+            end_dead_runs(context.instance, session.ledger)
+            if active_runs(context.instance):
+                return dg.SkipReason("An image run is active.")
             looked = duomi.look(session, context.instance.get_dynamic_partitions(PARTITIONS_NAME))
             track(context.instance, session.ledger, looked)
             plan, settings = session.plan_registered(sources=looked.believed), session.settings
-    except dg.Failure as error:
-        return dg.SkipReason(error.description)
+    except _UNUSABLE as error:
+        return _why(error)
     if plan.stop:
         return dg.SkipReason(f"{plan.stop.message} {plan.stop.advice}")
     if reload := _needs_reload(context.repository_def, settings):
@@ -189,13 +192,18 @@ def _requests(
     if not wanted or room < 1 or any(ledger_run(run) != run.run_id for run in active):
         return [], f"{counted(len(due), 'prompt')} waiting for the end of active image runs."
     last = session.ledger.last_run()
-    if last and last.stopped_by and now - (last.ended_at or 0) < STOPPED_PAUSE:
+    # Where clocks differ, its end may lie ahead; one that was set back must not make this wait for as long.
+    if last and last.stopped_by and abs(now - (last.ended_at or 0)) < STOPPED_PAUSE:
         return [], f"{counted(len(wanted), 'prompt')} waiting, because the last run was stopped. {last.message}"
     if reload := _needs_reload(context.repository_def, session.settings):
         return [], reload
     for line in named_doubts(entry for key, entry in due.items() if key in wanted):
         context.log.warning("%s", line)
     return _image_runs(plan, order, session.settings.run_size, wanted)[:room], ""
+
+
+def _why(error: dg.Failure | SettingsError) -> dg.SkipReason:
+    return dg.SkipReason(error.description if isinstance(error, dg.Failure) else str(error))
 
 
 def _is_own(run: dg.DagsterRun) -> bool:

@@ -216,5 +216,7 @@ def spent(money: Money, currency: str) -> str:
 
 
 def amount(price: float | None, currency: str) -> str:
-    """An amount as text; an unknown price is shown as unknown, never as 0."""
-    return "unknown (set DUOMI_PRICE_PER_IMAGE)" if price is None else f"{price:.2f} {currency}"
+    """An amount as text; an unknown price is shown as unknown, never as 0, nor is one of less than a hundredth."""
+    if price is None:
+        return "unknown (set DUOMI_PRICE_PER_IMAGE)"
+    return f"{price:.2g} {currency}" if 0 < price < 0.01 else f"{price:.2f} {currency}"

@@ -63,6 +63,8 @@ class RunLog:
         self._log: LogFile | None = None
         self._force = force
         self._max_images = max_images
+        # By earlier Dagster runs of the same command, which have a receipt of their own each.
+        self._spent_before = session.ledger.money(run_id=session.run_id)
         self.outcomes: list[Outcome] = []
         self.stop: Stop | None = None
         self.results_file: Path | None = None
@@ -106,7 +108,8 @@ class RunLog:
     def receipt(self) -> Receipt:
         """The receipt of all outcomes so far, with the money from the ledger."""
         session, run_id = self._session, self._session.run_id
-        money, stop = session.ledger.money(run_id=run_id), self.stop or self._recorded_stop()
+        money = session.ledger.money(run_id=run_id).less(self._spent_before)
+        stop = self.stop or self._recorded_stop()
         failures = failed_prompts(self.outcomes) + list(self._left)
         reached = {outcome.prompt.id for outcome in self.outcomes}
         return Receipt(

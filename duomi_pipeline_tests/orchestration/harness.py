@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 import os
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,6 +38,7 @@ from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings
+from duomi_pipeline_tests.processes import started
 from duomi_pipeline_tests.prompts.harness import prompt_database
 
 ONE_MODEL, OTHER_MODEL = "stabilityai/stable-diffusion-xl-base-1.0", "black-forest-labs/FLUX.1-dev"
@@ -44,6 +47,15 @@ _SCHEMA = create_schema()
 _STALENESS = """
 query ($key: String!) { assetNodeOrError(assetKey: {path: ["generated_images"]}) { ... on AssetNode {
   staleStatus(partition: $key) staleCauses(partition: $key) { reason } } } }
+"""
+_BEGUN = """
+import sys
+from duomi_pipeline.engine import Session
+from duomi_pipeline.settings import Settings
+with Session(Settings.load(sys.argv[1]), "ui", sys.argv[2]) as session:
+    session.ledger.start_run(session.run_id, "ui")
+    print("working", flush=True)
+    sys.stdin.read()
 """
 _STATUSES = """
 { assetNodeOrError(assetKey: {path: ["generated_images"]}) { ... on AssetNode {
@@ -270,6 +282,17 @@ class Project:
             asset_selection=frozenset({dg.AssetKey(asset)}),
             remote_job_origin=origin,
         )
+
+    def leave_dead_run(self, key: str) -> str:
+        """Have a run of one partition whose process was killed; returns its id."""
+        self.start_run(dg.DagsterRunStatus.STARTED, {"dagster/partition": key})
+        (run,) = self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        command = [sys.executable, "-c", _BEGUN, str(self.home), run.run_id]
+        with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "working\n"
+            process.kill()
+        return run.run_id
 
     def _work_off_queue(self, workspace: WorkspaceProcessContext) -> None:
         for run in reversed(self.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))):

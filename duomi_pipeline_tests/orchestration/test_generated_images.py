@@ -5,6 +5,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pydantic
@@ -391,3 +392,21 @@ def test_each_picture_has_an_event_of_its_own_millisecond_which_the_ui_would_hid
         project.run(keys[0], keys[-1])
         records = project.instance.fetch_materializations(IMAGES_KEY, limit=12).records
         assert len({int(record.timestamp * 1000) for record in records}) == 12
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"image_size": "large"}, "`image_size`: write it as WIDTHxHEIGHT"),
+        ({"states": ["missed"]}, "`states`: there is no missed, but changed, current, "),
+    ],
+)
+def test_a_config_that_cannot_be_is_refused_in_words(project: Project, config: dict[str, Any], said: str) -> None:
+    key = project.write("p00")
+    project.look()
+
+    text = failure_text(project.run(key, **config))
+
+    assert text.startswith(said)
+    assert text.endswith(". Nothing was sent.")
+    assert not project.posts()

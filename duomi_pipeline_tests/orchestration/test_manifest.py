@@ -2,8 +2,6 @@
 
 import json
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from typing import Any
 
@@ -13,18 +11,8 @@ import pytest
 
 from duomi_pipeline.manifest import COLUMNS
 from duomi_pipeline_tests.orchestration.harness import ONE_MODEL, OTHER_MODEL, Project
-from duomi_pipeline_tests.processes import started
 
 MANIFEST = "results_manifest"
-BEGUN = """
-import sys
-from duomi_pipeline.engine import Session
-from duomi_pipeline.settings import Settings
-with Session(Settings.load(sys.argv[1]), "ui", sys.argv[2]) as session:
-    session.ledger.start_run(session.run_id, "ui")
-    print("working", flush=True)
-    sys.stdin.read()
-"""
 
 
 def rows(project: Project) -> dict[str, dict[str, Any]]:
@@ -168,7 +156,7 @@ def test_of_runs_that_work_at_once_none_writes_it_and_one_run_of_its_own_does_af
     assert project.execute(project.defs().resolve_job_def("write_results")).success
     assert [row["state"] for row in rows(project).values()] == ["current", "missing"]
     assert (project.home / "out/gallery/index.html").is_file()
-    assert project.tick(sensor="results_after_runs").skip_message == "Manifest and gallery have every image run."
+    assert project.tick(sensor="results_after_runs").skip_message == "The manifest has every image run."
 
 
 def test_what_a_run_left_while_it_was_being_written_is_still_to_be_written(project: Project) -> None:
@@ -189,18 +177,12 @@ def test_what_a_run_left_while_it_was_being_written_is_still_to_be_written(proje
 def test_a_run_whose_process_is_dead_is_not_waited_for(project: Project) -> None:
     keys = project.write_many(2)
     project.look()
-    project.start_run(dg.DagsterRunStatus.STARTED, {"dagster/partition": keys[1]})
-    (dead,) = project.instance.get_runs()
-    command = [sys.executable, "-c", BEGUN, str(project.home), dead.run_id]
-    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "working\n"
-        process.kill()
+    dead = project.leave_dead_run(keys[1])
 
     assert project.run(keys[0]).success
 
     assert [row["state"] for row in rows(project).values()] == ["current", "missing"]
-    found = project.instance.get_run_by_id(dead.run_id)
+    found = project.instance.get_run_by_id(dead)
     assert found is not None
     assert found.status is dg.DagsterRunStatus.FAILURE
 

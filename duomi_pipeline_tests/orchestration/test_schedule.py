@@ -88,6 +88,14 @@ def test_it_waits_for_an_image_run_that_is_going_on(project: Project) -> None:
     assert project.scheduled() == []
 
 
+def test_it_does_not_wait_for_a_run_whose_process_is_dead(project: Project) -> None:
+    keys = project.write_many(2)
+    project.look()
+    project.leave_dead_run(keys[1])
+
+    assert ranges(project.scheduled()[:1]) == [(keys[0], keys[1])]
+
+
 def test_scattered_prompts_are_caught_up_in_several_runs(project: Project) -> None:
     keys = project.write_many(3)
     project.look()

@@ -1,5 +1,7 @@
 """What Dagster tells without a click: tags of runs, why a sensor waits, which pictures are not as they are wanted."""
 
+import shutil
+
 import dagster as dg
 import pytest
 
@@ -8,7 +10,7 @@ from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionR
 from duomi_pipeline.orchestration.partition_sync import PROMPTS_KEY
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline_tests.cli.harness import duomi
-from duomi_pipeline_tests.orchestration.harness import OTHER_MODEL, Project
+from duomi_pipeline_tests.orchestration.harness import OTHER_MODEL, Project, failure_text
 
 _FILLED = """
 { assetNodeOrError(assetKey: {path: ["prompts"]}) { ... on AssetNode {
@@ -77,6 +79,54 @@ class TestTagsOfRuns:
         assert told(project.instance, again.run_id)["duomi/pictures"] == "1 new"
         assert told(project.instance, again.run_id)["duomi/failed"] == "–"
 
+    def test_the_cost_of_a_run_is_what_it_was_billed_whatever_became_of_the_pictures(self, project: Project) -> None:
+        project.configure(price_per_image=0.5)
+        project.service.change_faults(rate_truncated_image=1.0)
+        project.write_many(2)
+        keys = project.look()
+        run = project.run(keys[0], keys[-1])
+
+        assert len(project.service.books.posts()) == 2
+        told_now = told(project.instance, run.run_id)
+        assert (told_now["duomi/failed"], told_now["duomi/cost"]) == ("2", "1.00 CNY")
+        manifest = next(event for event in project.logged(run) if event.asset == "results_manifest")
+        assert manifest.metadata["run_spent_CNY"] == 1.0
+
+    def test_what_may_have_been_billed_is_told_apart(self, project: Project) -> None:
+        project.configure(price_per_image=0.001)
+        project.service.change_faults(rate_reset_after=1.0)
+        key = project.write("p00")
+        project.look()
+        run = project.run(key)
+
+        posts = len(project.service.books.posts())
+        assert told(project.instance, run.run_id)["duomi/cost"] == f"0.00 CNY, maybe {posts / 1000} CNY more"
+
+    def test_each_run_of_a_command_has_its_own_cost(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        project.configure(price_per_image=0.5, run_size=1)
+        project.write_many(3)
+        assert duomi(project.home, "generate").returncode == 0
+
+        home = project.home / ".dagster_home"
+        monkeypatch.setenv("DAGSTER_HOME", str(home))
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            assert [run.tags["duomi/cost"] for run in instance.get_runs()] == ["0.50 CNY"] * 3
+
+    def test_pictures_are_counted_not_prompts(self, project: Project) -> None:
+        project.configure(batch_size=3)
+        keys = project.write_many(2)
+        project.look()
+        first, again = project.run(keys[0]), project.run(keys[0], keys[-1])
+        assert told(project.instance, first.run_id)["duomi/pictures"] == "3 new"
+        assert told(project.instance, again.run_id)["duomi/pictures"] == "3 new, 3 reused"
+
+    def test_a_run_that_ends_before_it_can_count_says_nothing(self, project: Project) -> None:
+        key = project.write("p00")
+        project.look()
+        run = project.run(key, keep="99")
+        assert "has no version 99" in failure_text(run)
+        assert told(project.instance, run.run_id) == {"duomi/from": "UI"}
+
 
 class TestWhyASensorWaits:
     def test_a_tick_names_what_is_left_to_a_person_and_what_could_not_be_read(
@@ -90,11 +140,20 @@ class TestWhyASensorWaits:
         assert reason.startswith("Nothing to generate: 4 outdated. Outdated pictures are left to you: ")
         assert "Left out: broken.json: " in reason
 
-    def test_a_setting_that_is_wrong_is_a_reason_not_a_traceback(self, project: Project, keys: list[str]) -> None:
+    def test_what_is_said_of_the_manifest_is_not_said_of_a_gallery_that_nobody_wrote(
+        self, project: Project, keys: list[str]
+    ) -> None:
+        assert (project.home / "out/manifest/results.csv").is_file()
+        assert not (project.home / "out/gallery").exists()
+        assert project.tick(sensor="results_after_runs").skip_message == "The manifest has every image run."
+
+    @pytest.mark.parametrize("sensor", ["new_prompts", "results_after_runs"])
+    def test_a_setting_that_is_wrong_is_a_reason_not_a_traceback(self, project: Project, sensor: str) -> None:
         loaded = project.defs()
+        project.instance.report_runless_asset_event(dg.AssetObservation(MANIFEST_KEY))  # something is left to write
         project.configure(max_concurrency="many")
 
-        tick = project.tick(loaded)
+        tick = project.tick(loaded, sensor)
 
         assert "DUOMI_MAX_CONCURRENCY" in str(tick.skip_message)
 
@@ -133,6 +192,18 @@ class TestStates:
 
         assert [row.split(" | ")[-1] for row in rows] == [*["its file is gone or cut short |"] * 2, "no picture yet |"]
 
+    def test_a_text_from_outside_stays_a_text(self, project: Project) -> None:
+        key = project.write("p00", "A fox")
+        project.look()
+        project.run(key)
+        hostile = "<b> &lt; ~~no~~ [a](javascript:b) \u202e"
+        project.write("p00", "A fox", generation={"negative_prompt": hostile})
+        project.materialize("prompt_files")
+
+        assert r"&lt;b&gt; &amp;lt; \~\~no\~\~ \[a\](javascript:b) \\u202e" in str(
+            states(project.instance)[0]["not_current"]
+        )
+
     def test_the_same_states_are_told_once(self, project: Project, keys: list[str]) -> None:
         project.configure(model=OTHER_MODEL)
         before = len(states(project.instance))
@@ -153,6 +224,21 @@ class TestStates:
         lines = str(found["not_current"]).splitlines()
         assert len(lines) == 2 + 100 + 1
         assert lines[-1] == "| … and 3 more |  |  |"
+
+    def test_pictures_that_are_gone_are_not_told_as_never_made(self, project: Project, keys: list[str]) -> None:
+        shutil.rmtree(project.home / "out/generated_images")
+        new = project.write("p99")
+
+        project.materialize("prompt_files")
+
+        found = states(project.instance)[0]
+        assert "is not the folder that the ledger knows" in str(found["nothing_is_bought"])
+        rows = str(found["not_current"]).splitlines()[2:]
+        assert [row.rpartition("| missing | ")[2] for row in rows] == [
+            *["its file is gone or cut short |"] * len(keys),
+            "no picture yet |",
+        ]
+        assert f"partition={new})" in rows[-1]
 
     def test_a_run_that_makes_all_of_them_current_says_so(self, project: Project, keys: list[str]) -> None:
         project.configure(model=OTHER_MODEL)

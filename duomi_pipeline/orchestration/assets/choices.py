@@ -4,7 +4,7 @@ import dagster as dg
 
 from duomi_pipeline.engine import Session
 from duomi_pipeline.maintenance.choices import ChoiceError, choose, keep, own_parameters, record, with_parameters
-from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
+from duomi_pipeline.orchestration.assets.images_config import ImagesConfig, refused
 from duomi_pipeline.orchestration.partition_ranges import PARTITION, chosen_partitions, ledger_run
 from duomi_pipeline.orchestration.resources import DuomiResource
 from duomi_pipeline.prompts import Prompt, SourceError
@@ -30,18 +30,18 @@ def with_choice_recorded(
         return config
     keys = chosen_partitions(context)
     if keys is None:
-        raise _refused("`keep` is for a run of one partition: choose it")
+        raise refused("`keep` is for a run of one partition: choose it")
     prompts = duomi.registered(session, context.instance, keys).prompts
     if len(prompts) != 1:
-        raise _refused(f"`keep` is for a run of one partition with a prompt, not of {len(keys)}")
+        raise refused(f"`keep` is for a run of one partition with a prompt, not of {len(keys)}")
     try:
         own = _record(session, prompts[0], parameters, config.keep)
     except (ChoiceError, SourceError) as error:
-        raise _refused(str(error)) from error
+        raise refused(str(error)) from error
     duomi.look(session, ())
     for prompt in duomi.registered(session, context.instance, keys).prompts:
         if with_parameters(prompt, own).version != prompt.version:
-            raise _refused(
+            raise refused(
                 f"The choice was recorded in {session.settings.overrides_file} of this machine, which does not read "
                 "the prompt's source. Use `duomi keep` or `duomi generate --force` where the sources are looked at"
             )
@@ -64,7 +64,3 @@ def _record(
 def _is_of_chosen_partition(run: dg.DagsterRun) -> bool:
     """Whether a person chose one partition: runs of commands and the sensor have ranges, those of backfills a tag."""
     return PARTITION in run.tags and _BACKFILL not in run.tags and ledger_run(run) == run.run_id
-
-
-def _refused(why: str) -> dg.Failure:
-    return dg.Failure(f"{why}. Nothing was sent.", allow_retries=False)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
 from duomi_pipeline.settings import ImageParameters, ParameterOverrides
@@ -23,6 +23,11 @@ def _parameter(name: str) -> Any:
 
 def _named(states: Iterable[State]) -> str:
     return ", ".join(sorted(state.value for state in states))
+
+
+def refused(why: str) -> dg.Failure:
+    """The failure of a run whose config asks for what cannot be."""
+    return dg.Failure(f"{why}. Nothing was sent.", allow_retries=False)
 
 
 class ImagesConfig(dg.Config):
@@ -62,9 +67,13 @@ class ImagesConfig(dg.Config):
         """The parameters that this run sets.
 
         Raises:
-            pydantic.ValidationError: a value is invalid.
+            dg.Failure: a value is invalid; nothing was sent.
         """
-        return ParameterOverrides(**{name: getattr(self, name) for name in ParameterOverrides.model_fields})
+        try:
+            return ParameterOverrides(**{name: getattr(self, name) for name in ParameterOverrides.model_fields})
+        except ValidationError as error:
+            found = (f"`{one['loc'][0]}`: {one['msg'].removeprefix('Value error, ')}" for one in error.errors())
+            raise refused("; ".join(found)) from None
 
     def wanted_states(self, job: str, *, has_partitions: bool) -> frozenset[State]:
         """The states that the run generates; with `force` also current ones.
@@ -72,8 +81,13 @@ class ImagesConfig(dg.Config):
         Args:
             job: name of the run's job.
             has_partitions: whether somebody chose its partitions; outdated pictures are not bought unasked.
+
+        Raises:
+            dg.Failure: there is no such state; nothing was sent.
         """
         if self.states is not None:
+            if unknown := set(self.states) - set(State):
+                raise refused(f"`states`: there is no {', '.join(sorted(unknown))}, but {_named(State)}")
             states = frozenset(map(State, self.states))
         else:
             wide = job == REGENERATE_JOB or (has_partitions and job != MISSING_JOB)

@@ -49,7 +49,11 @@ def report_states(instance: dg.DagsterInstance, session: Session, plan: Plan) ->
 
 
 def _metadata(session: Session, plan: Plan) -> dict[str, dg.MetadataValue]:
-    counts = {f"prompts_{state.value}": dg.MetadataValue.int(plan.counts[state]) for state in State}
+    counts: dict[str, dg.MetadataValue] = {
+        f"prompts_{state.value}": dg.MetadataValue.int(plan.counts[state]) for state in State
+    }
+    if plan.stop:
+        counts["nothing_is_bought"] = dg.MetadataValue.text(f"{plan.stop.message} {plan.stop.advice}")
     there = [state for state in _ORDER if plan.counts[state]]
     if not there:
         return {**counts, "not_current": dg.MetadataValue.text("every picture is as it is wanted")}

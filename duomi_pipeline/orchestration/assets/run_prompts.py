@@ -9,7 +9,7 @@ from duomi_pipeline.duomi import ErrorClass
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
 from duomi_pipeline.engine.looking import why_unusable
 from duomi_pipeline.ledger import Selection
-from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
+from duomi_pipeline.orchestration.assets.images_config import ImagesConfig, refused
 from duomi_pipeline.orchestration.partition_ranges import chosen_partitions
 from duomi_pipeline.orchestration.partition_sync import observe, track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
@@ -85,7 +85,7 @@ def _of_all(
         dg.Failure: the config says what is for chosen partitions; nothing was sent.
     """
     if config.force:
-        raise dg.Failure("`force` is for chosen partitions: choose them. Nothing was sent.", allow_retries=False)
+        raise refused("`force` is for chosen partitions: choose them")
     looked = duomi.look(session, context.instance.get_dynamic_partitions(PARTITIONS_NAME))
     for problem in looked.problems[:_MAX_NAMED]:
         context.log.warning("Left out: %s", problem)

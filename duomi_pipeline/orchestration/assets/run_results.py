@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.engine import Outcome, Status
 from duomi_pipeline.images.contact_sheet import contact_sheet
 from duomi_pipeline.ledger import Money
@@ -24,8 +23,8 @@ def run_results(receipt: Receipt, outcomes: Sequence[Outcome], seconds: float) -
         "run_not_reached": dg.MetadataValue.int(receipt.not_reached),
         "run_seconds": dg.MetadataValue.float(round(seconds, 2)),
     }
-    if (spent := known_sum(outcome.cost for outcome in made)) is not None:
-        metadata[f"run_spent_{receipt.currency}"] = dg.MetadataValue.float(round(spent, 6))
+    if receipt.spent is not None:
+        metadata[f"run_spent_{receipt.currency}"] = dg.MetadataValue.float(round(receipt.spent, 6))
     if failed:
         metadata["failures"] = failures_table(failed)
     if sheet := contact_sheet([outcome.thumbnail for outcome in made or outcomes if outcome.thumbnail]):

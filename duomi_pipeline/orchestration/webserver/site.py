@@ -62,6 +62,9 @@ def _site(settings: Settings) -> ASGIApp:
 def _routes(page: Path, images: Path) -> list[BaseRoute]:
     # The page names pictures by their way from its own folder: as on disk, so here.
     root = Path(os.path.commonpath([page, images]))
+    # One may lie in the other, whose address then begins like its own; or both are one folder.
+    endings = {images: (PICTURE,), page: _PAGE} if page != images else {page: (PICTURE, *_PAGE)}
+    inner_first = sorted(endings, key=lambda folder: len(folder.parts), reverse=True)
 
     async def open_gallery(_request: Request) -> Response:
         if not (page / "index.html").is_file():
@@ -71,8 +74,7 @@ def _routes(page: Path, images: Path) -> list[BaseRoute]:
     return [
         Route(GALLERY, open_gallery),
         Mount(PICTURES.rstrip("/"), Folder(images, [PICTURE])),
-        Mount(_address(images, root), Folder(images, [PICTURE])),
-        Mount(_address(page, root), Folder(page, _PAGE)),
+        *(Mount(_address(folder, root), Folder(folder, endings[folder])) for folder in inner_first),
     ]
 
 
