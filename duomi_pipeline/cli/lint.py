@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import json_option, print_json, problems_json, warn_of, warn_of_readings
+from duomi_pipeline.cli.console import json_option, print_json, problems_json, say, warn_of, warn_of_readings
 from duomi_pipeline.cli.terminal import word_diff
 from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
@@ -110,7 +110,7 @@ def lint(prompt_ids: tuple[str, ...], shows_diff: bool, as_json: bool) -> None:
         warn_of(sources.problems)
         warn_of_readings(sources.notes)
         for line in (*_prompt_lines(compared, shows_diff), *_summary(compared)):
-            click.echo(line)
+            say(line, indent=4)
     if compared.findings:
         sys.exit(EXIT_FINDINGS)
 
