@@ -163,7 +163,7 @@ def _generate(settings: Settings, options: Options) -> None:
         left_out_json = problems_json(looked.problems)
         print_json({**report.as_json(), "estimate": estimated.as_json(), "left_out": left_out_json})
     else:
-        click.echo(report.as_text())
+        say(report.as_text())
     sys.exit(0 if options.dry_run and not plan.stop else report.exit_code)
 
 
