@@ -35,7 +35,7 @@ from duomi_pipeline.orchestration.partition_sync import PartitionChanges, observ
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.planned_settings import changed_settings
 from duomi_pipeline.orchestration.resources import DuomiResource
-from duomi_pipeline.orchestration.skip_reasons import not_read, nothing_to_generate
+from duomi_pipeline.orchestration.skip_reasons import not_read, nothing_to_generate, waiting_after_stop
 from duomi_pipeline.prompts.marks import mark_of
 from duomi_pipeline.reporting.doubts import named_doubts
 from duomi_pipeline.settings import Settings, SettingsError
@@ -52,7 +52,8 @@ HAS_PARTITION = set(Standing) - {Standing.RETIRED}
     job=generate_missing_images,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Looks for new, changed and retired prompts in both sources, and generates what is missing.",
+    description="Looks for new, changed and retired prompts in both sources, and generates what is missing. "
+    'Why a look requested no run: click its "0 runs requested" in the column Result.',
 )
 def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
     """Read both sources, update the partitions, and request runs for what is missing, in one tick."""
@@ -190,7 +191,7 @@ def _requests(
         return [], f"{counted(len(due), 'prompt')} waiting for the end of active image runs."
     last = session.ledger.last_run()
     if last and last.stopped_by and now - (last.ended_at or 0) < STOPPED_PAUSE:
-        return [], f"{counted(len(wanted), 'prompt')} waiting, because the last run was stopped. {last.message}"
+        return [], waiting_after_stop(len(wanted), last.message, (last.ended_at or 0) + STOPPED_PAUSE)
     if reload := _needs_reload(context.repository_def, session.settings):
         return [], reload
     for line in named_doubts(entry for key, entry in due.items() if key in wanted):
