@@ -123,13 +123,14 @@ def _warn_of(context: dg.SensorEvaluationContext, looked: Looked) -> None:
     job=write_results,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes manifest and gallery once the last of several image runs has ended. Costs nothing.",
+    description="Writes manifest and gallery once the last of several image runs has ended. Costs nothing. "
+    "A single run writes its manifest itself, and leaves the gallery as it is.",
 )
 def results_after_runs(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.RunRequest | dg.SkipReason:
     """One run for everything that image runs left to others, when none works any more."""
     left = left_to_write(context.instance)
     if left is None:
-        return dg.SkipReason("Manifest and gallery have every image run.")
+        return dg.SkipReason("The manifest has every image run; a gallery that is older: materialize `gallery`.")
     with duomi.session() as session:
         end_dead_runs(context.instance, session.ledger)
     if active := active_runs(context.instance):
