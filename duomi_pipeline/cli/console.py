@@ -1,7 +1,9 @@
 """Shared by commands: how states, money, times and problems are printed. The receipt of a run is in `reporting`."""
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,6 +33,31 @@ STATE_WORDS: Mapping[State, str] = {
 _MAX_PROBLEMS = 50
 
 
+def say(text: str, indent: int = 2, *, err: bool = False) -> None:
+    """Print lines: on a terminal broken between words, elsewhere as they are, for programs that read them.
+
+    Args:
+        text: one line or more.
+        indent: spaces before what goes on after a break.
+        err: to stderr.
+    """
+    if (sys.stderr if err else sys.stdout).isatty():
+        wrap = textwrap.TextWrapper(
+            shutil.get_terminal_size().columns,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        text = "\n".join(map(wrap.fill, text.split("\n")))
+    click.echo(text, err=err)
+
+
+def print_states(counts: Mapping[State, int], states: Iterable[State]) -> None:
+    """Print how many prompts are in each of these states, and what the state means."""
+    for state in states:
+        say(f"{counts[state]:>8}  {state.value:<16} {STATE_WORDS[state]}", indent=27)
+
+
 def print_json(content: Mapping[str, Any]) -> None:
     """Print one JSON object on stdout; what a terminal or its encoding cannot show is written as JSON escapes."""
     is_unicode = sys.stdout.encoding.lower().startswith("utf")
@@ -40,23 +67,23 @@ def print_json(content: Mapping[str, Any]) -> None:
 def warn_of(problems: Sequence[Problem]) -> None:
     """Print the rows and files without a usable prompt to stderr."""
     for problem in problems[:_MAX_PROBLEMS]:
-        click.echo(f"Left out: {problem}", err=True)
+        say(f"Left out: {problem}", err=True)
     if len(problems) > _MAX_PROBLEMS:
-        click.echo(f"… and {len(problems) - _MAX_PROBLEMS} more left out: `duomi plan --json` names all", err=True)
+        say(f"… and {len(problems) - _MAX_PROBLEMS} more left out: `duomi plan --json` names all", err=True)
 
 
 def warn_of_readings(notes: Sequence[Problem]) -> None:
     """Print to stderr which rows and files are not as they should be, and how they were read."""
     for note in notes[:_MAX_PROBLEMS]:
-        click.echo(f"Note: {note}", err=True)
+        say(f"Note: {note}", err=True)
     if len(notes) > _MAX_PROBLEMS:
-        click.echo(f"… and {len(notes) - _MAX_PROBLEMS} more notes: `duomi lint --json` has all", err=True)
+        say(f"… and {len(notes) - _MAX_PROBLEMS} more notes: `duomi lint --json` has all", err=True)
 
 
 def warn_of_texts(wanted: Iterable[PlannedPrompt]) -> None:
     """Print to stderr which prompts may describe no picture, before these are bought."""
     for line in named_doubts(wanted):
-        click.echo(line, err=True)
+        say(line, err=True)
 
 
 def print_findings(found: Plan, base: str) -> None:
@@ -68,15 +95,16 @@ def print_findings(found: Plan, base: str) -> None:
             f"{what} in {base} {were} not known to the ledger, and {were} recorded; none is bought again", err=True
         )
     if found.stop:
-        click.echo(f"Stopped: {found.stop.message}\nNext: {found.stop.advice}", err=True)
+        say(f"Stopped: {found.stop.message}", err=True)
+        say(f"Next: {found.stop.advice}", err=True)
 
 
 def print_estimate(estimated: Estimate, *, err: bool = False) -> None:
     """Print what requests cost by model, how long they take, and on stderr whether that is more than usual."""
     for line in estimated.as_lines():
-        click.echo(f"  {line}", err=err)
+        say(f"  {line}", indent=4, err=err)
     if estimated.warning:
-        click.echo(f"Warning: {estimated.warning}", err=True)
+        say(f"Warning: {estimated.warning}", err=True)
 
 
 def problems_json(problems: Sequence[Problem]) -> list[dict[str, str]]:

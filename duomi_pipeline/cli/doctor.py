@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from duomi_pipeline.cli.console import warn_of
+from duomi_pipeline.cli.console import say, warn_of
 from duomi_pipeline.common.places import publish, remove, shown
 from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.duomi import DuomiError
@@ -66,7 +66,7 @@ def doctor(show_settings: bool, repairs: bool) -> None:
     for check in checks:
         for good, text in check(settings):
             healthy = healthy and good
-            click.echo(f"{'ok ' if good else 'BAD'}  {safe(text)}")
+            say(f"{'ok ' if good else 'BAD'}  {safe(text)}", indent=5)
     if not healthy:
         sys.exit(1)
 

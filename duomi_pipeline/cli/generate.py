@@ -15,6 +15,7 @@ from duomi_pipeline.cli.console import (
     print_findings,
     print_json,
     problems_json,
+    say,
     warn_of,
     warn_of_texts,
 )
@@ -162,7 +163,7 @@ def _generate(settings: Settings, options: Options) -> None:
         left_out_json = problems_json(looked.problems)
         print_json({**report.as_json(), "estimate": estimated.as_json(), "left_out": left_out_json})
     else:
-        click.echo(report.as_text())
+        say(report.as_text())
     sys.exit(0 if options.dry_run and not plan.stop else report.exit_code)
 
 
@@ -209,9 +210,7 @@ def _wait_for(settings: Settings, names: Collection[str]) -> None:
     """Wait once for files that are still being written, and say so."""
     some = ", ".join(one_line(name, _MAX_NAME) for name in sorted(names)[:_MAX_NAMES])
     more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
-    click.echo(
-        f"Changed a moment ago and not whole: {some}{more}. Waiting until written, at most {PATIENCE:g} s …", err=True
-    )
+    say(f"Changed a moment ago and not whole: {some}{more}. Waiting until written, at most {PATIENCE:g} s …", err=True)
     wait_for_files(prompt_folder(settings), names)
 
 
@@ -281,7 +280,7 @@ def _announce(settings: Settings, wanted: list[PlannedPrompt], estimated: Estima
     where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
     is_free = settings.uses_sandbox or not estimated.requests
     cost = "" if is_free else f", cost: {amount(estimated.cost, settings.currency)}"
-    click.echo(f"{counted(len(wanted), 'prompt')} to generate, {requests} to {where}{cost}", err=True)
+    say(f"{counted(len(wanted), 'prompt')} to generate, {requests} to {where}{cost}", err=True)
     print_estimate(estimated, err=True)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.cli.console import json_option, print_json, problems_json, warn_of, warn_of_readings
+from duomi_pipeline.cli.console import json_option, print_json, problems_json, say, warn_of, warn_of_readings
 from duomi_pipeline.cli.terminal import word_diff
 from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
@@ -109,8 +109,9 @@ def lint(prompt_ids: tuple[str, ...], shows_diff: bool, as_json: bool) -> None:
     else:
         warn_of(sources.problems)
         warn_of_readings(sources.notes)
-        for line in (*_prompt_lines(compared, shows_diff), *_summary(compared)):
-            click.echo(line)
+        _print_prompts(compared, shows_diff)
+        for line in _summary(compared):
+            say(line)
     if compared.findings:
         sys.exit(EXIT_FINDINGS)
 
@@ -131,22 +132,22 @@ def _compare(settings: Settings, prompts: Sequence[Prompt]) -> _Comparison:
         return _Comparison(settings, as_written, cleaned)
 
 
-def _prompt_lines(compared: _Comparison, shows_diff: bool) -> Iterator[str]:
+def _print_prompts(compared: _Comparison, shows_diff: bool) -> None:
     for entry in compared.as_written.entries:
         prompt, changed = entry.prompt, compared.changes.get(entry.prompt.id) if shows_diff else None
         found = compared.findings.get(prompt.id, ())
         if not (found or changed):
             continue
         model = f", {entry.request.model}" if entry.request.model != compared.settings.model else ""
-        yield safe(f"{prompt.id} ({prompt.origin}{model})")
+        say(safe(f"{prompt.id} ({prompt.origin}{model})"))
         for finding in found:
-            yield f"  {finding.kind}: {safe(finding.text)}"
+            say(f"  {finding.kind}: {safe(finding.text)}", indent=4)
         if changed:
             colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-            yield _indented(word_diff(prompt.text, changed.request.prompt, colour=colour))
+            click.echo(_indented(word_diff(prompt.text, changed.request.prompt, colour=colour)))
             if (negative := _negative(changed)) != _negative(entry):
-                yield f"    negative_prompt: {safe(negative)}"
-        yield ""
+                click.echo(f"    negative_prompt: {safe(negative)}")
+        click.echo()
 
 
 def _summary(compared: _Comparison) -> Iterator[str]:

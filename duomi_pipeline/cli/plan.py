@@ -3,12 +3,13 @@
 import click
 
 from duomi_pipeline.cli.console import (
-    STATE_WORDS,
     json_option,
     print_estimate,
     print_findings,
     print_json,
+    print_states,
     problems_json,
+    say,
     warn_of,
     warn_of_texts,
 )
@@ -57,10 +58,8 @@ def plan(as_json: bool) -> None:
         return
     warn_of(looked.problems)
     warn_of_texts(wanted)
-    for state in State:
-        if count := found.counts[state]:
-            click.echo(f"{count:>8}  {state.value:<16} {STATE_WORDS[state]}")
-    click.echo(
+    print_states(found.counts, [state for state in State if found.counts[state]])
+    say(
         f"duomi generate would make pictures for {counted(len(wanted), 'prompt')} with "
         f"{counted(estimated.requests, 'request')} to {settings.host_kind} ({settings.model})."
     )

@@ -6,13 +6,14 @@ from typing import Self
 import click
 
 from duomi_pipeline.cli.console import (
-    STATE_WORDS,
     json_option,
     moment,
     money_lines,
     print_findings,
     print_json,
+    print_states,
     problems_json,
+    say,
     today,
     warn_of,
 )
@@ -121,19 +122,18 @@ def status(spend: bool, days: int | None, as_json: bool) -> None:
         )
         return
     warn_of(problems)
-    for state in State:
-        click.echo(f"{found.counts[state]:>8}  {state.value:<16} {STATE_WORDS[state]}")
+    print_states(found.counts, State)
     for last_look in looks.values():
-        click.echo(_look_line(last_look))
+        say(_look_line(last_look))
     for line in money_lines(total, settings.currency):
         click.echo(f"In all: {line}")
     click.echo(f"Today:  {money_lines(day, settings.currency)[0]}")
     if last:
-        click.echo(_run_line(last))
+        say(_run_line(last))
     for one in waiting:
-        click.echo(str(one))
+        say(str(one))
     for entry in failed[:_MAX_NAMED]:
-        click.echo(f"{entry.state.value}: {entry.prompt.id}: {entry.purchase and entry.purchase.error_message}")
+        say(f"{entry.state.value}: {entry.prompt.id}: {entry.purchase and entry.purchase.error_message}")
     if len(failed) > _MAX_NAMED:
         click.echo(f"… and {len(failed) - _MAX_NAMED} more: duomi status --json")
 

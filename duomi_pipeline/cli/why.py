@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from duomi_pipeline.cli.asked_prompt import Asked, asked_prompt
-from duomi_pipeline.cli.console import STATE_WORDS, json_option, moment, print_json
+from duomi_pipeline.cli.console import STATE_WORDS, json_option, moment, print_json, say
 from duomi_pipeline.common.text import safe
 from duomi_pipeline.engine import PlannedPrompt, Session
 from duomi_pipeline.engine.looking import look
@@ -138,7 +138,7 @@ def why(argument: str, as_json: bool) -> None:
         print_json(history.as_json())
         return
     for name, value in _lines(history, entry):
-        click.echo(f"{name + ':':<12} {safe(value)}")
+        say(f"{name + ':':<12} {safe(value)}", indent=13)
 
 
 def _history(session: Session, asked: Asked, entry: PlannedPrompt | None) -> _History:

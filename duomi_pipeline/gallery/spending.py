@@ -12,6 +12,7 @@ from duomi_pipeline.reporting.spending import money
 PAGE = "spending.html"
 _DAYS = 60  # up to the last on which something was spent: where nothing happens, the page stays as it is
 _STEP, _BAR, _HEIGHT = 12, 9, 160  # of a day, its bar, and the highest bar
+_NOTHING = "<p>Nothing was spent yet. Pictures of the sandbox are free, and not counted.</p>"
 _TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
@@ -65,7 +66,7 @@ def spending_page(days: Mapping[date, Sequence[BillSum]], currency: str) -> str:
         currency: of the bars.
     """
     if not days:
-        return _TEMPLATE.format(chart="<p>Nothing was spent yet.</p>", rows="")
+        return _TEMPLATE.format(chart=_NOTHING, rows="")
     last = max(days)
     shown = {day: bills for day, bills in days.items() if day > last - timedelta(days=_DAYS)}
     rows = "\n".join(_row(day, bills) for day, bills in reversed(shown.items()))

@@ -35,7 +35,7 @@ from duomi_pipeline.orchestration.partition_sync import PartitionChanges, observ
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME, prompt_partitions
 from duomi_pipeline.orchestration.planned_settings import changed_settings
 from duomi_pipeline.orchestration.resources import DuomiResource
-from duomi_pipeline.orchestration.skip_reasons import not_read, nothing_to_generate
+from duomi_pipeline.orchestration.skip_reasons import not_read, nothing_to_generate, waiting_after_stop
 from duomi_pipeline.prompts.marks import mark_of
 from duomi_pipeline.reporting.doubts import named_doubts
 from duomi_pipeline.settings import Settings, SettingsError
@@ -53,7 +53,8 @@ _UNUSABLE = (dg.Failure, SettingsError)  # shown as a message, not as a tracebac
     job=generate_missing_images,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Looks for new, changed and retired prompts in both sources, and generates what is missing.",
+    description="Looks for new, changed and retired prompts in both sources, and generates what is missing. "
+    'Why a look requested no run: click its "0 runs requested" in the column Result.',
 )
 def new_prompts(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.SensorResult:
     """Read both sources, update the partitions, and request runs for what is missing, in one tick."""
@@ -121,13 +122,14 @@ def _warn_of(context: dg.SensorEvaluationContext, looked: Looked) -> None:
     job=write_results,
     minimum_interval_seconds=INTERVAL,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Writes manifest and gallery once the last of several image runs has ended. Costs nothing.",
+    description="Writes manifest and gallery once the last of several image runs has ended. Costs nothing. "
+    "A single run writes its manifest itself, and leaves the gallery as it is.",
 )
 def results_after_runs(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.RunRequest | dg.SkipReason:
     """One run for everything that image runs left to others, when none works any more."""
     left = left_to_write(context.instance)
     if left is None:
-        return dg.SkipReason("The manifest has every image run.")
+        return dg.SkipReason("The manifest has every image run; a gallery that is older: materialize `gallery`.")
     try:
         with duomi.session() as session:
             end_dead_runs(context.instance, session.ledger)
@@ -194,7 +196,7 @@ def _requests(
     last = session.ledger.last_run()
     # Where clocks differ, its end may lie ahead; one that was set back must not make this wait for as long.
     if last and last.stopped_by and abs(now - (last.ended_at or 0)) < STOPPED_PAUSE:
-        return [], f"{counted(len(wanted), 'prompt')} waiting, because the last run was stopped. {last.message}"
+        return [], waiting_after_stop(len(wanted), last.message, (last.ended_at or 0) + STOPPED_PAUSE)
     if reload := _needs_reload(context.repository_def, session.settings):
         return [], reload
     for line in named_doubts(entry for key, entry in due.items() if key in wanted):

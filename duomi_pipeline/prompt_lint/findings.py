@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from duomi_pipeline.prompt_lint.cleaning import Kind, clean
-from duomi_pipeline.prompt_lint.no_description import misread, refusal
+from duomi_pipeline.prompt_lint.no_description import misread, placeholder, refusal
 from duomi_pipeline.prompt_lint.tokens import estimated_tokens, read_part
 
 _MAX_WORDS = 60  # characters of a prompt in a sentence about it
@@ -33,6 +33,7 @@ _SENTENCES: Mapping[Kind, str] = {
 
 _DOUBTS = {
     "refusal": "It reads like a language model that refuses ({words}): no picture is described.",
+    "placeholder": "It is what programs write where they have no text ({words}): no picture is described.",
     "encoding": "It was read in another encoding than it was written in ({words}): write it as UTF-8.",
 }
 
@@ -57,7 +58,8 @@ class Finding:
     """One thing that a model will ignore or misread.
 
     Attributes:
-        kind: one of `cleaning.Kind`, `refusal`, `encoding`, `too_long`, `language` or `empty_after_cleaning`.
+        kind: one of `cleaning.Kind`, `refusal`, `placeholder`, `encoding`, `too_long`, `language` or
+            `empty_after_cleaning`.
         text: a sentence with the words concerned; they are untrusted text, escape them.
     """
 
@@ -72,7 +74,7 @@ def findings(text: str, limits: Limits) -> tuple[Finding, ...]:
 
 def doubts(text: str) -> tuple[Finding, ...]:
     """Why a text may describe no picture at all, whatever the model."""
-    found = {"refusal": refusal(text), "encoding": misread(text)}
+    found = {"refusal": refusal(text), "placeholder": placeholder(text), "encoding": misread(text)}
     return tuple(Finding(kind, _DOUBTS[kind].format(words=_listed([words]))) for kind, words in found.items() if words)
 
 

@@ -14,7 +14,7 @@ from duomi_pipeline.prompts.prompt import text_problem
 from duomi_pipeline.settings import ParameterOverrides
 
 _KEYS = ("image_prompt", "prompt")  # of the text; the first that is there counts
-_FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*\w*")  # the line that opens a block, with the name of its language
+_FENCE = re.compile(r"(`{3,})[^`]*|(~{3,}).*")  # the line that opens a block, whatever stands behind it
 
 
 class BadContentError(Exception):
@@ -50,15 +50,15 @@ def read_content(data: bytes) -> Content:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise NotJsonError(f"not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise NotJsonError(f"not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8") from error
     notes = []
     try:
         content = _object(text)
     except NotJsonError:
-        blocks = _fenced(text)
-        if len(blocks) != 1:
+        block = _fenced(text)
+        if block is None:
             raise
-        content = _object(blocks[0])
+        content = _object(block)
         notes.append("its JSON was read from within a code fence")
     key = next((key for key in _KEYS if content.get(key) is not None), None)
     if key is None:
@@ -70,8 +70,13 @@ def read_content(data: bytes) -> Content:
     return Content(content[key], _overrides(content), tuple(notes))
 
 
-def _fenced(text: str) -> list[str]:
-    """The blocks between code fences."""
+def _fenced(text: str) -> str | None:
+    """What stands between code fences; `None` where there are none.
+
+    Raises:
+        NotJsonError: a fence is not closed.
+        BadContentError: there are several blocks; which of them is meant, nobody can tell.
+    """
     blocks: list[str] = []
     block: list[str] = []
     fence = ""
@@ -79,13 +84,17 @@ def _fenced(text: str) -> list[str]:
         bare = line.strip()
         if not fence:
             opened = _FENCE.fullmatch(bare)
-            fence, block = (opened[1] if opened else ""), []
-        elif bare == fence:
+            fence, block = (opened[1] or opened[2] if opened else ""), []
+        elif bare.startswith(fence) and not bare.strip(fence[0]):
             blocks.append("\n".join(block))
             fence = ""
         else:
             block.append(line)
-    return blocks
+    if fence:
+        raise NotJsonError(f"its code fence ({fence}) is not closed; close it, or leave nothing but the JSON")
+    if len(blocks) > 1:
+        raise BadContentError(f"holds {len(blocks):,} blocks in code fences, which may be as many prompts: {OWN_FILE}")
+    return blocks[0] if blocks else None
 
 
 def _object(text: str) -> dict[str, Any]:

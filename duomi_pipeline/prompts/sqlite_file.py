@@ -1,6 +1,7 @@
 """Reads an SQLite file that belongs to others: never written, not even to undo what an interrupted writer left."""
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -104,7 +105,7 @@ def _advice(database: Path, code: int | None, error: str, lock_wait: float) -> s
     if code == sqlite3.SQLITE_READONLY_ROLLBACK:
         return (
             f"a program was interrupted while it wrote, and {database.name}-journal has what it would undo; open the "
-            f"database once with that program, or: sqlite3 {database.name} .tables ({error})"
+            f"database once with that program, or: sqlite3 {shlex.quote(str(database))} .tables ({error})"
         )
     if code in _NO_SIDE_FILE and _size(side_file(database, "-wal")):
         return (

@@ -52,8 +52,8 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(home: Path, *arguments: str) -> Iterator[Terminal]:
-    line, env = command(home, *arguments, TERM="xterm", COLUMNS="120")
+def terminal(home: Path, *arguments: str, columns: int = 120) -> Iterator[Terminal]:
+    line, env = command(home, *arguments, TERM="xterm", COLUMNS=str(columns))
     master, slave = pty.openpty()
     with started(line, env=env, cwd=home, stdin=slave, stdout=slave, stderr=slave) as process:
         os.close(slave)

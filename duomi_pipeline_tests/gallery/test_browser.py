@@ -140,6 +140,7 @@ def test_picks_and_rejects_by_key_are_kept_exported_and_loaded_again(page: Page,
     }
     assert page.text("#exported-count") == "1 picked, 2 rejected."
     assert "duomi generate --reroll duomi-marks.json" in page.find("#exported").text
+    assert "duomi gallery --serve" in page.find("#exported").text
     page.keys("\ue00c")
 
     marks["pictures"]["json_boat"] = "an older one.png"

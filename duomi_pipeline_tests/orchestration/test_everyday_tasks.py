@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from duomi_pipeline_tests.cli.harness import duomi, pictures, write_prompts
-from duomi_pipeline_tests.gallery.browser import start_chromium
+from duomi_pipeline_tests.gallery.browser import ESCAPE, Page, start_chromium
 from duomi_pipeline_tests.orchestration.ui import Person, duomi_dev
 
 pytestmark = pytest.mark.timeout(300)
@@ -136,10 +136,15 @@ def at_most(person: Person) -> None:
 
 
 def standing(person: Person) -> None:
+    write_prompts(person.ui.home, {"gull": "A gull"})
+    before = person.ui.statuses()
+    person.open("/assets/prompt_files", "Materialize")
+    person.click("Materialize")
+    assert person.ended(before) == ["SUCCESS"]
     person.open(ASSET, "Materialize…")
     person.click("Partitions")
     person.reads("json_boat")
-    person.reads("Materialized (")
+    person.reads("Missing (1)")
 
 
 def why(person: Person) -> None:
@@ -168,7 +173,25 @@ def gallery(person: Person) -> None:
     person.click("Materialize")
 
     assert person.ended(before) == ["SUCCESS"]
-    assert (person.ui.home / "out/gallery/index.html").is_file()
+    person.click("the gallery")  # in the asset's description; the one in its metadata comes with the next load
+    person.until(lambda: "/duomi/" in person.driver.current_url, "the link leads elsewhere")
+    person.reads("Spending")
+
+
+def spent(person: Person) -> None:
+    person.open("/duomi/gallery", "Spending")
+    person.click("Spending")
+    person.reads("Nothing was spent yet. Pictures of the sandbox are free")
+
+
+def rejected(person: Person) -> None:
+    page = Page(person.driver, Path(), f"{person.ui.url}/duomi/gallery")
+    page.open()
+    page.find("#grid .card").click()
+    page.until(lambda: page.text(".panel h2"))
+    page.keys("x", ESCAPE)
+    person.click("Export")
+    person.reads("In Dagster: the launchpad of each partition, with force and a seed.")  # as in `another_seed`
 
 
 def lint(person: Person) -> None:
@@ -224,6 +247,8 @@ CLICKS: Mapping[str, Callable[[Person], None]] = {
     "read what a run did": log,
     "one table of all results": manifest,
     "look at the pictures, search, compare, pick": gallery,
+    "know what was spent, by day, model and source": spent,
+    "other pictures for what I rejected in the gallery": rejected,
     "see what a model ignores or misreads in my prompts": lint,
     "check that all pictures are whole, not blank, not twice": check,
     "another model for everything": another_model,

@@ -1,5 +1,6 @@
 """The sensor `new_prompts`: what one look asks Dagster for, and what the daemon makes of it."""
 
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -362,7 +363,11 @@ class TestWhatIsLeftAlone:
         tick = project.tick()
         assert made == 1
         assert not tick.run_requests
-        assert str(tick.skip_message).startswith("2 prompts waiting, because the last run was stopped. ")
+        assert re.fullmatch(
+            r"2 prompts waiting until \d\d:\d\d:\d\d UTC, because the last run was stopped\. .+\. "
+            r"A run that you start does not wait\.",
+            str(tick.skip_message),
+        )
 
         for ended_at in (time.time() - HOUR, time.time() + 24 * HOUR):  # also where the clock was set back since
             change_ledger(project, f"UPDATE runs SET ended_at = {ended_at}")

@@ -38,9 +38,9 @@ class Ui:
         """Wait for a condition."""
         return WebDriverWait(self.driver, DEADLINE, 0.1).until(condition)
 
-    def run(self, code: str) -> Any:
+    def run(self, code: str, *arguments: object) -> Any:
         """Run a script in the page."""
-        return self.driver.execute_script(code)
+        return self.driver.execute_script(code, *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +98,19 @@ def test_prompts_do_not_look_empty(ui: Ui) -> None:
 def test_what_a_command_wrote_is_an_event_of_its_asset(ui: Ui, asset: str, said: str) -> None:
     ui.open(f"/assets/{asset}?view=events")
     ui.shows("Reported", "Materialized", said)
+
+
+def test_the_page_of_the_sensor_says_why_a_look_started_no_run_and_what_to_do(ui: Ui) -> None:
+    (ui.home / "out/prompt_json/cut.json").write_text('```json\n{"image_prompt": "A cut')
+    ui.open("/locations/duomi_pipeline/sensors/new_prompts")
+    ui.shows("Running", "Why a look requested no run: click its")
+    ui.find("//input[@type='checkbox']/..").click()
+    result = ui.find("//button[normalize-space(text())='0 runs requested']")  # the daemon's first look
+    ui.run("arguments[0].click()", result)
+    ui.shows(
+        "Skip reason: Nothing to generate: 2 outdated. Outdated pictures are left to you: `duomi generate --outdated`, or "
+        "a backfill. Left out: cut.json: "
+    )
+    said = ui.find("//*[starts-with(normalize-space(.), 'Skip reason:')]")
+    assert ui.run("const box = arguments[0].getBoundingClientRect(); return box.right <= innerWidth", said)
+    (ui.home / "out/prompt_json/cut.json").unlink()

@@ -1,4 +1,4 @@
-"""Refusals and text in another encoding: named, and good prompts never."""
+"""Refusals, placeholders and text in another encoding: named, and good prompts never."""
 
 import pytest
 
@@ -24,7 +24,22 @@ REFUSALS = [
     "Desculpe, mas não posso ajudar com isso.",
     "Mi dispiace, ma non posso aiutarti.",
     "Извините, но я не могу помочь с этим.",
+    "I cannot fulfill this request.",
+    "I'm afraid I can't create that image.",
+    "I don't feel comfortable creating this content.",
+    "This request violates our content policy.",
+    "I'm unable to view images directly.",
+    "I don't see any image attached.",
+    "Please provide the image you would like me to describe.",
+    "您好，我不能提供该描述。",
+    "我看不到图片，请重新上传。",
+    "该请求违反了内容政策。",
+    "No puedo ayudar con esa solicitud.",
+    "Je ne peux pas créer cette image.",
+    "Ich kann dieses Bild nicht erstellen.",
+    "Не могу помочь с этим запросом.",
 ]
+PLACEHOLDERS = ["None", "nan", " null\n", "N/A", "[undefined]", "...", "-", '""', "Error: 429 Too Many Requests"]
 CHINESE = "夜市里的面摊，霓虹灯"
 MISREAD = [
     "Un cafÃ© Ã  la terrasse",
@@ -46,12 +61,25 @@ GOOD = [
     CHINESE,
     "Σίσυφος на горе, ÅÄÖ, São Paulo",
     "🌇🌇 日落 🌇🌇",
+    "🌇",
+    "。",
+    "Please provide the image of a lighthouse, vertical",
+    "I can't see the sea from here, a girl at a window",
+    "None of the lamps is lit in the harbour",
+    "Nan, a grandmother with silver hair, knitting",
+    "Error 404 in neon letters above a bar",
+    "This image violates perspective, after Escher",
 ]
 
 
 @pytest.mark.parametrize("text", REFUSALS)
 def test_a_refusal_is_one_in_any_language(text: str) -> None:
     assert [doubt.kind for doubt in doubts(text)] == ["refusal"]
+
+
+@pytest.mark.parametrize("text", PLACEHOLDERS)
+def test_what_programs_write_for_no_text_is_told(text: str) -> None:
+    assert [doubt.kind for doubt in doubts(text)] == ["placeholder"]
 
 
 @pytest.mark.parametrize("text", MISREAD)

@@ -34,6 +34,8 @@ _SCHEMA = column_schema(
 def gallery(context: dg.AssetExecutionContext, duomi: DuomiResource) -> dg.MaterializeResult[None]:
     """A page to look at all pictures: `index.html` in `DUOMI_GALLERY_DIR` opens from disk, without a server.
 
+    Under `duomi dev`, as it was last materialized: [the gallery](/duomi/gallery).
+
     Search, filters, versions side by side, picks and rejects; failed and missing prompts with their reason.
     Thumbnails are made once per picture. Costs nothing.
     """

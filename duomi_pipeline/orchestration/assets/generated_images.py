@@ -79,6 +79,9 @@ def build_generated_images(settings: Settings) -> dg.AssetsDefinition:
 
         Started by materializing or backfilling partitions, by the sensor `new_prompts`, or by `duomi generate`.
         Each new request costs money; a picture of the very same request is reused at no cost.
+
+        Prompts that nobody has looked for yet are not among the partitions, nor counted as missing: materialize
+        `prompt_files` and `prompt_table`, at no cost.
         """
         check_planned(context.instance, context.run, duomi.settings())
         context.instance.add_run_tags(context.run.run_id, tags_at_start(context.run))
