@@ -280,7 +280,8 @@ def test_an_address_that_keeps_giving_no_picture_fails_its_prompt_after_a_few_tr
     failure = home.run().outcome("a").failure
     assert failure is not None
     assert (failure.error_class, failure.final) == ("bad_image", False)
-    assert (home.files(), home.posts, home.sandbox.books.totals().downloads) == ([], 1, 4)
+    assert (home.files(), home.posts) == ([], 1)
+    assert 2 <= home.sandbox.books.totals().downloads <= 4  # on a busy machine its patience ends before its tries
 
 
 def test_an_address_that_is_none_fails_its_own_prompt_only(home: Home) -> None:
