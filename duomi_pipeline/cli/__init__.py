@@ -7,7 +7,12 @@ from io import TextIOWrapper
 
 import click
 
-from duomi_pipeline.common.processes import EXIT_INTERRUPTED, lasting, protect_new_files
+from duomi_pipeline.common.processes import (
+    EXIT_INTERRUPTED,
+    lasting,
+    look_seldom_for_garbage,
+    protect_new_files,
+)
 from duomi_pipeline.common.text import safe, sentence
 
 EXIT_USAGE = 2
@@ -70,6 +75,7 @@ def cli() -> None:
 def main() -> None:
     """Entry point: errors that a user can fix are printed as text, without a traceback."""
     protect_new_files()
+    look_seldom_for_garbage()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what a terminal's encoding lacks is shown as an escape
             stream.reconfigure(errors="backslashreplace")

@@ -23,7 +23,7 @@ from duomi_pipeline.cli.options import Options
 from duomi_pipeline.cli.parameter_flags import given_parameters, parameter_flags
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.report import EXIT_FAILED, Report
-from duomi_pipeline.common.processes import lasting
+from duomi_pipeline.common.processes import keep_freed_memory, lasting
 from duomi_pipeline.common.text import counted, one_line, safe, sentence
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session
 from duomi_pipeline.engine.looking import Looked, Manner, look
@@ -95,6 +95,7 @@ def generate(**flags: Any) -> None:
     ledger look lost, 4 stopped by a cap, 130 interrupted (Ctrl-C finishes requests in flight; a second one exits at
     once).
     """
+    keep_freed_memory()  # before there is any other thread
     other_folder = flags["input_dir"] is not None
     if flags["launch"]:
         _check_launch(flags)

@@ -11,6 +11,7 @@ _CELL = (72, 128)  # pixels
 _GAP = 4
 _BACKGROUND = (24, 24, 27)
 _QUALITY = 45
+_EFFORT = 3  # of 6: more of it saves no byte here
 
 
 def contact_sheet(thumbnails: Sequence[bytes]) -> bytes | None:
@@ -32,5 +33,5 @@ def contact_sheet(thumbnails: Sequence[bytes]) -> bytes | None:
         top = _GAP + place // COLUMNS * height + (_CELL[1] - picture.height) // 2
         sheet.paste(picture, (left, top))
     file = io.BytesIO()
-    sheet.save(file, "WEBP", quality=_QUALITY, method=6)
+    sheet.save(file, "WEBP", quality=_QUALITY, method=_EFFORT)
     return file.getvalue()

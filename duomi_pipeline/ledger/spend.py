@@ -218,24 +218,22 @@ class Spend:
             host_kind: `sandbox`, `local` or `service`.
             most: how many runs.
         """
-        latest = (
-            select(posts.c.purchase_id, posts.c.run_id, posts.c.sent_at, posts.c.pictures)
-            .where(posts.c.billing == Billing.BILLED)
-            .order_by(posts.c.sent_at.desc())
-            .limit(_LOOKED_THROUGH)
-            .subquery()
-        )
+        is_billed = posts.c.billing == Billing.BILLED
+        looked_through = select(posts.c.sent_at).where(is_billed).order_by(posts.c.sent_at.desc())
+        earliest = looked_through.offset(_LOOKED_THROUGH).limit(1).scalar_subquery()
         saved_at = (
             select(func.max(pictures.c.saved_at))
-            .where(pictures.c.purchase_id == latest.c.purchase_id, pictures.c.origin == Origin.GENERATED)
+            .where(pictures.c.purchase_id == posts.c.purchase_id, pictures.c.origin == Origin.GENERATED)
             .scalar_subquery()
         )
         paid = (
-            select(latest.c.run_id, latest.c.sent_at, latest.c.pictures, saved_at.label("saved_at"))
+            # From the newest on, until there are enough: by the index of `sent_at`.
+            select(posts.c.run_id, posts.c.sent_at, posts.c.pictures, saved_at.label("saved_at"))
             # What another run finished waited for that run.
-            .join(purchases, (purchases.c.id == latest.c.purchase_id) & (purchases.c.run_id == latest.c.run_id))
+            .join(purchases, (purchases.c.id == posts.c.purchase_id) & (purchases.c.run_id == posts.c.run_id))
+            .where(is_billed, posts.c.sent_at > func.coalesce(earliest, 0.0))
             .where(_has("host_kind", host_kind), _has("model", model), saved_at.is_not(None))
-            .order_by(latest.c.sent_at.desc())
+            .order_by(posts.c.sent_at.desc())
             .limit(_MOST)
             .subquery()
         )

@@ -25,18 +25,23 @@ class Command:
     """A command that starts Dagster runs in its own process, one after the other.
 
     Attributes:
-        settings: settings of all its runs, with its flags.
+        session: of all its runs, with the settings of its flags.
         record: called with every outcome; the command also writes the log of all its runs.
         more_runs_follow: whether a later run will write the manifest.
         stop: why a run ended early.
         unwritten: why the manifest could not be written; empty if it was.
     """
 
-    settings: Settings
+    session: Session
     record: Callable[[Outcome], None]
     more_runs_follow: bool = False
     stop: Stop | None = None
     unwritten: str = ""
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of all its runs, with its flags."""
+        return self.session.settings
 
 
 class HomeResource(BaseModel):
@@ -86,12 +91,15 @@ class DuomiResource(HomeResource, dg.ConfigurableResource[Any]):
 
     @contextmanager
     def session(self, trigger: str = "ui", run_id: str | None = None) -> Iterator[Session]:
-        """Ledger, store and service for one run.
+        """Ledger, store and service for one run; those of a command are for all its runs.
 
         Raises:
             dg.Failure: the ledger cannot be used; the message says why, and what to do.
         """
         try:
+            if self.command is not None:
+                yield self.command.session
+                return
             with Session(self.settings(), trigger, run_id) as session:
                 yield session
         except LedgerError as error:

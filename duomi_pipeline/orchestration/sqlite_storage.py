@@ -118,6 +118,23 @@ def is_made(engine: Engine, *tables: str) -> bool:
         return connection.execute(text("SELECT 1 FROM alembic_version")).first() is not None
 
 
+def make_like(engine: Engine, other: Engine) -> None:
+    """Make a database with the tables and the version of another one that Dagster has made."""
+    copied = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*' ORDER BY rowid"
+    with other.connect() as connection:
+        statements = connection.execute(text(copied)).scalars().all()
+        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if inspect(connection).get_table_names():  # another process was sooner
+            return
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+        connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
+        connection.commit()
+
+
 def _made(folder: Path, name: str, make: Callable[[str], object], *tables: str) -> str:
     """The URL of the database `name` in a folder, made there by Dagster if it is not."""
     folder.mkdir(parents=True, exist_ok=True)

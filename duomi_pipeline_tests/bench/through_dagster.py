@@ -9,7 +9,7 @@ import dagster as dg
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session
 from duomi_pipeline.engine.looking import look
 from duomi_pipeline.orchestration.build import build_defs
-from duomi_pipeline.orchestration.partition_ranges import partition_ranges
+from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, partition_ranges
 from duomi_pipeline.orchestration.partition_sync import track
 from duomi_pipeline.orchestration.partitions import PARTITIONS_NAME
 from duomi_pipeline.orchestration.resources import Command
@@ -40,17 +40,17 @@ def _runs(settings: Settings, instance: dg.DagsterInstance, total: Cost) -> None
     with Session(settings) as session:
         track(instance, session.ledger, look(session.ledger, settings))
         wanted = {entry.prompt.id for entry in session.plan_registered().wanted(GENERATED_BY_ITSELF)}
-    order = instance.get_dynamic_partitions(PARTITIONS_NAME)
-    command = Command(settings, lambda _: None)
-    job = build_defs(command=command).resolve_job_def("generate_missing_images")
-    ranges = partition_ranges(order, wanted, set(), settings.run_size)
-    for number, found in enumerate(ranges, 1):
-        command.more_runs_follow = number < len(ranges)  # as the command line does, and as a queue of runs says
-        ended = Cost()
-        with measured(ended):
-            result = job.execute_in_process(instance=instance, tags=dict(found.tags), run_config={"loggers": _QUIET})
-        assert result.success
-        (started,) = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.STEP_START)
-        total.wall += time.time() - started.timestamp
-        total.cpu += ended.cpu
-        total.peak = max(total.peak, ended.peak)
+        order = instance.get_dynamic_partitions(PARTITIONS_NAME)
+        command = Command(session, lambda _: None)
+        job = build_defs(command=command).resolve_job_def("generate_missing_images")
+        ranges = partition_ranges(order, wanted, set(), settings.run_size)
+        for number, found in enumerate(ranges, 1):
+            command.more_runs_follow = number < len(ranges)  # as the command line does, and as a queue of runs says
+            ended, tags = Cost(), {**found.tags, RUN_TAG: session.run_id}
+            with measured(ended):
+                result = job.execute_in_process(instance=instance, tags=tags, run_config={"loggers": _QUIET})
+            assert result.success
+            (started,) = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.STEP_START)
+            total.wall += time.time() - started.timestamp
+            total.cpu += ended.cpu
+            total.peak = max(total.peak, ended.peak)

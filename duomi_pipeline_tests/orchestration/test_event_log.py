@@ -4,6 +4,7 @@ On SQLite always, on PostgreSQL where `TEST_POSTGRES_URL` names a server.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import DagsterEventType
-from sqlalchemy import event
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
 
 from duomi_pipeline.orchestration.checks import picture_checks
@@ -150,3 +152,29 @@ def test_checks_that_a_run_over_partitions_never_executes_keep_what_they_last_fo
     found = batching.event_log_storage.get_latest_asset_check_execution_by_key(list(picture_checks.check_keys))
     assert len(announced) == len(found) == 4
     assert {(one.run_id, one.status.value) for one in found.values()} == {(checked.run_id, "SUCCEEDED")}
+
+
+def test_the_database_of_a_run_is_as_dagster_makes_it(tmp_path: Path) -> None:
+    with BatchingEventLogStorage(str(tmp_path / "ours")).run_connection("run") as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        made = made_of(connection)
+    with SqliteEventLogStorage(str(tmp_path / "dagsters")).run_connection("run") as connection:
+        assert made == made_of(connection)
+
+
+def made_of(connection: Connection) -> list[tuple[Any, ...]]:
+    """What stands in a database: tables and indexes, and the version."""
+    queries = ("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2", "SELECT * FROM alembic_version")
+    return [tuple(row) for query in queries for row in connection.exec_driver_sql(query)]
+
+
+def test_two_that_make_the_database_of_a_run_at_once_make_it_once(tmp_path: Path) -> None:
+    storages = [BatchingEventLogStorage(str(tmp_path)) for _ in range(4)]
+
+    def look(storage: BatchingEventLogStorage) -> int:
+        with storage.run_connection("run") as connection:
+            return len(made_of(connection))
+
+    with ThreadPoolExecutor(len(storages)) as threads:
+        found = set(threads.map(look, storages))
+    assert len(found) == 1

@@ -8,9 +8,11 @@ import dagster as dg
 import pytest
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
+from duomi_pipeline.engine import Session
 from duomi_pipeline.orchestration.build import build_defs
 from duomi_pipeline.orchestration.partition_ranges import (
     MAX_GAP,
+    RUN_TAG,
     PartitionRange,
     active_runs,
     keys_in_flight,
@@ -99,9 +101,10 @@ class TestInFlight:
         keys = project.write_many(2)
         project.look()
         seen: list[set[str]] = []
-        command = Command(project.settings(), lambda _: seen.append(keys_in_flight(project.instance, keys)))
-        job = build_defs(command=command).resolve_job_def("generate_missing_images")
-        project.execute(job, tags=PartitionRange(*keys).tags)
+        with Session(project.settings()) as session:
+            command = Command(session, lambda _: seen.append(keys_in_flight(project.instance, keys)))
+            job = build_defs(command=command).resolve_job_def("generate_missing_images")
+            project.execute(job, tags={**PartitionRange(*keys).tags, RUN_TAG: session.run_id})
 
         assert seen == [set(keys), set(keys)]
 

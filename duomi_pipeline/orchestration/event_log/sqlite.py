@@ -21,7 +21,7 @@ from typing import Any, Self
 from dagster import DagsterEventType, EventLogEntry
 from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, exists, select
 
@@ -30,6 +30,7 @@ from duomi_pipeline.orchestration.sqlite_storage import (
     accept_percent_signs,
     database_folder,
     is_made,
+    make_like,
     open_engine,
     sqlite_url,
 )
@@ -139,7 +140,13 @@ class BatchingEventLogStorage(EventBatches, SqliteEventLogStorage):
                 yield connection
 
     def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:
-        if not is_made(engine):
+        """Make the database of a run as the index is: Dagster reads all its migrations for each run."""
+        index = open_engine(self.conn_string_for_shard(INDEX_SHARD_NAME))
+        if is_made(engine):
+            return
+        if engine.url != index.url and is_made(index):
+            make_like(engine, index)
+        else:
             super()._initdb(engine, for_index_shard)
 
     def delete_events(self, run_id: str) -> None:
