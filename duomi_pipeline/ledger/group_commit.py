@@ -1,8 +1,8 @@
 """Writers of this process on SQLite, one at a time. What arrives while the disk is waited for shares one commit.
 
 Answers arrive together where requests went out together, and each commit waits for the disk. So a transaction is handed
-on to the next writer that is urgent, and the last one commits for all. Each is undone by itself if it fails, and none
-of them ends before the commit.
+on to the next writer, and the last one commits for all. Each is undone by itself if it fails, and none of them ends
+before the commit.
 """
 
 import threading
