@@ -27,6 +27,7 @@ from duomi_pipeline.settings import Size
 
 DOWNLOADS = 4  # tries of an address that refuses or delivers no whole picture, before the download fails
 FIRST_WAIT, MAX_WAIT = 0.5, 15.0  # seconds between two tries, doubling
+_IN_MEMORY = 200_000  # bytes of a download; a larger one waits on disk for its decoder
 URL_LIFETIME = 3600.0  # seconds; after that an address counts as expired
 
 
@@ -147,7 +148,7 @@ class Fetcher:
 
     def _downloaded(self, url: str, request: ImageRequest) -> Png:
         try:
-            with tempfile.TemporaryFile() as file:
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
                 self.client.download(url, file)
                 return self._decoded(file, request)
         except OSError as error:

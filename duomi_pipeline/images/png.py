@@ -27,7 +27,8 @@ from duomi_pipeline.settings import Size
 THUMBNAIL_SIDES = (144, 128, 112, 96, 64)  # the longer side, in pixels
 MAX_THUMBNAIL_BYTES = 700  # as base64 in Markdown below 1,000 characters: the most that the UI shows in the page itself
 _THUMBNAIL_QUALITY = 25
-_THUMBNAIL_EFFORT = 4  # of 6: the last two levels cost twice the time for a few bytes
+_THUMBNAIL_EFFORT = 2  # of 6: each level above costs more time than it saves bytes
+_THUMBNAIL_FILTER = Image.Resampling.HAMMING  # softer than Lanczos: more pixels in as many bytes, in less time
 _COMPRESSION = 6
 
 
@@ -142,7 +143,7 @@ def _thumbnail(small: Image.Image) -> bytes:
     """The largest of a few small WebPs that stays below the size which Dagster's UI shows without a click."""
     for side in THUMBNAIL_SIDES:
         small = small.copy()
-        small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        small.thumbnail((side, side), _THUMBNAIL_FILTER)
         file = io.BytesIO()
         small.convert("RGB").save(file, "WEBP", quality=_THUMBNAIL_QUALITY, method=_THUMBNAIL_EFFORT)
         if file.tell() <= MAX_THUMBNAIL_BYTES:

@@ -89,7 +89,7 @@ class Database:
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 parsed = parsed.set(database=str(self.file))
             self.engine = _sqlite_engine(parsed) if _is_sqlite(parsed) else postgresql.open_engine(parsed)
-            self._group_commit = GroupCommit(self.engine)
+            self._group_commit = GroupCommit(self.engine, self.check)
             self.turns = self._group_commit.turns if _is_sqlite(parsed) else Turns(postgresql.CONNECTIONS)
             with self._transaction("written") as connection:
                 migrate(connection, lock=self._lock_tables, save=self._save_before_upgrade)
@@ -128,11 +128,9 @@ class Database:
             LedgerLostError: its file is no longer the one that was opened.
             LedgerError: its file is damaged, or a newer program has changed its tables.
         """
-        self.check()
         with self._transaction("written", urgent=urgent, once=once) as connection:
             self._claim(connection, names)
             yield connection
-        self.check()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -148,7 +146,6 @@ class Database:
     @contextmanager
     def alone(self) -> Iterator[Connection]:
         """Like `write`, while no other program writes."""
-        self.check()
         with self._transaction("written") as connection:
             self._lock_tables(connection)
             if not self._is_sqlite:  # between two steps the other database is at work
@@ -156,7 +153,6 @@ class Database:
             if connection.exec_driver_sql(_VERSION).scalar() != VERSION:
                 raise LedgerError(_NEWER)
             yield connection
-        self.check()
 
     @contextmanager
     def _transaction(self, how: str, *, urgent: bool = False, once: bool = False) -> Iterator[Connection]:
@@ -191,8 +187,7 @@ class Database:
     def _claim(self, connection: Connection, names: Sequence[str]) -> None:
         """Lock the names, and check that the tables are those of this program."""
         if self._is_sqlite:
-            # Nested: a part of a transaction whose first part has checked.
-            if not connection.in_nested_transaction() and connection.exec_driver_sql(_VERSION).scalar() != VERSION:
+            if self._group_commit.is_first and connection.exec_driver_sql(_VERSION).scalar() != VERSION:
                 raise LedgerError(_NEWER)
             return
         connection.begin()

@@ -1,12 +1,12 @@
 """Writers of this process on SQLite, one at a time. What arrives while the disk is waited for shares one commit.
 
 Answers arrive together where requests went out together, and each commit waits for the disk. So a transaction is handed
-on to the next writer that is urgent, and the last one commits for all. Each is undone by itself if it fails, and none
-of them ends before the commit.
+on to the next writer, and the last one commits for all. Each is undone by itself if it fails, and none of them ends
+before the commit.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -21,8 +21,9 @@ _MOST = 16  # writers in one transaction: other programs wait for it
 class _Group:
     """One transaction and its writers."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, check: Callable[[], None]) -> None:
         self.connection = connection
+        self._check = check
         self.writers = 0
         self.is_over = threading.Event()
         self.error: BaseException | None = None
@@ -39,6 +40,7 @@ class _Group:
         try:
             if error is None:
                 self.connection.commit()
+                self._check()
         except BaseException as failed:  # noqa: BLE001 - raised by each of its writers
             self.error = failed
         finally:
@@ -50,12 +52,16 @@ class _Group:
 class GroupCommit:
     """The write transactions of an SQLite ledger.
 
+    Args:
+        check: raises where the ledger is lost; called before and after each transaction.
+
     Attributes:
         turns: one writer at a time.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, check: Callable[[], None]) -> None:
         self._engine = engine
+        self._check = check
         self._group: _Group | None = None
         self.turns = Turns(1, self._finish, self._can_continue)
 
@@ -67,16 +73,18 @@ class GroupCommit:
             DatabaseError: it could not be committed; nothing of it was written.
         """
         with self.turns.turn(urgent=urgent):
-            group = self._group = self._group or _Group(self._engine.connect())
+            group = self._group = self._group or self._begin()
             group.writers += 1
-            part = group.connection.begin_nested() if group.writers > 1 else None
+            is_part = not self.is_first
+            if is_part:
+                group.connection.exec_driver_sql("SAVEPOINT part")
             try:
                 yield group.connection
-                if part is not None:
-                    part.commit()
+                if is_part:
+                    group.connection.exec_driver_sql("RELEASE part")
             except BaseException as error:
-                if part is not None and group.is_whole:
-                    part.rollback()
+                if is_part and group.is_whole:
+                    group.connection.exec_driver_sql("ROLLBACK TO part")
                 else:
                     self._group = None
                     group.end(error)
@@ -84,6 +92,15 @@ class GroupCommit:
         group.is_over.wait()
         if group.error is not None:
             raise group.error
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the writer whose turn it is has begun the transaction."""
+        return self._group is not None and self._group.writers == 1
+
+    def _begin(self) -> _Group:
+        self._check()
+        return _Group(self._engine.connect(), self._check)
 
     def _finish(self) -> None:
         group, self._group = self._group, None

@@ -13,7 +13,7 @@ class Turns:
     Args:
         width: how many at a time.
         finish: called at the end of each turn, unless the next one continues it.
-        can_continue: whether an urgent next turn may continue what this one has begun.
+        can_continue: whether the next turn may continue what this one has begun.
     """
 
     def __init__(
@@ -64,8 +64,7 @@ class Turns:
 
     def _leave(self) -> None:
         with self._lock:
-            is_next_urgent = bool(self._queue) and not self._queue[0][0]
-            if is_next_urgent and self._can_continue():
+            if self._queue and self._can_continue():
                 heapq.heappop(self._queue)[2].set()
                 return
         try:

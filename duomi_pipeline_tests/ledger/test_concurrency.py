@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -107,15 +108,22 @@ class Together:
         self.commits += 1
 
     def record(self, urls: Sequence[Sequence[str]], before: str = "SELECT 1") -> list[BaseException | None]:
-        """What became of each; `before`: a statement of the transaction that they wait for."""
-        with ThreadPoolExecutor(len(urls)) as pool:
+        """What became of each answer; `before`: a statement of the transaction that they wait for."""
+        return self.write(
+            [
+                partial(self.ledger.answered, purchase, post, mine, None)
+                for purchase, post, mine in zip(self.purchases, self.posts, urls, strict=False)
+            ],
+            before,
+        )
+
+    def write(self, steps: Sequence[Callable[[], object]], before: str = "SELECT 1") -> list[BaseException | None]:
+        """What became of steps that all wait for one transaction; `before`: a statement of it."""
+        with ThreadPoolExecutor(len(steps)) as pool:
             with suppress(LedgerUnavailableError), self.ledger.database.write() as connection:
                 connection.exec_driver_sql(before)
-                work = [
-                    pool.submit(self.ledger.answered, purchase, post, mine, None)
-                    for purchase, post, mine in zip(self.purchases, self.posts, urls, strict=False)
-                ]
-                wait_until(lambda: self.ledger.database.turns.waiting == len(urls), "all to wait")
+                work = [pool.submit(step) for step in steps]
+                wait_until(lambda: self.ledger.database.turns.waiting == len(steps), "all to wait")
             return [one.exception() for one in work]
 
     def recorded(self) -> list[bool]:
@@ -133,6 +141,15 @@ def together(tmp_path: Path) -> Iterator[Together]:
 def test_answers_that_arrive_together_share_a_commit(together: Together) -> None:
     assert together.record([URLS] * 6) == [None] * 6
     assert (together.commits, together.recorded()) == (1, [True] * 6)
+
+
+def test_what_begins_shares_a_commit_too_and_counts_what_has_just_begun(together: Together) -> None:
+    most = replace(FREE, images_per_run=6 + 2)
+    purchases = [claim(together.ledger, f"new{number}") for number in range(4)]
+    commits = together.commits
+    errors = together.write([partial(together.ledger.send, purchase, "r", 1, most) for purchase in purchases])
+    assert [type(error) for error in errors if error] == [NotYet] * 2
+    assert (together.commits - commits, together.ledger.money().reserved) == (1, 8)
 
 
 def test_one_of_them_that_fails_is_undone_by_itself(together: Together) -> None:

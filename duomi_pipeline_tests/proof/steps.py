@@ -43,7 +43,7 @@ class WatchedDatabase(Database):
         if self.file is not None:
             # A story is about deaths of processes, not of machines.
             event.listen(self.engine, "checkout", lambda opened, *_: opened.execute("PRAGMA synchronous=OFF"))
-            self._group_commit = GroupCommit(self.engine)
+            self._group_commit = GroupCommit(self.engine, self.check)
         self._before = before
         self._after = after
 
