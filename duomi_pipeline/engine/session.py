@@ -4,7 +4,7 @@ import contextlib
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
@@ -82,9 +82,17 @@ class Session:
         return self._planned(prompts, below, listing, adopted)
 
     def plan_registered(
-        self, run_parameters: ParameterOverrides | None = None, sources: Collection[Source] = tuple(Source)
+        self,
+        run_parameters: ParameterOverrides | None = None,
+        sources: Collection[Source] = tuple(Source),
+        read: Iterable[Prompt] = (),
     ) -> Plan:
         """Like `plan`, of all prompts that the register has of some sources; of those that are settled only the ids.
+
+        Args:
+            run_parameters: parameters of this run; they override the settings.
+            sources: whose prompts.
+            read: prompts that a look has just put into the register; they are not read from there again.
 
         Raises:
             SettingsError: a model does not accept a value.
@@ -96,7 +104,7 @@ class Session:
         if found is None:
             listing, recorded, adopted = self._adopted(listing)
             mark = self.ledger.mark()  # what was adopted just now is known
-            found = read_registered(self.ledger, basis, sources, listing, recorded)
+            found = read_registered(self.ledger, basis, sources, listing, recorded, read)
         plan = self._planned(found.prompts, below, listing, adopted)
         settled = note_settled(self.ledger, basis, plan, found.uncompared)
         if not listing.unknown:

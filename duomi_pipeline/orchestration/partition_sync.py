@@ -131,9 +131,7 @@ def track(instance: dg.DagsterInstance, ledger: Ledger, looked: Looked) -> Parti
 def add_partitions(instance: dg.DagsterInstance, ids: Sequence[str]) -> None:
     """Add the partitions of prompts that have none yet, however many; the runs over them report their versions.
 
-    Dagster asks for all of one call in one statement, which SQLite limits.
+    Dagster looks which are new, and asks for all of one call in one statement, which SQLite limits.
     """
-    known = set(instance.get_dynamic_partitions(PARTITIONS_NAME))
-    new = [key for key in ids if key not in known]
-    for start in range(0, len(new), _AT_ONCE):
-        instance.add_dynamic_partitions(PARTITIONS_NAME, new[start : start + _AT_ONCE])
+    for start in range(0, len(ids), _AT_ONCE):
+        instance.add_dynamic_partitions(PARTITIONS_NAME, ids[start : start + _AT_ONCE])
