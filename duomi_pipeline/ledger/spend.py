@@ -218,24 +218,23 @@ class Spend:
             host_kind: `sandbox`, `local` or `service`.
             most: how many runs.
         """
-        latest = (
-            select(posts.c.purchase_id, posts.c.run_id, posts.c.sent_at, posts.c.pictures)
-            .where(posts.c.billing == Billing.BILLED)
-            .order_by(posts.c.sent_at.desc())
-            .limit(_LOOKED_THROUGH)
-            .subquery()
-        )
+        is_billed = posts.c.billing == Billing.BILLED
+        # As a bound in time, not as rows: then those that count are found along an index, and no others are looked at.
+        sent = posts.alias()
+        last = select(sent.c.sent_at).where(sent.c.billing == Billing.BILLED).order_by(sent.c.sent_at.desc())
+        since = func.coalesce(last.offset(_LOOKED_THROUGH - 1).limit(1).scalar_subquery(), 0.0)
         saved_at = (
             select(func.max(pictures.c.saved_at))
-            .where(pictures.c.purchase_id == latest.c.purchase_id, pictures.c.origin == Origin.GENERATED)
+            .where(pictures.c.purchase_id == posts.c.purchase_id, pictures.c.origin == Origin.GENERATED)
             .scalar_subquery()
         )
         paid = (
-            select(latest.c.run_id, latest.c.sent_at, latest.c.pictures, saved_at.label("saved_at"))
+            select(posts.c.run_id, posts.c.sent_at, posts.c.pictures, saved_at.label("saved_at"))
             # What another run finished waited for that run.
-            .join(purchases, (purchases.c.id == latest.c.purchase_id) & (purchases.c.run_id == latest.c.run_id))
+            .join(purchases, (purchases.c.id == posts.c.purchase_id) & (purchases.c.run_id == posts.c.run_id))
+            .where(is_billed, posts.c.sent_at >= since)
             .where(_has("host_kind", host_kind), _has("model", model), saved_at.is_not(None))
-            .order_by(latest.c.sent_at.desc())
+            .order_by(posts.c.sent_at.desc())
             .limit(_MOST)
             .subquery()
         )
