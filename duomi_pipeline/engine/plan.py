@@ -112,6 +112,11 @@ class Plan:
         """The ids of all current prompts."""
         return self.settled | {entry.prompt.id for entry in self.entries if entry.state is State.CURRENT}
 
+    def is_current(self, prompt_id: str) -> bool:
+        """Whether this prompt is current; asked of few, for it may be known only once all settled ones are read."""
+        entry = self.by_id.get(prompt_id)
+        return prompt_id in self.settled if entry is None else entry.state is State.CURRENT
+
     @cached_property
     def by_id(self) -> Mapping[str, PlannedPrompt]:
         """The entries by prompt id."""
