@@ -15,7 +15,7 @@ from upath import UPath
 from duomi_pipeline.common.places import Place, place_of, shown
 from duomi_pipeline.common.processes import give_back_memory, keep_freed_memory
 from duomi_pipeline.duomi.request import check_parameters, request_basis
-from duomi_pipeline.engine.adoption import adopt
+from duomi_pipeline.engine.adoption import adopt, has_adopted, note_adopted
 from duomi_pipeline.engine.fallback import with_interrupted
 from duomi_pipeline.engine.folder import mark_folder, recognise_folder, why_lost
 from duomi_pipeline.engine.kept_answers import KeptAnswers
@@ -78,7 +78,9 @@ class Session:
             SettingsError: a model does not accept a value.
         """
         below = self._below(run_parameters)
-        listing, _, adopted = self._adopted(self.store.listing())
+        listing, adopted = self.store.listing(), 0
+        if not has_adopted(self.ledger, listing):
+            listing, _, adopted = self._adopted(listing)
         return self._planned(prompts, below, listing, adopted)
 
     def plan_registered(
@@ -119,8 +121,10 @@ class Session:
 
     def _adopted(self, listing: Listing) -> tuple[Listing, Set[tuple[str, int]], int]:
         """The listing of the folder, name and size of recorded files, and how many were adopted now."""
-        recorded = self.ledger.recorded_files()
+        mark, recorded = self.ledger.mark(), self.ledger.recorded_files()  # in this order: see `note_adopted`
         listing, adopted = adopt(self.ledger, self.store, listing, recorded)
+        if not adopted:
+            note_adopted(self.ledger, listing, mark)
         return listing, self.ledger.recorded_files() if adopted else recorded, adopted
 
     def _planned(self, prompts: Sequence[Prompt], below: ImageParameters, listing: Listing, adopted: int) -> Plan:
