@@ -150,3 +150,15 @@ def test_checks_that_a_run_over_partitions_never_executes_keep_what_they_last_fo
     found = batching.event_log_storage.get_latest_asset_check_execution_by_key(list(picture_checks.check_keys))
     assert len(announced) == len(found) == 4
     assert {(one.run_id, one.status.value) for one in found.values()} == {(checked.run_id, "SUCCEEDED")}
+
+
+def test_partitions_are_listed_in_the_order_in_which_they_were_added(
+    instance: dg.DagsterInstance, batching: dg.DagsterInstance
+) -> None:
+    for storage in (instance, batching):
+        storage.add_dynamic_partitions("of prompts", ["b", "a", "c"])
+        storage.add_dynamic_partitions("of others", ["d"])
+        storage.delete_dynamic_partition("of prompts", "a")
+        storage.add_dynamic_partitions("of prompts", ["c", "a"])
+        assert list(storage.get_dynamic_partitions("of prompts")) == ["b", "c", "a"]
+        assert list(storage.get_dynamic_partitions("of none")) == []
