@@ -12,7 +12,7 @@ from duomi_pipeline.engine import Session
 from duomi_pipeline.manifest import write_manifest
 from duomi_pipeline.settings import Settings
 with TemporaryDirectory() as folder, Session(Settings.load(folder)) as session:
-    assert write_manifest(session, session.plan_registered(), [], Path(folder) / "manifest")["parquet"].exists()
+    assert write_manifest(session, session.plan_registered(), [], Path(folder) / "manifest").paths["parquet"].exists()
 """
 
 

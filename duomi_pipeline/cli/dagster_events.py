@@ -1,10 +1,9 @@
-"""Tell Dagster what a command wrote: one materialization each time, as the asset's own run logs one.
+"""Tell Dagster what a command wrote: one materialization for it, as the asset's own run logs one.
 
 A home that Dagster never worked in has nobody to tell. What becomes of the event does not change what was written.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 import click
 import dagster as dg
@@ -24,43 +23,40 @@ from duomi_pipeline.orchestration.assets.results_manifest import (
 from duomi_pipeline.orchestration.instance import dagster_home, open_instance
 from duomi_pipeline.settings import Settings
 
-_T = TypeVar("_T")
-
 
 def tell_of_gallery(settings: Settings, report: GalleryReport) -> None:
     """Record that the gallery was written."""
-    _tell(settings, dg.AssetMaterialization(GALLERY_KEY, metadata=gallery_metadata(report)))
+    event = dg.AssetMaterialization(GALLERY_KEY, metadata=gallery_metadata(report))
+    _with_dagster(settings, lambda instance: instance.report_runless_asset_event(event))
 
 
-def left_manifest(settings: Settings) -> int:
-    """Up to where a manifest has all image runs that is made from what is read from now on, for `tell_of_manifest`."""
-    return _with_dagster(settings, latest_left) or 0
-
-
-def tell_of_manifest(session: Session, plan: Plan, left_out: int, paths: Mapping[str, Place], left: int) -> None:
+def tell_of_manifest(session: Session, plan: Plan, left_out: int, paths: Mapping[str, Place]) -> None:
     """Record that the manifest was written, and the states that it has.
 
     Args:
         session, plan: it was made from.
         left_out: rows and files without a prompt.
         paths: what was written, by kind.
-        left: as `left_manifest` said before.
     """
     metadata = manifest_metadata(session, plan, left_out, paths)
-    _tell(session.settings, dg.AssetMaterialization(MANIFEST_KEY, metadata=metadata, tags={HAS_TAG: str(left)}))
-    _with_dagster(session.settings, lambda instance: report_states(instance, session, plan))
+
+    def tell(instance: dg.DagsterInstance) -> None:
+        left = latest_left(instance)
+        # A run tells the ledger before it tells Dagster: where the ledger is as it was, the manifest has them all.
+        has = left if session.ledger.mark() == plan.mark else 0
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(MANIFEST_KEY, metadata=metadata, tags={HAS_TAG: str(has)})
+        )
+        report_states(instance, session, plan)
+
+    _with_dagster(session.settings, tell)
 
 
-def _tell(settings: Settings, event: dg.AssetMaterialization) -> None:
-    _with_dagster(settings, lambda instance: instance.report_runless_asset_event(event))
-
-
-def _with_dagster(settings: Settings, act: Callable[[dg.DagsterInstance], _T]) -> _T | None:
+def _with_dagster(settings: Settings, act: Callable[[dg.DagsterInstance], None]) -> None:
     if not dagster_home(settings).is_dir():
-        return None
+        return
     try:
         with open_instance(settings) as instance:
-            return act(instance)
+            act(instance)
     except Exception as error:  # noqa: BLE001 - what storages of any kind raise; the command's own work is done
         click.echo(f"Dagster's UI does not know of it: {one_line(str(error), 300)}", err=True)
-        return None

@@ -51,7 +51,6 @@ def run_in_process(
         left_out: how many rows and files give no prompt.
         progress: called with each outcome of a wanted prompt, besides the progress on the terminal.
     """
-    passable = frozenset[str]() if config.force else plan.current
     with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings, printing_here) as instance:
         left = left_prompts(plan.left_without_picture(wanted))
         log = RunLog(session, wanted, left=left, left_out=left_out, force=config.force, max_images=config.max_images)
@@ -61,6 +60,7 @@ def run_in_process(
             with announce_if_slow("Recording new prompts in Dagster"):
                 add_partitions(instance, [entry.prompt.id for entry in plan.entries])
             order = instance.get_dynamic_partitions(PARTITIONS_NAME)
+            passable = (lambda _: False) if config.force else plan.is_current
             suspects = {entry.prompt.id for entry in wanted if entry.is_suspect}
             ranges = partition_ranges(
                 order, {entry.prompt.id for entry in wanted}, passable, settings.run_size, last=suspects

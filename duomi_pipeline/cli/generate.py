@@ -126,7 +126,7 @@ def _check_launch(flags: Mapping[str, Any]) -> None:
 
 def _generate(settings: Settings, options: Options) -> None:
     known = recorded_overrides(settings) if options.reroll else None
-    with Session(settings) as session:
+    with lasting(), Session(settings) as session:
         looked = _look(session, options)
         unfinished = looked.sources.files.unfinished
         if unfinished and options.source in (None, "json"):
@@ -174,7 +174,8 @@ def _planned(
     """The plan of the chosen prompts; what a person asked of single ones, which becomes their own; the options left."""
     if options.are_of_all and not looked.doubts:
         with announce_if_slow("Looking at the pictures"):
-            return session.plan_registered(options.parameters, looked.believed), {}, options
+            found = session.plan_registered(options.parameters, looked.believed, looked.sources.prompts)
+            return found, {}, options
     said = looked.said(session.ledger, session.settings)
     if options.limit is not None:  # the first ones by the source's own order, which the register may not have
         said = with_known_ids(read_sources(session.settings), session.ledger, session.settings)

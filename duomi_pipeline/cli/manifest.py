@@ -26,11 +26,7 @@ def manifest() -> None:
       DUOMI_MANIFEST_DIR=/tmp/today duomi manifest
       sqlite3 "$(duomi manifest | grep 'db$')" "SELECT path FROM generated_images"
     """
-    # Imported here, so that --help does not wait for Dagster.
-    from duomi_pipeline.cli.dagster_events import left_manifest, tell_of_manifest  # noqa: PLC0415
-
     settings = Settings.load()
-    left = left_manifest(settings)
     try:
         with Session(settings) as session:
             with announce_if_slow("Reading the prompts"):
@@ -40,12 +36,16 @@ def manifest() -> None:
                 check_readable(session, looked.sources.unknown)
                 plan = session.plan_registered()
                 written = write_manifest(session, plan, looked.problems, manifest_place(settings))
-            tell_of_manifest(session, plan, len(looked.problems), written, left)
+            if written.is_new:
+                # Imported here: Dagster takes longer to import than to see that nothing has changed.
+                from duomi_pipeline.cli.dagster_events import tell_of_manifest  # noqa: PLC0415
+
+                tell_of_manifest(session, plan, len(looked.problems), written.paths)
     except SourceError as error:
         raise click.ClickException(f"The manifest was not changed: {error}") from error
     except OSError as error:
         raise click.ClickException(f"The manifest cannot be written: {error}") from error
     if looked.problems:
         click.echo(f"All that is left out: {shown(manifest_place(settings) / 'left_out.json')}", err=True)
-    for path in written.values():
+    for path in written.paths.values():
         click.echo(shown(path))

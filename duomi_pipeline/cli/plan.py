@@ -14,6 +14,7 @@ from duomi_pipeline.cli.console import (
     warn_of_texts,
 )
 from duomi_pipeline.cli.progress import announce_if_slow
+from duomi_pipeline.common.processes import lasting
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, Session, State
 from duomi_pipeline.engine.looking import look
@@ -34,12 +35,12 @@ def plan(as_json: bool) -> None:
       duomi plan --json | jq .states
     """
     settings = Settings.load()
-    with announce_if_slow("Reading the prompts"), Session(settings) as session:
+    with lasting(), announce_if_slow("Reading the prompts"), Session(settings) as session:
         looked = look(session.ledger, settings)
         found = (
             session.plan(looked.said(session.ledger, settings).prompts)
             if looked.doubts
-            else session.plan_registered(sources=looked.believed)
+            else session.plan_registered(sources=looked.believed, read=looked.sources.prompts)
         )
         wanted = [] if found.stop else found.wanted(GENERATED_BY_ITSELF)
         estimated = estimate(session.ledger, settings, list(requests_to_buy(wanted).values()))

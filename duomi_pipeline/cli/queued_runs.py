@@ -30,7 +30,7 @@ def launch(settings: Settings, plan: Plan, wanted: Sequence[PlannedPrompt], opti
 
     Returns whether none of them has failed, as far as is known.
     """
-    passable = frozenset[str]() if options.force else plan.current
+    passable = (lambda _: False) if options.force else plan.is_current
     suspects = {entry.prompt.id for entry in wanted if entry.is_suspect}
     command = uuid.uuid4().hex[:12]
     with open_instance(settings) as instance:

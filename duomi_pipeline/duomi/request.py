@@ -67,6 +67,10 @@ class ImageRequest:
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", request_key(self.content))
 
+    def with_prompt(self, text: str) -> "ImageRequest":
+        """The same request for another text."""
+        return replace(self, body={**self.body, "prompt": text})
+
     @property
     def canonical(self) -> str:
         """The request as JSON with sorted keys, as stored in ledger and PNG. Not cached, because it is large."""

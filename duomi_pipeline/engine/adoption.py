@@ -22,10 +22,11 @@ from duomi_pipeline.images import (
     stored_look,
 )
 from duomi_pipeline.images.fingerprint import bits_apart
-from duomi_pipeline.ledger import Ledger, Origin, PictureFile
+from duomi_pipeline.ledger import Ledger, LedgerError, Mark, Origin, PictureFile
 from duomi_pipeline.ledger.repair import Findings, FoundPurchase, Renamed
 
 SAME_LOOK = 3  # bits in which two fingerprints of the same picture may differ; an optimiser changes no pixel
+_NOTE = "adopted"  # the fact by which it is known that there is nothing to adopt
 LARGEST = 400_000_000  # bytes; no picture of ours is larger: 67 megapixels without compression are half of that
 
 
@@ -65,6 +66,28 @@ def adopt(ledger: Ledger, store: ImageStore, listing: Listing, recorded: Set[tup
     found = look_into(ledger, store, listing, names)
     adopted = ledger.adopt(findings_of(found, listing.sizes))
     return replace(listing, unknown={**listing.unknown, **dict(found.unreadable)}), adopted
+
+
+def has_adopted(ledger: Ledger, listing: Listing) -> bool:
+    """Whether `adopt` found nothing new in this folder when folder and records were as they are now."""
+    folder = listing.digest()
+    return bool(folder) and ledger.fact(_NOTE) == _note(folder, ledger.mark())
+
+
+def note_adopted(ledger: Ledger, listing: Listing, mark: Mark) -> None:
+    """Note that `adopt` found nothing new in this folder.
+
+    Args:
+        mark: of the ledger, from before its records were read.
+    """
+    folder = listing.digest()
+    if folder and ledger.fact(_NOTE) != _note(folder, mark):
+        with contextlib.suppress(LedgerError):  # the next plan compares all files again
+            ledger.set_fact(_NOTE, _note(folder, mark))
+
+
+def _note(folder: str, mark: Mark) -> str:
+    return f"{folder} {mark.pictures}"
 
 
 def look_into(ledger: Ledger, store: ImageStore, listing: Listing, names: Iterable[str]) -> Survey:

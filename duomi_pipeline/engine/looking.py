@@ -18,7 +18,7 @@ from duomi_pipeline.engine.prompt_ids import with_known_ids
 from duomi_pipeline.ledger import Changes, Holdings, Known, Ledger, Look, RegisteredPrompt, Source, Standing
 from duomi_pipeline.prompts import Problem, Prompt, Reading, SourceError
 from duomi_pipeline.prompts.marks import Before
-from duomi_pipeline.prompts.prompt import SourceKind
+from duomi_pipeline.prompts.prompt import NO_OVERRIDES, SourceKind
 from duomi_pipeline.prompts.sources import (
     Sources,
     read_sources,
@@ -355,11 +355,8 @@ def _place(source: Source, origin: str) -> tuple[int, int, str]:
     return (0 if is_number else 1, int(row) if is_number else 0, origin)
 
 
-_NO_OVERRIDES = ParameterOverrides()
-
-
 def _prompt(entry: RegisteredPrompt) -> Prompt:
-    overrides = _NO_OVERRIDES if entry.overrides == "{}" else ParameterOverrides(**json.loads(entry.overrides))
+    overrides = NO_OVERRIDES if entry.overrides == "{}" else ParameterOverrides(**json.loads(entry.overrides))
     return Prompt(
         entry.prompt_id,
         entry.text,

@@ -12,7 +12,7 @@ from functools import cached_property
 from duomi_pipeline.common.amounts import known_sum
 from duomi_pipeline.duomi import ImageRequest
 from duomi_pipeline.engine.outcome import Stop
-from duomi_pipeline.engine.prompt_request import request_for
+from duomi_pipeline.engine.prompt_request import requests_for
 from duomi_pipeline.engine.states import NOT_THERE, State, decide, is_current, presence_of
 from duomi_pipeline.images import Listing, Presence
 from duomi_pipeline.ledger import Ledger, Mark, PictureFile, Purchase, PurchaseState, Selection
@@ -112,6 +112,11 @@ class Plan:
         """The ids of all current prompts."""
         return self.settled | {entry.prompt.id for entry in self.entries if entry.state is State.CURRENT}
 
+    def is_current(self, prompt_id: str) -> bool:
+        """Whether this prompt is current; asked of few, for it may be known only once all settled ones are read."""
+        entry = self.by_id.get(prompt_id)
+        return prompt_id in self.settled if entry is None else entry.state is State.CURRENT
+
     @cached_property
     def by_id(self) -> Mapping[str, PlannedPrompt]:
         """The entries by prompt id."""
@@ -166,8 +171,8 @@ def make_plan(
     selections = ledger.selections([p.id for p in prompts] if len(prompts) <= FEW else None)
     interrupted = ledger.interrupted_purchases()
     entries: list[PlannedPrompt] = []
-    for prompt in prompts:
-        request, selection = request_for(settings, prompt, below), selections.get(prompt.id)
+    for prompt, request in zip(prompts, requests_for(settings, prompts, below), strict=True):
+        selection = selections.get(prompt.id)
         files = selection.files if selection and is_current(selection, request.key, listing) else ()
         state = State.CURRENT if files else State.MISSING
         entries.append(PlannedPrompt(prompt, state, request, selection, interrupted.get(request.key), files))

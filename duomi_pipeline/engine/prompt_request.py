@@ -3,6 +3,8 @@
 The lint rules are in `prompt_lint` and do not know models; the request itself is built in `duomi.request`.
 """
 
+from collections.abc import Iterable, Iterator
+
 from duomi_pipeline.duomi import ImageRequest, build_request
 from duomi_pipeline.prompt_lint.cleaning import clean
 from duomi_pipeline.prompt_lint.findings import Finding, Limits, doubts, findings
@@ -30,6 +32,19 @@ def request_for(settings: Settings, prompt: Prompt, below: ImageParameters, mode
         negative = _joined(prompt.overrides.negative_prompt or "", cleaned.negative_prompt)
         parameters = parameters.model_copy(update={"negative_prompt": negative})
     return build_request(settings, prompt.id, cleaned.text, parameters)
+
+
+def requests_for(settings: Settings, prompts: Iterable[Prompt], below: ImageParameters) -> Iterator[ImageRequest]:
+    """The requests for many prompts, as `request_for` makes them."""
+    # Without parameters of their own they differ in their text alone, and the rest is made once.
+    is_same = not settings.clean_prompts and below.seed != "per-prompt"
+    made: ImageRequest | None = None
+    for prompt in prompts:
+        if not is_same or prompt.overrides.explicit():
+            yield request_for(settings, prompt, below)
+        else:
+            made = made.with_prompt(prompt.text) if made else request_for(settings, prompt, below)
+            yield made
 
 
 def doubts_about(request: ImageRequest) -> tuple[Finding, ...]:

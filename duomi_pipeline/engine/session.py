@@ -4,7 +4,7 @@ import contextlib
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
@@ -15,7 +15,7 @@ from upath import UPath
 from duomi_pipeline.common.places import Place, place_of, shown
 from duomi_pipeline.common.processes import give_back_memory, keep_freed_memory
 from duomi_pipeline.duomi.request import check_parameters, request_basis
-from duomi_pipeline.engine.adoption import adopt
+from duomi_pipeline.engine.adoption import adopt, has_adopted, note_adopted
 from duomi_pipeline.engine.fallback import with_interrupted
 from duomi_pipeline.engine.folder import mark_folder, recognise_folder, why_lost
 from duomi_pipeline.engine.kept_answers import KeptAnswers
@@ -78,13 +78,23 @@ class Session:
             SettingsError: a model does not accept a value.
         """
         below = self._below(run_parameters)
-        listing, _, adopted = self._adopted(self.store.listing())
+        listing, adopted = self.store.listing(), 0
+        if not has_adopted(self.ledger, listing):
+            listing, _, adopted = self._adopted(listing)
         return self._planned(prompts, below, listing, adopted)
 
     def plan_registered(
-        self, run_parameters: ParameterOverrides | None = None, sources: Collection[Source] = tuple(Source)
+        self,
+        run_parameters: ParameterOverrides | None = None,
+        sources: Collection[Source] = tuple(Source),
+        read: Iterable[Prompt] = (),
     ) -> Plan:
         """Like `plan`, of all prompts that the register has of some sources; of those that are settled only the ids.
+
+        Args:
+            run_parameters: parameters of this run; they override the settings.
+            sources: whose prompts.
+            read: prompts that a look has just put into the register; they are not read from there again.
 
         Raises:
             SettingsError: a model does not accept a value.
@@ -96,7 +106,7 @@ class Session:
         if found is None:
             listing, recorded, adopted = self._adopted(listing)
             mark = self.ledger.mark()  # what was adopted just now is known
-            found = read_registered(self.ledger, basis, sources, listing, recorded)
+            found = read_registered(self.ledger, basis, sources, listing, recorded, read)
         plan = self._planned(found.prompts, below, listing, adopted)
         settled = note_settled(self.ledger, basis, plan, found.uncompared)
         if not listing.unknown:
@@ -111,8 +121,10 @@ class Session:
 
     def _adopted(self, listing: Listing) -> tuple[Listing, Set[tuple[str, int]], int]:
         """The listing of the folder, name and size of recorded files, and how many were adopted now."""
-        recorded = self.ledger.recorded_files()
+        mark, recorded = self.ledger.mark(), self.ledger.recorded_files()  # in this order: see `note_adopted`
         listing, adopted = adopt(self.ledger, self.store, listing, recorded)
+        if not adopted:
+            note_adopted(self.ledger, listing, mark)
         return listing, self.ledger.recorded_files() if adopted else recorded, adopted
 
     def _planned(self, prompts: Sequence[Prompt], below: ImageParameters, listing: Listing, adopted: int) -> Plan:

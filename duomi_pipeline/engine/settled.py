@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Collection, Iterator, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -111,7 +111,12 @@ class Note:
 
 
 def read_registered(
-    ledger: Ledger, basis: str, sources: Collection[Source], listing: Listing, recorded: Set[tuple[str, int]]
+    ledger: Ledger,
+    basis: str,
+    sources: Collection[Source],
+    listing: Listing,
+    recorded: Set[tuple[str, int]],
+    read: Iterable[Prompt] = (),
 ) -> Registered:
     """Read the register, and tell which of its prompts are settled and have their pictures.
 
@@ -120,6 +125,7 @@ def read_registered(
         sources: whose prompts.
         listing: of the folder of pictures.
         recorded: name and size of all recorded files.
+        read: prompts that a look has just put into the register, in the order of their sources.
     """
     usable = ledger.usable_prompts(basis, sources)
     doubtful: Collection[str]
@@ -131,8 +137,10 @@ def read_registered(
         interrupted = ledger.interrupted_purchases()
         doubtful = ledger.prompts_of_files(absent) | ledger.prompts_of_requests(interrupted)
     decided = usable.others | usable.settled.intersection(doubtful)
-    found = registered(ledger, decided if len(decided) <= FEW else None)
-    prompts = tuple(prompt for prompt in found.prompts if prompt.id in decided)
+    prompts = tuple(prompt for prompt in read if prompt.id in decided)
+    if len(prompts) < len(decided):
+        found = registered(ledger, decided if len(decided) <= FEW else None)
+        prompts = tuple(prompt for prompt in found.prompts if prompt.id in decided)
     return Registered(prompts, usable.settled.difference(doubtful), usable.others)
 
 

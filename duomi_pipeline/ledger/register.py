@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Connection, String, bindparam, delete, func, insert, select, text, type_coerce, update
 
 from duomi_pipeline.ledger.database import Database
 from duomi_pipeline.ledger.queries import in_parts
 from duomi_pipeline.ledger.records import Look, RegisteredPrompt, Source, Standing
-from duomi_pipeline.ledger.schema import looks, prompts
+from duomi_pipeline.ledger.schema import as_given, looks, prompts
 from duomi_pipeline.ledger.stamps import Mark
 
 _AT_ONCE = 500  # values per statement
@@ -95,8 +95,9 @@ class Register:
         """
         mine = (prompts.c.source == source) & (prompts.c.standing == Standing.ACTIVE)
         with self._database.read() as connection:
-            rows = connection.execute(select(prompts.c.origin, prompts.c.mark).where(mine)).tuples().all()
-            found: dict[str, int | None] = dict(rows)
+            stored = type_coerce(prompts.c.origin, String)  # read as it is stored it takes half the time
+            rows = connection.execute(select(stored, prompts.c.mark).where(mine)).tuples().all()
+            found: dict[str, int | None] = {as_given(origin): mark for origin, mark in rows}
             for (origin,) in in_parts(connection, select(prompts.c.origin).where(mine), prompts.c.prompt_id, without):
                 found[origin] = None
         return found if len(found) == len(rows) else None

@@ -57,9 +57,14 @@ class AnyText(TypeDecorator[str]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
         """The text as it was given."""
-        if value is None or "\\" not in value:
-            return value
-        return re.sub(r"\\(.)", lambda match: "\0" if match[1] == "0" else match[1], value)
+        return None if value is None else as_given(value)
+
+
+def as_given(stored: str) -> str:
+    """A text of `AnyText` as it was given."""
+    if "\\" not in stored:
+        return stored
+    return re.sub(r"\\(.)", lambda match: "\0" if match[1] == "0" else match[1], stored)
 
 
 metadata = MetaData()

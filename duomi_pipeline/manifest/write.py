@@ -1,9 +1,9 @@
 """The manifest's files, each whole or not at all. What did not change since the last writing is not made anew."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,20 @@ _FILES = {kind: f"results.{kind}" for kind in ("parquet", "csv", "json", "db")}
 _LEFT_OUT = "left_out.json"
 
 
-def write_manifest(session: Session, plan: Plan, left_out: Sequence[Problem], folder: Place) -> dict[str, Place]:
+@dataclass(frozen=True)
+class Written:
+    """The manifest as it lies in its folder.
+
+    Attributes:
+        paths: of the first four files by ending.
+        is_new: whether they were written now; else they are as they were.
+    """
+
+    paths: Mapping[str, Place]
+    is_new: bool
+
+
+def write_manifest(session: Session, plan: Plan, left_out: Sequence[Problem], folder: Place) -> Written:
     """Write `results.parquet`, `.csv`, `.json`, `.db` and `left_out.json`; nothing where nothing changed.
 
     On disk all stay as they were if one cannot be written; in object storage all are made anew, and replaced in turn.
@@ -47,38 +60,35 @@ def write_manifest(session: Session, plan: Plan, left_out: Sequence[Problem], fo
         left_out: rows and files that give no prompt.
         folder: where the files go; a folder on disk is made if it is not there.
 
-    Returns:
-        The paths of the first four by ending.
-
     Raises:
         OSError: the folder cannot be written, or is full.
         LedgerError: a picture was removed since the plan was made.
     """
     table = Table(session, plan)
     imprint = table.imprint(digest([asdict(problem) for problem in left_out]))
-    written: dict[str, Place] = {kind: folder / name for kind, name in _FILES.items()}
-    places = [*written.values(), folder / _LEFT_OUT]
+    paths: dict[str, Place] = {kind: folder / name for kind, name in _FILES.items()}
+    places = [*paths.values(), folder / _LEFT_OUT]
     if not isinstance(folder, Path):
         with replacing(*places) as drafts:
             _write(table, left_out, drafts, Path(), Edition(), table.edition(imprint, Edition()))
-        return written
+        return Written(paths, is_new=True)
     folder.mkdir(parents=True, exist_ok=True)
     sweep_drafts(folder)
     last = last_imprint(folder, table.about)
     if imprint.tells_the_same(last):
-        return written
+        return Written(paths, is_new=False)
     old = last_edition(folder, last)
     new = table.edition(imprint, old)
     if old.imprint.files and new.tells_the_same(old):
         if imprint.mark is not None:  # the next writing then need not look at its rows
             with replacing(folder / NAME) as (note,):
                 replace(old, imprint=replace(imprint, files=last.files)).save(note)
-        return written
+        return Written(paths, is_new=False)
     with replacing(*places, folder / NAME) as (*drafts, note):
         _write(table, left_out, drafts, folder, old, new)
         imprint.files = stamps({place.name: draft for place, draft in zip(places, drafts, strict=True)})
         new.save(note)
-    return written
+    return Written(paths, is_new=True)
 
 
 def _write(

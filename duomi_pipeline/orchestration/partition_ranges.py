@@ -3,7 +3,7 @@
 Which prompts are wanted is decided in `engine.plan`; the runs are started in `sensors` and by the command line.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import dagster as dg
@@ -45,7 +45,7 @@ class PartitionRange(NamedTuple):
 def partition_ranges(
     order: Sequence[str],
     wanted: Collection[str],
-    passable: Collection[str],
+    is_passable: Callable[[str], bool],
     run_size: int,
     *,
     last: Collection[str] = (),
@@ -55,23 +55,20 @@ def partition_ranges(
     Args:
         order: all partitions, in Dagster's order.
         wanted: those to run.
-        passable: those that a range may include although they are not wanted: their picture is current.
+        is_passable: whether a range may include one that is not wanted: its picture is current. Asked of those
+            between wanted ones that are near each other, for to know it of all costs more than all the rest.
         run_size: most partitions of one run.
         last: those whose ranges come last, because their error may stop the run.
     """
     stretches: list[list[int]] = []  # each: first place, last place
-    wanted, passable, eager = set(wanted), set(passable), set(wanted) - set(last)
-    crossable, end = False, -1
-    for place, key in enumerate(order):
-        if key not in wanted:
-            crossable = crossable and key in passable
-            continue
-        near = crossable and place - end <= MAX_GAP + 1
-        if stretches and near and place - stretches[-1][0] < run_size:
+    wanted, eager = set(wanted), set(wanted) - set(last)
+    for place in (place for place, key in enumerate(order) if key in wanted):
+        begin, end = stretches[-1] if stretches else (place, place)
+        near = place - end <= MAX_GAP + 1 and place - begin < run_size
+        if stretches and near and all(map(is_passable, order[end + 1 : place])):
             stretches[-1][1] = place
         else:
             stretches.append([place, place])
-        crossable, end = True, place
     stretches.sort(key=lambda stretch: eager.isdisjoint(order[stretch[0] : stretch[1] + 1]))
     return [PartitionRange(order[begin], order[end]) for begin, end in stretches]
 

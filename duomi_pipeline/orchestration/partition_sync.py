@@ -3,8 +3,9 @@
 What the sources say is in the register: `engine.looking` puts it there.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import dagster as dg
 
@@ -22,7 +23,7 @@ USER_PROVIDED_TAG = "dagster/data_version_is_user_provided"
 _MAX_TEXT = 2_000  # characters of a prompt that an event carries
 _AT_ONCE = 10_000  # partitions in one call
 _FILLED_AT_ONCE = 20_000  # a look of a schedule has a minute; the next one goes on
-FEW = 1_000  # up to so many prompts their versions are queried by key, above that all versions are read
+FEW = 2_000  # up to so many prompts Dagster is asked for by key at once
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,7 @@ def partition_changes(
         gone |= {key for key in known - listed.keys() - unusable if not key.startswith(unread)}
     gone &= known
     in_flight = keys_in_flight(instance, existing) if gone else set()
-    observed = observed_versions(instance, versions if len(versions) <= FEW else None) if versions else {}
-    new = versions.keys() - known
-    unobserved = {key for key, version in versions.items() if observed.get(key) != version}
+    new, unobserved = versions.keys() - known, _unobserved(instance, versions)
     prompts = registered(ledger, new | unobserved).prompts if new or unobserved else ()
     return PartitionChanges(
         add=tuple(prompt.id for prompt in prompts if prompt.id in new),
@@ -77,6 +76,16 @@ def partition_changes(
         observe=tuple(prompt for prompt in prompts if prompt.id in unobserved),
         kept=tuple(gone & in_flight),
     )
+
+
+def _unobserved(instance: dg.DagsterInstance, versions: Mapping[str, str]) -> set[str]:
+    """Those of some prompts that have another version than the last one reported."""
+    found: set[str] = set()
+    remaining = iter(versions)
+    while some := list(islice(remaining, FEW)):  # what Dagster has of all of 100,000 at once takes 80 MB
+        observed = observed_versions(instance, some)
+        found |= {key for key in some if observed.get(key) != versions[key]}
+    return found
 
 
 def observed_versions(instance: dg.DagsterInstance, keys: Collection[str] | None = None) -> dict[str, str]:
@@ -111,9 +120,8 @@ def fill(instance: dg.DagsterInstance, keys: Sequence[str]) -> None:
 
 def observe(instance: dg.DagsterInstance, prompts: Sequence[Prompt]) -> None:
     """Report the prompts of one run that have another version than the last one reported."""
-    observed = observed_versions(instance, [prompt.id for prompt in prompts]) if prompts else {}
-    new = [prompt for prompt in prompts if observed.get(prompt.id) != prompt.version]
-    report_events(instance, [observation(prompt) for prompt in new])
+    unobserved = _unobserved(instance, {prompt.id: prompt.version for prompt in prompts})
+    report_events(instance, [observation(prompt) for prompt in prompts if prompt.id in unobserved])
     fill(instance, [prompt.id for prompt in prompts])
 
 
@@ -131,9 +139,7 @@ def track(instance: dg.DagsterInstance, ledger: Ledger, looked: Looked) -> Parti
 def add_partitions(instance: dg.DagsterInstance, ids: Sequence[str]) -> None:
     """Add the partitions of prompts that have none yet, however many; the runs over them report their versions.
 
-    Dagster asks for all of one call in one statement, which SQLite limits.
+    Dagster looks which are new, and asks for all of one call in one statement, which SQLite limits.
     """
-    known = set(instance.get_dynamic_partitions(PARTITIONS_NAME))
-    new = [key for key in ids if key not in known]
-    for start in range(0, len(new), _AT_ONCE):
-        instance.add_dynamic_partitions(PARTITIONS_NAME, new[start : start + _AT_ONCE])
+    for start in range(0, len(ids), _AT_ONCE):
+        instance.add_dynamic_partitions(PARTITIONS_NAME, ids[start : start + _AT_ONCE])

@@ -230,7 +230,7 @@ def _image_runs(
     """
     config = images_config(ImagesConfig(states=sorted(state.value for state in MISSING_AND_FAILED_FOR_NOW)))
     suspects = {entry.prompt.id for entry in plan.entries if entry.is_suspect}
-    ranges = partition_ranges(order, wanted, plan.current, run_size, last=suspects)
+    ranges = partition_ranges(order, wanted, plan.is_current, run_size, last=suspects)
     return [
         dg.RunRequest(
             run_key=when and f"{when} {found.first}",

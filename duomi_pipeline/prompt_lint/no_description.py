@@ -69,6 +69,8 @@ def placeholder(text: str) -> str | None:
 
 def misread(text: str) -> str | None:
     """Characters that show that a text was read in another encoding than it was written in; `None` if none do."""
+    if text.isascii():  # most are, and the patterns look at every character
+        return None
     if "\ufffd" in text:
         return "\ufffd"
     utf8 = (run[0] for run in _LATIN_PAIRS.finditer(text) if _is_text(_bytes(run[0]), "utf-8"))

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
 from typing import Any, NamedTuple, Protocol
 
 from upath import UPath
@@ -116,15 +116,17 @@ class LocalFolder:
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | Exception]]:
         """See `PromptFolder`."""
         for name in names:
-            yield name, self._content(self._folder / name)
+            yield name, self._content(os.path.join(self._folder, name))  # noqa: PTH118
 
-    def _content(self, path: Path) -> bytes | Exception:
+    def _content(self, path: str) -> bytes | Exception:
         try:
-            if not path.is_file():
+            found = os.stat(path)  # noqa: PTH116 - for each of 100,000 files, and twice as fast
+            if not S_ISREG(found.st_mode):
                 return NotAFileError("not a file")
-            if path.stat().st_size > self._max_bytes:
+            if found.st_size > self._max_bytes:
                 return _too_large(self._max_bytes)
-            return path.read_bytes()
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+                return file.read()
         except OSError as error:
             return error
 

@@ -5,6 +5,7 @@ import reprlib
 from pydantic import ValidationError
 
 from duomi_pipeline.common.text import one_line
+from duomi_pipeline.prompts.prompt import NO_OVERRIDES
 from duomi_pipeline.settings import ParameterOverrides
 
 _MAX_NAME = 40  # characters
@@ -24,6 +25,8 @@ def checked_parameters(value: object) -> ParameterOverrides:
     """
     if not isinstance(value, dict):
         raise BadParametersError(f"{_brief.repr(value)} is not an object")
+    if not value:
+        return NO_OVERRIDES
     for name, given in value.items():
         if isinstance(given, bool):  # pydantic takes true for 1
             raise BadParametersError(f"{one_line(name, _MAX_NAME)}={str(given).lower()} is neither a number nor text")

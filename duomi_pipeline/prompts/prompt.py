@@ -13,6 +13,7 @@ from typing import Literal
 from duomi_pipeline.common.text import CONTROLS, has_surrogates, is_invisible, is_word_character, one_line
 from duomi_pipeline.settings import ParameterOverrides
 
+NO_OVERRIDES = ParameterOverrides()  # one for all prompts without parameters of their own
 SourceKind = Literal["database", "json", "single_prompt"]
 MAX_ID_LENGTH = 100
 MAX_TEXT = 500_000  # characters of a prompt; services take less than a tenth of it
@@ -63,7 +64,7 @@ class Prompt:
     source: SourceKind
     origin: str
     file_prefix: str
-    overrides: ParameterOverrides = field(default_factory=ParameterOverrides)
+    overrides: ParameterOverrides = NO_OVERRIDES
     image_id: int | None = None
     name: str | None = None
 

@@ -43,7 +43,7 @@ def _runs(settings: Settings, instance: dg.DagsterInstance, total: Cost) -> None
         order = instance.get_dynamic_partitions(PARTITIONS_NAME)
         command = Command(session, lambda _: None)
         job = build_defs(command=command).resolve_job_def("generate_missing_images")
-        ranges = partition_ranges(order, wanted, set(), settings.run_size)
+        ranges = partition_ranges(order, wanted, lambda _: False, settings.run_size)
         for number, found in enumerate(ranges, 1):
             command.more_runs_follow = number < len(ranges)  # as the command line does, and as a queue of runs says
             ended, tags = Cost(), {**found.tags, RUN_TAG: session.run_id}

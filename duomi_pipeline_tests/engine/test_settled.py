@@ -159,3 +159,19 @@ def test_where_nothing_changed_the_records_are_not_read(drawn: Home) -> None:
                 assert session.plan_registered().counts[State.CURRENT] == count
         assert not [one for one in asked if one.endswith(("FROM pictures", "FROM prompts"))], asked
         assert all("settled_under" not in one for one in asked)
+
+
+def test_the_plan_of_some_prompts_compares_folder_and_records_only_where_one_of_them_has_changed(drawn: Home) -> None:
+    with drawn.session() as session:
+        some = registered(session.ledger, ["json_a"]).prompts
+        with statements() as asked:
+            assert session.plan(some).adopted == 0
+        assert not [one for one in asked if one.endswith("FROM pictures")], asked
+
+        session.ledger.forget(session.ledger.pictures_of("json_b"))  # the folder is as it was
+        assert session.plan(some).adopted == 1
+        assert session.plan(some).adopted == 0
+
+        session.ledger.forget(session.ledger.pictures_of("json_c"))
+        picture(drawn, "c").rename(drawn.images / "c_20260101_000000_000.png")
+        assert session.plan(some).adopted == 1

@@ -51,7 +51,7 @@ def write(home: Home, **changes: Any) -> dict[str, Path]:
     with home.session(**changes) as session:
         problems = look(session.ledger, session.settings).problems
         written = write_manifest(session, session.plan_registered(), problems, home.path / "out/manifest")
-    return {kind: Path(str(path)) for kind, path in written.items()}
+    return {kind: Path(str(path)) for kind, path in written.paths.items()}
 
 
 def query(file: Path, statement: str, *parameters: object) -> list[tuple[Any, ...]]:

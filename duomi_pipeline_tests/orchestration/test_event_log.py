@@ -178,3 +178,15 @@ def test_two_that_make_the_database_of_a_run_at_once_make_it_once(tmp_path: Path
     with ThreadPoolExecutor(len(storages)) as threads:
         found = set(threads.map(look, storages))
     assert len(found) == 1
+
+
+def test_partitions_are_listed_in_the_order_in_which_they_were_added(
+    instance: dg.DagsterInstance, batching: dg.DagsterInstance
+) -> None:
+    for storage in (instance, batching):
+        storage.add_dynamic_partitions("of prompts", ["b", "a", "c"])
+        storage.add_dynamic_partitions("of others", ["d"])
+        storage.delete_dynamic_partition("of prompts", "a")
+        storage.add_dynamic_partitions("of prompts", ["c", "a"])
+        assert list(storage.get_dynamic_partitions("of prompts")) == ["b", "c", "a"]
+        assert list(storage.get_dynamic_partitions("of none")) == []

@@ -280,7 +280,8 @@ def test_what_a_command_writes_is_a_materialization_of_its_asset_each_time(
     assert not home.exists(), "where Dagster never worked there is nobody to tell"
     home.mkdir()
 
-    for _ in range(2):
+    for text in ("another text", "a third one"):
+        project.write("p00", text)
         assert duomi(project.home, *command).returncode == 0
 
     monkeypatch.setenv("DAGSTER_HOME", str(home))
@@ -289,6 +290,19 @@ def test_what_a_command_writes_is_a_materialization_of_its_asset_each_time(
         assert len(found) == 2
         assert found[0].asset_materialization is not None
         assert {name for name in found[0].asset_materialization.metadata if name.startswith("path")}
+
+
+def test_a_manifest_that_is_as_it_was_is_not_told_of(
+    project: Project, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = project.home / ".dagster_home"
+    home.mkdir()
+    for _ in range(2):
+        assert duomi(project.home, "manifest").returncode == 0
+
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert len(instance.fetch_materializations(MANIFEST_KEY, limit=9).records) == 1
 
 
 def test_a_manifest_of_a_command_has_what_image_runs_left_before_it_was_made(

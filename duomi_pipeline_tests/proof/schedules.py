@@ -184,7 +184,7 @@ class Story:
         of_prompts = ask("SELECT prompt_id, purchase_id FROM selections")
         chosen = sorted((prompt, *place[chain]) for prompt, chain in of_prompts)
         ended = sorted((ids.get(run, "?"), end) for run, end in ask("SELECT id, ended_at IS NOT NULL FROM runs"))
-        known = ask("SELECT COUNT(*) FROM facts").fetchone()[0]
+        known = ask("SELECT COUNT(*) FROM facts WHERE name = 'folder'").fetchone()[0]
         files = sorted(file.name.partition("_2")[0] for file in self.on.home.files())
         bills = sorted(billing.prompt for billing in self.on.sandbox.books.billings())
         return sorted(chains.items()), posts, pictures, chosen, ended, known, files, bills

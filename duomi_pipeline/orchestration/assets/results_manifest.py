@@ -88,7 +88,7 @@ def _write(
         sources = duomi.registered(session, instance, ids=())  # what is left out; the plan reads the rest
         check_readable(session, sources.unknown)
         plan = session.plan_registered()
-        paths = write_manifest(session, plan, sources.problems, manifest_place(session.settings))
+        paths = write_manifest(session, plan, sources.problems, manifest_place(session.settings)).paths
         report_states(instance, session, plan)
     return manifest_metadata(session, plan, len(sources.problems), paths), {HAS_TAG: str(has)}
 
