@@ -7,7 +7,6 @@ other, show that the service has a fault. What a batch then does is decided in `
 
 import re
 import threading
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -93,21 +92,19 @@ class InARow:
 
     def __init__(self, before: Iterable[tuple[str, str]] = ()) -> None:
         self._lock = threading.Lock()
-        self._failures: Counter[str] = Counter()
-        self._prompts: dict[str, set[str]] = {}
+        self._failed: dict[str, list[str]] = {}  # request keys by error class, as in the next one
+        self._earlier: dict[str, list[str]] = {}
         for error_class, request_key in before:
             policy = policy_of(error_class)
             # Other errors cost nothing, or leave something paid that is to be fetched, however often it failed.
             if policy is not None and policy.billed is not Billed.NO and policy.reaction is not Reaction.RESUME_LATER:
-                self._add(error_class, request_key)
-        self._has_earlier = bool(self._failures)
+                self._earlier.setdefault(error_class, []).append(request_key)
 
     def succeeded(self) -> None:
         """A picture was made: the service works."""
         with self._lock:
-            self._failures.clear()
-            self._prompts.clear()
-            self._has_earlier = False
+            self._failed.clear()
+            self._earlier.clear()
 
     def failed(self, job: Job, error: DuomiError, in_flight: int) -> Stop | None:
         """Count a failure. Returns why to stop, once there are too many.
@@ -121,22 +118,19 @@ class InARow:
         if limit is None:
             return None
         with self._lock:
-            count, different = self._add(error.error_class, job.request.key)
-            earlier = " (earlier runs included)" if self._has_earlier else ""
+            failed = self._failed.setdefault(error.error_class, [])
+            failed.append(job.request.key)
+            # A run that has sent nothing yet is not stopped by others: what they paid is to be fetched.
+            earlier = [] if job.is_paid_before else self._earlier.get(error.error_class, [])
+            count, different = len(earlier) + len(failed), len({*earlier, *failed})
         spare = in_flight if limit > ENOUGH else 0
         if count < limit + spare or different < ENOUGH:
             return None
+        included = " (earlier runs included)" if earlier else ""
         return Stop(
             StoppedBy.SERVICE,
-            f"{count} requests of {different} prompts in a row{earlier} failed the same way, none succeeded; start "
+            f"{count} requests of {different} prompts in a row{included} failed the same way, none succeeded; start "
             f"again later. The last one: {error}",
             error.error_class,
             error.code,
         )
-
-    def _add(self, error_class: str, request_key: str) -> tuple[int, int]:
-        """Count a failure. Returns how many there are of this class, and of how many requests."""
-        self._failures[error_class] += 1
-        prompts = self._prompts.setdefault(error_class, set())
-        prompts.add(request_key)
-        return self._failures[error_class], len(prompts)

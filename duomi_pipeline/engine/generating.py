@@ -50,11 +50,11 @@ def build_batch(
         force: buy also current pictures again.
         max_images: how many pictures may be bought.
     """
-    settings, ledger, store = session.settings, session.ledger, session.store
+    settings, ledger, store, now = session.settings, session.ledger, session.store, time.time()
     fingerprint = settings_fingerprint(settings, below)
     jobs = _jobs(entries, force=force)
     to_send = sum(force or not job.entries[0].reusable for job in jobs)
-    trusted = ledger.was_answered(fingerprint, settings.service_identity, time.time() - TRUST)
+    trusted = ledger.was_answered(fingerprint, settings.service_identity, now - TRUST)
     flow = FlowControl(settings, to_send, session.waits, trusted=trusted)
     tasks = Tasks(settings, client, ledger)
     fetcher = Fetcher(client, ledger, tasks, flow.hurried, settings.download_patience)
@@ -91,7 +91,7 @@ def build_batch(
         fallbacks=fallbacks,
         fetcher=fetcher,
         flow=flow,
-        in_a_row=InARow(ledger.failures_in_a_row(settings.service_identity, time.time() - SAME_TIME)),
+        in_a_row=InARow(ledger.failures_in_a_row(settings.service_identity, now - SAME_TIME, now)),
         lost_answers=limits.lost_answers,
     )
     return Batch(jobs, buyer, judge, endings, flow, requests=to_send)

@@ -49,6 +49,12 @@ class Job:
         return self.entries[0].prompt.id
 
     @property
+    def is_paid_before(self) -> bool:
+        """Whether it fetches what an earlier run has paid, and has sent nothing itself."""
+        first = self.entries[0]
+        return first.resumes and not first.sends_again and self.given_up is None
+
+    @property
     def kept_only(self) -> bool:
         """Whether it may only use kept answers: no prompt of it was chosen for a new request."""
         return all(entry.kept_only for entry in self.entries)

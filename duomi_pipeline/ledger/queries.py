@@ -207,12 +207,17 @@ class LedgerReader:
         with self.database.read() as connection:
             return connection.execute(query.where(posts.c.answered_at > since).limit(1)).first() is not None
 
-    def failures_in_a_row(self, service: str, since: float) -> list[tuple[str, str]]:
-        """Error class and request key of each POST to a service, since a time, that failed after the last success."""
+    def failures_in_a_row(self, service: str, since: float, until: float) -> list[tuple[str, str]]:
+        """Error class and request key of each POST to a service that failed after the last success.
+
+        Args:
+            service: identity of the service.
+            since, until: when it was sent; a clock that was set back has also sent some later than now.
+        """
         query = (
             select(purchases.c.state, purchases.c.error_class, purchases.c.request_key)
             .join(posts, posts.c.purchase_id == purchases.c.id)
-            .where(purchases.c.service == service, posts.c.sent_at > since)
+            .where(purchases.c.service == service, posts.c.sent_at.between(since, until))
             .where((purchases.c.state == PurchaseState.SAVED) | purchases.c.error_class.is_not(None))
             .order_by(posts.c.sent_at.desc())
             .limit(_ROWS)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF
+from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.plays import Play
 from duomi_pipeline_tests.engine.home import ASYNCHRONOUS, Home, Run
 
@@ -82,3 +83,36 @@ def test_paid_pictures_are_fetched_however_often_their_host_failed(home: Home) -
     run = home.run(GENERATED_BY_ITSELF, max_concurrency=1)
     assert (run.stop, run.counts["failed"], run.counts["remaining"]) == (None, 0, 0)
     assert (home.posts, home.billed) == (20, 20)
+
+
+def test_what_was_paid_before_is_fetched_although_others_of_it_brought_no_picture(home: Home) -> None:
+    home.sandbox.change_faults(task_endless=("boat",))
+    for number in range(10):
+        home.write(f"p{number}", f"A quiet harbour at dawn, boat number {number}")
+    home.run(GENERATED_BY_ITSELF, task_timeout=0.3, **ASYNCHRONOUS)
+    assert home.purchase_states() == ["submitted"] * 10
+    home.sql("UPDATE purchases SET updated_at = 0 WHERE request LIKE '%number 0%'")  # looked at first
+
+    home.sandbox.change_faults(task_empty=("forest",))
+    for number in range(3):
+        home.write(f"f{number}", f"A forest in fog, {number}")
+    with home.session(max_concurrency=1, **ASYNCHRONOUS) as session:
+        plan = session.plan(read_sources(session.settings).prompts)
+        new = [entry for entry in plan.wanted(GENERATED_BY_ITSELF) if entry.purchase is None]
+        with session.generating(new) as batch:
+            list(batch)
+    assert batch.stop_reason is not None
+
+    home.sandbox.change_faults(task_endless=(), task_empty=("number 0", "forest"))
+    home.run(GENERATED_BY_ITSELF, max_concurrency=1, **ASYNCHRONOUS)
+    assert len(home.files()) == 9
+
+
+def test_what_a_clock_ahead_wrote_is_not_counted_once_it_is_set_back(home: Home) -> None:
+    home.sandbox.change_faults(**CUT_OFF)
+    run_two_more(home, 0)
+    home.age_ledger(-30 * 24 * AN_HOUR)
+    home.sandbox.change_faults(**HEALED)
+    run_two_more(home, 1)
+    home.sandbox.change_faults(**CUT_OFF)
+    assert run_two_more(home, 2).stop is None
