@@ -30,8 +30,8 @@ def tell_of_gallery(settings: Settings, report: GalleryReport) -> None:
     _with_dagster(settings, lambda instance: instance.report_runless_asset_event(event))
 
 
-def tell_of_manifest(session: Session, plan: Plan, left_out: int, paths: Mapping[str, Place]) -> None:
-    """Record that the manifest was written, and the states that it has.
+def tell_of_manifest(session: Session, plan: Plan, left_out: int, paths: Mapping[str, Place]) -> bool:
+    """Record that the manifest was written, and the states that it has. Returns whether Dagster knows, if it is there.
 
     Args:
         session, plan: it was made from.
@@ -49,14 +49,16 @@ def tell_of_manifest(session: Session, plan: Plan, left_out: int, paths: Mapping
         )
         report_states(instance, session, plan)
 
-    _with_dagster(session.settings, tell)
+    return _with_dagster(session.settings, tell)
 
 
-def _with_dagster(settings: Settings, act: Callable[[dg.DagsterInstance], None]) -> None:
+def _with_dagster(settings: Settings, act: Callable[[dg.DagsterInstance], None]) -> bool:
     if not dagster_home(settings).is_dir():
-        return
+        return True
     try:
         with open_instance(settings) as instance:
             act(instance)
     except Exception as error:  # noqa: BLE001 - what storages of any kind raise; the command's own work is done
         click.echo(f"Dagster's UI does not know of it: {one_line(str(error), 300)}", err=True)
+        return False
+    return True

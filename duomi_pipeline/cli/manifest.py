@@ -12,6 +12,8 @@ from duomi_pipeline.manifest import check_readable, write_manifest
 from duomi_pipeline.prompts import SourceError
 from duomi_pipeline.settings import Settings
 
+_UNTOLD = "manifest that Dagster does not know of"  # a fact, from the writing until Dagster was told
+
 
 @click.command()
 def manifest() -> None:
@@ -36,11 +38,13 @@ def manifest() -> None:
                 check_readable(session, looked.sources.unknown)
                 plan = session.plan_registered()
                 written = write_manifest(session, plan, looked.problems, manifest_place(settings))
-            if written.is_new:
+            if written.is_new or session.ledger.fact(_UNTOLD):
+                session.ledger.set_fact(_UNTOLD, "yes")
                 # Imported here: Dagster takes longer to import than to see that nothing has changed.
                 from duomi_pipeline.cli.dagster_events import tell_of_manifest  # noqa: PLC0415
 
-                tell_of_manifest(session, plan, len(looked.problems), written.paths)
+                if tell_of_manifest(session, plan, len(looked.problems), written.paths):
+                    session.ledger.set_fact(_UNTOLD, None)
     except SourceError as error:
         raise click.ClickException(f"The manifest was not changed: {error}") from error
     except OSError as error:

@@ -305,6 +305,22 @@ def test_a_manifest_that_is_as_it_was_is_not_told_of(
         assert len(instance.fetch_materializations(MANIFEST_KEY, limit=9).records) == 1
 
 
+def test_a_manifest_that_dagster_could_not_be_told_of_is_told_of_by_the_next_command(
+    project: Project, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = project.home / ".dagster_home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("event_log_storage: {module: nowhere, class: Nothing}\n")
+    assert "Dagster's UI does not know of it: " in duomi(project.home, "manifest").stderr
+    (home / "dagster.yaml").unlink()
+    for _ in range(2):
+        assert duomi(project.home, "manifest").returncode == 0
+
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert len(instance.fetch_materializations(MANIFEST_KEY, limit=9).records) == 1
+
+
 def test_a_manifest_of_a_command_has_what_image_runs_left_before_it_was_made(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
