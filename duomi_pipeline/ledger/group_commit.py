@@ -8,7 +8,6 @@ before the commit.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -28,17 +27,24 @@ class _Group:
         self.is_over = threading.Event()
         self.error: BaseException | None = None
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether what earlier writers wrote still stands: SQLite undoes all of it where the disk is full."""
-        raw: Any = self.connection.connection.dbapi_connection
-        return bool(raw.in_transaction)
+    def undo_part(self, error: BaseException) -> BaseException | None:
+        """Undo what a writer wrote that failed. Returns why the earlier ones have failed, too; `None` if they have not.
+
+        They have where the disk is full: SQLite undoes all of the transaction then.
+        """
+        try:
+            self.connection.exec_driver_sql("ROLLBACK TO part")
+        except DBAPIError as failed:
+            return error if isinstance(error, DBAPIError) else failed
+        return None
 
     def end(self, error: BaseException | None = None) -> None:
         """Commit, or undo all of it because of an error."""
         self.error = error
         try:
             if error is None:
+                # Python's commit() says nothing where SQLite has undone all: nothing may be sent then.
+                self.connection.exec_driver_sql("COMMIT")
                 self.connection.commit()
                 self._check()
         except BaseException as failed:  # noqa: BLE001 - raised by each of its writers
@@ -83,11 +89,10 @@ class GroupCommit:
                 if is_part:
                     group.connection.exec_driver_sql("RELEASE part")
             except BaseException as error:
-                if is_part and group.is_whole:
-                    group.connection.exec_driver_sql("ROLLBACK TO part")
-                else:
+                why = group.undo_part(error) if is_part else error
+                if why is not None:
                     self._group = None
-                    group.end(error)
+                    group.end(why)
                 raise
         group.is_over.wait()
         if group.error is not None:

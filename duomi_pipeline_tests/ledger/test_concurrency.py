@@ -171,6 +171,27 @@ def test_a_full_disk_fails_whatever_is_not_on_disk(together: Together) -> None:
     assert isinstance(errors[1], LedgerUnavailableError)
 
 
+def test_what_sqlite_has_undone_counts_as_written_by_nobody(together: Together) -> None:
+    """As where the disk is full; only its answer is lost here."""
+    with pytest.raises(LedgerUnavailableError), together.ledger.database.write() as connection:
+        connection.exec_driver_sql("INSERT INTO facts VALUES ('mine', '1')")
+        connection.exec_driver_sql("ROLLBACK")
+    assert together.ledger.fact("mine") is None
+
+
+def test_where_one_of_them_cannot_be_undone_by_itself_all_are(together: Together) -> None:
+    def fail() -> None:
+        with together.ledger.database.write() as connection:
+            connection.exec_driver_sql("INSERT INTO facts VALUES ('half', '1')")
+            connection.exec_driver_sql("RELEASE part")
+            raise ValueError
+
+    answers = [partial(together.ledger.set_fact, name, "1") for name in ("before", "after")]
+    errors = together.write([answers[0], fail, answers[1]])
+    assert [type(error) for error in errors] == [LedgerUnavailableError, ValueError, type(None)]
+    assert [together.ledger.fact(name) for name in ("before", "half", "after")] == [None, None, "1"]
+
+
 def test_one_request_does_not_wait_for_another_ones_transaction(postgres_url: str, tmp_path: Path) -> None:
     with closing(Ledger(postgres_url, tmp_path)) as first, closing(Ledger(postgres_url, tmp_path)) as second:
         second.start_run("r", "cli")
