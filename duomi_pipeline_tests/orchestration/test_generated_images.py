@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pydantic
 import pytest
 
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY
@@ -121,14 +120,6 @@ def test_max_images_ends_a_run_and_the_partitions_not_reached_are_failed(project
     assert (len(materialized), len(failed), len(project.posts())) == (1, 2, 1)
     assert "2 were not reached" in failure_text(run)
     assert "max_images=" in failure_text(run)
-
-
-def test_a_cap_below_nothing_is_refused_before_anything_is_sent(project: Project) -> None:
-    key = project.write("p")
-    project.look()
-    with pytest.raises(pydantic.ValidationError, match="greater than or equal to 0"):
-        project.run(key, max_images=-1)
-    assert project.posts() == []
 
 
 def test_a_task_that_takes_longer_than_allowed_is_not_bought_again_in_the_same_run(project: Project) -> None:
@@ -399,6 +390,7 @@ def test_each_picture_has_an_event_of_its_own_millisecond_which_the_ui_would_hid
     [
         ({"image_size": "large"}, "`image_size`: write it as WIDTHxHEIGHT"),
         ({"states": ["missed"]}, "`states`: there is no missed, but changed, current, "),
+        ({"max_images": -1}, "`max_images`: -1 is less than 0"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused_in_words(project: Project, config: dict[str, Any], said: str) -> None:

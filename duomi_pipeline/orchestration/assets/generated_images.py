@@ -124,7 +124,7 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
         left=asked.left,
         left_out=asked.left_out,
         force=config.force,
-        max_images=config.max_images,
+        max_images=config.cap(),
     )
     tell_estimate(context, log.estimate)
 
@@ -181,7 +181,7 @@ def _buy(
             wanted,
             config.parameters(),
             force=config.force,
-            max_images=config.max_images,
+            max_images=config.cap(),
             regenerate_lost=bool(config.regenerate_lost),
         ) as batch,
         stopped_by_signals(batch),

@@ -56,7 +56,7 @@ class ImagesConfig(dg.Config):
     regenerate_lost: bool | None = Field(
         default=None, description="Buy again also where the folder of pictures is lost. Costs money."
     )
-    max_images: int | None = Field(default=None, ge=0, description="Buy at most so many pictures in this run.")
+    max_images: int | None = Field(default=None, description="Buy at most so many pictures in this run.")
     states: list[str] | None = Field(
         default=None,
         description=f"Which states are generated; prompts in other states keep what they have. Empty: in the job "
@@ -74,6 +74,16 @@ class ImagesConfig(dg.Config):
         except ValidationError as error:
             found = (f"`{one['loc'][0]}`: {one['msg'].removeprefix('Value error, ')}" for one in error.errors())
             raise refused("; ".join(found)) from None
+
+    def cap(self) -> int | None:
+        """How many pictures the run may buy; `None`: as many as the settings allow.
+
+        Raises:
+            dg.Failure: less than none; nothing was sent.
+        """
+        if self.max_images is not None and self.max_images < 0:
+            raise refused(f"`max_images`: {self.max_images} is less than 0")
+        return self.max_images
 
     def wanted_states(self, job: str, *, has_partitions: bool) -> frozenset[State]:
         """The states that the run generates; with `force` also current ones.
