@@ -1,6 +1,7 @@
 """What Dagster tells without a click: tags of runs, why a sensor waits, which pictures are not as they are wanted."""
 
 import shutil
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -292,6 +293,13 @@ def test_what_a_command_writes_is_a_materialization_of_its_asset_each_time(
         assert {name for name in found[0].asset_materialization.metadata if name.startswith("path")}
 
 
+def manifests_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many materializations of the manifest the Dagster of a home has."""
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        return len(instance.fetch_materializations(MANIFEST_KEY, limit=9).records)
+
+
 def test_a_manifest_that_is_as_it_was_is_not_told_of(
     project: Project, keys: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,9 +308,7 @@ def test_a_manifest_that_is_as_it_was_is_not_told_of(
     for _ in range(2):
         assert duomi(project.home, "manifest").returncode == 0
 
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        assert len(instance.fetch_materializations(MANIFEST_KEY, limit=9).records) == 1
+    assert manifests_told(home, monkeypatch) == 1
 
 
 def test_a_manifest_that_dagster_could_not_be_told_of_is_told_of_by_the_next_command(
@@ -316,9 +322,7 @@ def test_a_manifest_that_dagster_could_not_be_told_of_is_told_of_by_the_next_com
     for _ in range(2):
         assert duomi(project.home, "manifest").returncode == 0
 
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        assert len(instance.fetch_materializations(MANIFEST_KEY, limit=9).records) == 1
+    assert manifests_told(home, monkeypatch) == 1
 
 
 def test_a_manifest_of_a_command_has_what_image_runs_left_before_it_was_made(
