@@ -162,7 +162,8 @@ class _DeadlineReader(io.RawIOBase):
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError("the answer took too long")
-        self._connection.settimeout(min(left, self._silence))
+        if left < self._silence:  # until then the connection has this time-out already
+            self._connection.settimeout(left)
         count = self._raw.readinto(buffer)
         self.is_at_end = count == 0
         return count
