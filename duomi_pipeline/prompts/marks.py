@@ -13,7 +13,7 @@ from typing import Any
 from duomi_pipeline.prompts.prompt import Problem
 
 SETTLED = 2.0  # seconds after which a change gets another time than the last one, on any file system
-_RULES = 2  # how prompts are made of rows and files; to be raised with each change that gives another prompt
+_RULES = 3  # how prompts are made of rows and files; to be raised with each change that gives another prompt
 
 
 def mark_of(*values: Any) -> int:

@@ -19,8 +19,12 @@ _WAL = 2
 _NO_SIDE_FILE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY_DIRECTORY}  # the log could not be opened or made
 
 
+class NotUtf8(str):
+    """A text that was written in another encoding, with U+FFFD for each part of it that cannot be read."""
+
+
 def query_file(database: Path, query: str, lock_wait: float) -> Iterator[Row]:
-    """The rows that a query gives, one by one; errors also come while they are read.
+    """The rows that a query gives, one by one; errors also come while they are read. Their texts may be `NotUtf8`.
 
     Args:
         database: the file.
@@ -51,10 +55,17 @@ def side_file(database: Path, ending: str) -> Path:
 def _rows(database: Path, query: str, lock_wait: float, how: str = "mode=ro") -> Iterator[Row]:
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?{how}", uri=True, timeout=lock_wait)) as db:
-            db.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            db.text_factory = _text
             yield from db.execute(query)
     except UnicodeDecodeError as error:  # even SQLite's own message, if it quotes a damaged schema
         raise SourceError(f"{database}: the database is damaged ({error.reason})") from error
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return NotUtf8(raw.decode("utf-8", "replace"))
 
 
 def _unchanging_rows(database: Path, query: str) -> list[Row]:

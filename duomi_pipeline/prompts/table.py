@@ -21,7 +21,7 @@ from duomi_pipeline.prompts.prompt import (
     safe_prefix,
     text_problem,
 )
-from duomi_pipeline.prompts.sqlite_file import Row, query_file, side_file
+from duomi_pipeline.prompts.sqlite_file import NotUtf8, Row, query_file, side_file
 
 COLUMNS = ("id", "image_id", "image_prompt", "original_filename", "descriptive_name")
 _HEADER = 100  # bytes; SQLite's counter of changes is among them
@@ -143,6 +143,8 @@ def _prompt(row: Row, names: str) -> Prompt | Problem:
         return Problem(origin, f"its id is neither a whole number nor text but {type(row_id).__name__}")
     if text is None:
         return Problem(origin, "image_prompt is NULL")
+    if isinstance(text, NotUtf8):
+        return Problem(origin, "image_prompt is not UTF-8 text; write it as UTF-8")
     if problem := text_problem(text):
         return Problem(origin, f"image_prompt {problem}")
     name = descriptive_name.strip() if isinstance(descriptive_name, str) else ""

@@ -97,12 +97,27 @@ def test_pictures_can_be_named_by_the_descriptive_name(tmp_path: Path, name: obj
     assert (prompt.id, prompt.file_prefix) == ("db_1", prefix)
 
 
-def test_text_that_is_not_utf8_is_read_with_replacement_characters(tmp_path: Path) -> None:
-    path = prompt_database(tmp_path / "x.db", ["a"])
+@pytest.mark.parametrize("encoding", ["gbk", "cp1252", "utf-16-le"])
+def test_a_prompt_in_another_encoding_is_named_and_not_bought_garbled(tmp_path: Path, encoding: str) -> None:
+    path = prompt_database(tmp_path / "x.db", ["雨中的灯塔", "Un café à l'aube"])
+    written = {"gbk": ("雨中的灯塔", 1), "cp1252": ("Un café à l'aube", 2), "utf-16-le": ("雨中的灯塔", 1)}
+    text, row = written[encoding]
     with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE prompts SET image_prompt = CAST(X'61FF62' AS TEXT)")
+        db.execute("UPDATE prompts SET image_prompt = CAST(? AS TEXT) WHERE id = ?", (text.encode(encoding), row))
         db.commit()
-    assert [prompt.text for prompt in read(path).prompts] == ["a\N{REPLACEMENT CHARACTER}b"]
+    reading = read(path)
+    assert len(reading.prompts) == 1
+    (problem,) = reading.problems
+    assert (problem.origin, "not UTF-8" in problem.reason) == (f"prompts.id={row}", True)
+
+
+def test_a_name_in_another_encoding_is_no_matter(tmp_path: Path) -> None:
+    path = prompt_database(tmp_path / "x.db", ["a"], names=["x"])
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE images SET descriptive_name = CAST(X'61FF62' AS TEXT)")
+        db.commit()
+    (prompt,) = read(path).prompts
+    assert (prompt.text, prompt.name) == ("a", "a\N{REPLACEMENT CHARACTER}b")
 
 
 def test_an_edited_video_prompt_changes_no_version(tmp_path: Path) -> None:
