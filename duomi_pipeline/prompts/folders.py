@@ -5,13 +5,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Any, NamedTuple, Protocol
-
-from upath import UPath
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from duomi_pipeline.common.places import is_object_storage, remote_place, shown
 from duomi_pipeline.prompts.marks import SETTLED, mark_of
 from duomi_pipeline.prompts.prompt import SourceError
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 _AT_ONCE = 200  # files that are fetched side by side
 _MAX_WORDS = 300  # characters of an error
@@ -204,7 +205,7 @@ def add_to_url(url: str, name: str, data: bytes) -> None:
         raise SourceError(f"{shown(url)} does not exist. Check DUOMI_PROMPT_DIR.")
 
 
-def open_url(url: str) -> UPath:
+def open_url(url: str) -> "UPath":
     """An address as a path.
 
     Raises:
