@@ -14,7 +14,8 @@ from upath import UPath
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
 from duomi_pipeline.engine.looking import look
-from duomi_pipeline.images import ImageStore, Listing, read_info, with_info
+from duomi_pipeline.images import ImageStore, Listing
+from duomi_pipeline.images.metadata import read_info, with_info
 from duomi_pipeline.maintenance.quality import damaged
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.prompts import read_sources
