@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from duomi_pipeline.engine.looking import PREFIXES, registered
 from duomi_pipeline.engine.plan import FEW, Plan
@@ -40,6 +41,10 @@ class Ids(Set[str]):
     def _from_iterable(cls, ids: "Collection[str]") -> frozenset[str]:  # type: ignore[override]
         """What unions and differences with others are."""
         return frozenset(ids)
+
+    def __or__(self, others: Set[Any]) -> frozenset[Any]:
+        """All of both; the one of `Set` takes them one by one."""
+        return self._ids.union(others)
 
     @cached_property
     def _ids(self) -> frozenset[str]:
