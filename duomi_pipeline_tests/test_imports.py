@@ -20,6 +20,7 @@ with TemporaryDirectory() as folder, Session(Settings.load(folder)) as session:
     ("code", "absent"),
     [
         ("import duomi_pipeline.cli", {"pydantic", "sqlalchemy", "requests", "PIL"}),
+        ("import duomi_pipeline.cli.plan", {"PIL", "requests", "rich", "xml", "sqlalchemy.dialects.postgresql"}),
         ("import duomi_pipeline.cli.status, duomi_pipeline.cli.why", {"dagster", "pandas", "pyarrow"}),
         ("import duomi_pipeline.cli.generate", {"dagster", "pandas", "pyarrow"}),
         ("import duomi_pipeline.cli.dagster_runs", {"pandas", "pyarrow"}),

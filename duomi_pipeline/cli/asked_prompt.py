@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 import click
 
 from duomi_pipeline.engine import Session
-from duomi_pipeline.images import read_info
+from duomi_pipeline.images.metadata import read_info
 from duomi_pipeline.prompts.prompt import MAX_ID_LENGTH, file_prompt_id, former_file_prompt_id, safe_name
 from duomi_pipeline.prompts.sources import Sources
 

@@ -10,8 +10,7 @@ import click
 
 from duomi_pipeline.cli.console import json_option, print_json
 from duomi_pipeline.common.text import safe
-from duomi_pipeline.images import PictureInfo, read_info
-from duomi_pipeline.images.metadata import A1111_KEY, OWN_KEY, read_texts
+from duomi_pipeline.images.metadata import A1111_KEY, OWN_KEY, PictureInfo, read_info, read_texts
 from duomi_pipeline.images.png_chunks import SIGNATURE, BrokenPngError, png_size, walk
 from duomi_pipeline.images.xmp import XMP_KEY, Disclosure, read_disclosure
 from duomi_pipeline.reporting.receipt import amount

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Column
 
 from duomi_pipeline.common.text import counted, one_line
 from duomi_pipeline.engine import Outcome
 from duomi_pipeline.reporting.receipt import MAX_REASON, amount
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LINE_EVERY = 2.0  # seconds between two lines where there is no terminal
 SLOW = 2.0  # seconds of work without any output
@@ -95,7 +95,12 @@ class ProgressReport:
             click.echo(line, err=True)
 
 
-def _bar() -> Progress:
+def _bar() -> "Progress":
     """A bar as wide as the terminal leaves room for, beside the figures."""
+    # Imported here: without a terminal there is no bar, and most commands have none anyway.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
+
     figures = TextColumn("{task.fields[figures]}", markup=False, table_column=Column(no_wrap=True))
     return Progress(BarColumn(bar_width=None), figures, console=Console(stderr=True), expand=True)

@@ -8,13 +8,14 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from upath import UPath
+from typing import TYPE_CHECKING, Any, Union
 
 from duomi_pipeline.common.files import drafts, write_whole
 
-Place = Path | UPath
+if TYPE_CHECKING:
+    from upath import UPath
+
+Place = Union[Path, "UPath"]
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
 # What a browser must know to show an object; the tables of an operating system differ.
 _TYPES = {
@@ -45,7 +46,7 @@ def place_of(setting: str, home: Path) -> Place:
     return remote_place(setting) if is_url(setting) else home / Path(setting).expanduser()
 
 
-def remote_place(url: str) -> UPath:
+def remote_place(url: str) -> "UPath":
     """A place by its URL, without a cache of what lies there: other machines write there, too.
 
     Raises:
@@ -54,6 +55,8 @@ def remote_place(url: str) -> UPath:
     scheme, _, rest = url.partition("://")
     if scheme in _EXTRAS and re.match(r"[^/]*:[^/]*@", rest):
         raise ValueError("keys have no place in an address: set the variables that docs/object_storage.md names")
+    from upath import UPath  # noqa: PLC0415
+
     try:
         place = UPath(url, use_listings_cache=False)
         _ = place.fs  # imports the package
@@ -73,7 +76,7 @@ def shown(place: Place | str) -> str:
     return re.sub(r"(://[^\s?]*)\?\S*", r"\1", text)
 
 
-def is_object_storage(place: UPath) -> bool:
+def is_object_storage(place: "UPath") -> bool:
     """Whether a place is in a bucket: it has no empty folders, and objects are whole as soon as they are seen."""
     return place.protocol in _EXTRAS
 
@@ -166,7 +169,7 @@ def replacing(*places: Place) -> Iterator[list[Path]]:
             publish(place, file.read_bytes())
 
 
-def headers_of(place: UPath) -> dict[str, Any]:
+def headers_of(place: "UPath") -> dict[str, Any]:
     """Content type and caching of an object, as each package calls them."""
     kind = _TYPES.get(place.suffix, _OTHER)
     caching = None if place.suffix in _NEVER_REPLACED else "no-cache"
@@ -181,7 +184,7 @@ def headers_of(place: UPath) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _explained(place: UPath, not_found: str = "") -> Iterator[None]:
+def _explained(place: "UPath", not_found: str = "") -> Iterator[None]:
     """Errors of any object storage as `OSError` with its words.
 
     Args:

@@ -21,7 +21,8 @@ from duomi_pipeline.duomi.errors import BadImage, DuomiError, NotDownloaded
 from duomi_pipeline.duomi.pictures import Image
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
 from duomi_pipeline.engine.tasks import Tasks
-from duomi_pipeline.images import NotAPictureError, Png, StoreError, to_png
+from duomi_pipeline.images import NotAPictureError, StoreError
+from duomi_pipeline.images.png import Png, to_png
 from duomi_pipeline.ledger import Ledger, Purchase, PurchaseState
 from duomi_pipeline.settings import Size
 

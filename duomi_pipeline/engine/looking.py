@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from functools import cached_property
 from typing import cast
 
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine.folder import MANY, SHARE
 from duomi_pipeline.engine.prompt_ids import with_known_ids
-from duomi_pipeline.ledger import Changes, Holdings, Known, Ledger, Look, RegisteredPrompt, Source, Standing
+from duomi_pipeline.ledger import Changes, Known, Ledger, Look, RegisteredPrompt, Source, Standing
 from duomi_pipeline.prompts import Problem, Prompt, Reading, SourceError
 from duomi_pipeline.prompts.marks import Before
 from duomi_pipeline.prompts.prompt import NO_OVERRIDES, SourceKind
@@ -140,14 +141,12 @@ def look_at(
         which: those that `read` reads.
     """
     for attempt in range(1, _TRIES + 1):
-        held, began = ledger.register.holdings(), time.time()
+        last, held, began = ledger.register.last_look(), _Held(ledger, partitions), time.time()
         sources = with_known_ids(read(), ledger, settings, partitions)
         found = [
-            changes
-            for source in which
-            if (changes := _changes(ledger, settings, source, sources, held, began, manner, partitions))
+            changes for source in which if (changes := _changes(ledger, settings, source, sources, held, began, manner))
         ]
-        if ledger.register.record(found, held.last_look if attempt < _TRIES else None):
+        if ledger.register.record(found, last if attempt < _TRIES else None):
             break
     return Looked(sources, {PREFIXES[one.look.source]: one.look.problem for one in found if one.look.problem})
 
@@ -222,32 +221,52 @@ def _why(prompt_id: str, standing: Standing | None) -> str:
     return "there is no such prompt any more: its row or file is gone"
 
 
+class _Held:
+    """How much was known before a look. Counted when somebody asks: of 100,000 prompts that takes a while.
+
+    Args:
+        partitions: as in `look`.
+    """
+
+    def __init__(self, ledger: Ledger, partitions: Collection[str]) -> None:
+        self._ledger, self._partitions = ledger, partitions
+
+    def unregistered(self, source: Source) -> list[str]:
+        """Partitions of a source from before there was a register."""
+        mine = [key for key in self._partitions if key.startswith(PREFIXES[source])]
+        return [] if not mine or any(self._counts[source].values()) else mine
+
+    def prompts(self, source: Source) -> int:
+        """How many prompts a source had."""
+        return sum(self._counts[source][standing] for standing in _THERE) + len(self.unregistered(source))
+
+    @cached_property
+    def _counts(self) -> Mapping[Source, Mapping[Standing, int]]:
+        return self._ledger.register.holdings().counts
+
+
 def _changes(
     ledger: Ledger,
     settings: Settings,
     source: Source,
     sources: Sources,
-    held: Holdings,
+    held: _Held,
     began: float,
     manner: Manner,
-    partitions: Collection[str],
 ) -> Changes | None:
     """What a look changes in the register; `None` for a source that is not used here."""
     reading = _of(sources, source)
     place = shown_database(settings) if source is Source.TABLE else shown_folder(settings)
     made = Look(source, place, began, socket.gethostname())
-    counts = held.counts[source]
-    # From before there was a register.
-    unregistered = [] if any(counts.values()) else [key for key in partitions if key.startswith(PREFIXES[source])]
-    before = sum(counts[standing] for standing in _THERE) + len(unregistered)
     if problem := sources.unreadable.get(PREFIXES[source]):
         return Changes(replace(made, problem=problem))
     if (problem := sources.absent.get(PREFIXES[source])) and manner is not Manner.MEANT:
-        return Changes(replace(made, problem=problem)) if before else None
+        return Changes(replace(made, problem=problem)) if held.prompts(source) else None
     here = {prompt.id for prompt in reading.prompts} | reading.present
-    known = ledger.register.known(source, here, reading.gone) if any(counts.values()) else {}
-    gone = _gone(known, here, reading) + [key for key in unregistered if key not in here]
-    lost = _why_lost(source, place, len(gone), before, anything_here=bool(here or reading.unchanged))
+    known = ledger.register.known(source, here, reading.gone)
+    gone = _gone(known, here, reading) + [key for key in held.unregistered(source) if key not in here]
+    is_any_here = bool(here or reading.unchanged)
+    lost = _why_lost(source, place, len(gone), held.prompts(source), anything_here=is_any_here) if gone else ""
     made = replace(
         made,
         prompts=len(reading.prompts) + reading.unchanged,
@@ -290,7 +309,7 @@ def _of(sources: Sources, source: Source) -> Reading:
 
 def _why_lost(source: Source, place: str, gone: int, before: int, *, anything_here: bool) -> str:
     """Why a source looks lost: the rule of the folder of pictures. Empty where it does not."""
-    if not gone or (anything_here and (gone <= MANY or gone <= SHARE * before)):
+    if anything_here and (gone <= MANY or gone <= SHARE * before):
         return ""
     what = (
         f"{gone:,} of {counted(before, 'prompt')} are gone at once"

@@ -6,8 +6,6 @@ Its pictures, history, marks and Dagster's partitions have that id; a seed deriv
 from collections.abc import Collection
 from dataclasses import replace
 
-from upath import UPath
-
 from duomi_pipeline.common.places import place_of
 from duomi_pipeline.engine.adoption import adopt
 from duomi_pipeline.images import ImageStore
@@ -36,7 +34,7 @@ def with_known_ids(sources: Sources, ledger: Ledger, settings: Settings, known: 
     if unseen:
         recorded = ledger.known_ids([*unseen, *unseen.values()])
         if any(new not in recorded and old not in recorded for new, old in unseen.items()):
-            store = ImageStore(UPath(place_of(settings.image_dir, settings.home)), "")
+            store = ImageStore(place_of(settings.image_dir, settings.home))
             adopt(ledger, store, store.listing(), ledger.recorded_files())
             recorded = ledger.known_ids(unseen.values())
         kept |= {new: old for new, old in unseen.items() if old in recorded}

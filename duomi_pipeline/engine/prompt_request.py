@@ -1,15 +1,18 @@
 """Build the request for a prompt, with its text cleaned if the settings say so, and lint it for its model.
 
-The lint rules are in `prompt_lint` and do not know models; the request itself is built in `duomi.request`.
+The lint rules are in `prompt_lint` and do not know models; the request itself is built in `duomi.request`. The rules
+are imported where a text is read: most plans read none, and many patterns have to be compiled.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from duomi_pipeline.duomi import ImageRequest, build_request
-from duomi_pipeline.prompt_lint.cleaning import clean
-from duomi_pipeline.prompt_lint.findings import Finding, Limits, doubts, findings
 from duomi_pipeline.prompts import Prompt
 from duomi_pipeline.settings import ImageParameters, Settings
+
+if TYPE_CHECKING:
+    from duomi_pipeline.prompt_lint.findings import Finding
 
 
 def request_for(settings: Settings, prompt: Prompt, below: ImageParameters, model: str | None = None) -> ImageRequest:
@@ -27,6 +30,8 @@ def request_for(settings: Settings, prompt: Prompt, below: ImageParameters, mode
     request = build_request(settings, prompt.id, prompt.text, parameters)
     if not settings.clean_prompts:
         return request
+    from duomi_pipeline.prompt_lint.cleaning import clean  # noqa: PLC0415
+
     cleaned = clean(prompt.text, request.takes_negative_prompt)
     if cleaned.negative_prompt:
         negative = _joined(prompt.overrides.negative_prompt or "", cleaned.negative_prompt)
@@ -47,13 +52,17 @@ def requests_for(settings: Settings, prompts: Iterable[Prompt], below: ImagePara
             yield made
 
 
-def doubts_about(request: ImageRequest) -> tuple[Finding, ...]:
+def doubts_about(request: ImageRequest) -> "tuple[Finding, ...]":
     """Why the text of a request may describe no picture, whatever its model."""
+    from duomi_pipeline.prompt_lint.findings import doubts  # noqa: PLC0415
+
     return doubts(request.prompt)
 
 
-def findings_for(request: ImageRequest) -> tuple[Finding, ...]:
+def findings_for(request: ImageRequest) -> "tuple[Finding, ...]":
     """Lint the prompt of a request, as it would be sent: what will its model ignore or misread?"""
+    from duomi_pipeline.prompt_lint.findings import Limits, findings  # noqa: PLC0415
+
     profile = request.profile
     limits = Limits(profile.prompt_tokens, profile.english_only, request.takes_negative_prompt)
     return findings(request.prompt, limits)

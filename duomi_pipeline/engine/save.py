@@ -9,18 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from duomi_pipeline.duomi import ImageRequest
-from duomi_pipeline.engine.adoption import own_info
 from duomi_pipeline.engine.ledger_retry import retry_ledger_write
-from duomi_pipeline.images import (
-    ImageStore,
-    Look,
-    NotAPictureError,
-    PictureInfo,
-    PictureLostError,
-    Png,
-    check_whole,
-    with_info,
-)
+from duomi_pipeline.engine.unknown_files import own_info
+from duomi_pipeline.images import ImageStore, NotAPictureError, PictureLostError
+from duomi_pipeline.images.fingerprint import Look
+from duomi_pipeline.images.metadata import PictureInfo, with_info
+from duomi_pipeline.images.png import Png, check_whole
 from duomi_pipeline.ledger import Ledger, Origin, PictureFile, Purchase, Selection
 from duomi_pipeline.prompts import Prompt
 

@@ -10,8 +10,6 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from upath import UPath
-
 from duomi_pipeline.common.places import Place, place_of, shown
 from duomi_pipeline.common.processes import give_back_memory, keep_freed_memory
 from duomi_pipeline.duomi.request import check_parameters, request_basis
@@ -242,7 +240,7 @@ def open_store(settings: Settings, run_id: str = "") -> ImageStore:
     Raises:
         SettingsError: what its kind of URL needs is not installed.
     """
-    return ImageStore(UPath(output_place(settings, "image_dir")), run_id)
+    return ImageStore(output_place(settings, "image_dir"), run_id)
 
 
 def manifest_place(settings: Settings) -> Place:

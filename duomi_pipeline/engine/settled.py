@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from duomi_pipeline.engine.looking import PREFIXES, registered
 from duomi_pipeline.engine.plan import FEW, Plan
@@ -40,6 +41,10 @@ class Ids(Set[str]):
     def _from_iterable(cls, ids: "Collection[str]") -> frozenset[str]:  # type: ignore[override]
         """What unions and differences with others are."""
         return frozenset(ids)
+
+    def __or__(self, others: Set[Any]) -> frozenset[Any]:
+        """All of both; the one of `Set` takes them one by one."""
+        return self._ids.union(others)
 
     @cached_property
     def _ids(self) -> frozenset[str]:
@@ -82,15 +87,16 @@ class Note:
         note = json.loads(ledger.fact(self._name) or "[]")
         if not note or note[0] != self._here:
             return None
-        then, decided = Mark(*note[1]), note[2]
+        then, decided, usable = Mark(*note[1]), note[2], note[3]
         changed = ledger.register.changed_since(then) if then.pictures == mark.pictures else None
         if changed is None or len(changed) > FEW:
             return None
         mine = tuple(PREFIXES[source] for source in self._sources)
         ids = [prompt_id for prompt_id in changed.union(decided) if prompt_id.startswith(mine)]
         prompts = registered(ledger, ids).prompts if ids else ()
-        held = ledger.register.holdings().counts
-        usable = sum(held[source][standing] for source in self._sources for standing in USABLE)
+        if changed:  # else there are as many as then
+            held = ledger.register.holdings().counts
+            usable = sum(held[source][standing] for source in self._sources for standing in USABLE)
         others = frozenset(prompt.id for prompt in prompts)
         settled = Ids(usable - len(others), lambda: ledger.pictured_ids(self._sources) - others)
         return Registered(prompts, settled, changed)
@@ -104,7 +110,7 @@ class Note:
             settled: those that were decided now, and are settled from now on.
         """
         decided = [prompt.id for prompt in found.prompts if prompt.id not in settled]
-        note = json.dumps([self._here, mark, decided])
+        note = json.dumps([self._here, mark, decided, len(found.prompts) + len(found.settled)])
         if len(decided) <= FEW and all(self._here) and note != self._ledger.fact(self._name):
             with contextlib.suppress(LedgerError):  # the next plan tells all apart anew
                 self._ledger.set_fact(self._name, note)

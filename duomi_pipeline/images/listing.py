@@ -5,6 +5,7 @@ are *unknown*, and nothing is bought for them.
 """
 
 import hashlib
+import marshal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -54,7 +55,8 @@ class Listing:
         """The same one where the folder is known to be the same; empty where something of it cannot be read."""
         if self.problem or self.unknown:
             return ""
-        return hashlib.blake2b(repr(self.sizes).encode(), digest_size=16).hexdigest()
+        content = marshal.dumps({**self.sizes}, 2)  # in this version the same values are the same bytes
+        return hashlib.blake2b(content, digest_size=16).hexdigest()
 
     def why_unknown(self, name: str) -> str:
         """Why it is unknown whether a file exists."""
@@ -63,7 +65,7 @@ class Listing:
 
 def listing_of(sizes: Mapping[str, int], unknown: Mapping[str, str] | None = None) -> Listing:
     """The listing of these files; empty ones are unknown: cloud drives leave such placeholders."""
+    if 0 not in sizes.values():
+        return Listing(sizes, unknown or {})
     empty = {name: "it is empty: a placeholder of a cloud drive?" for name, size in sizes.items() if not size}
-    if empty:
-        sizes = {name: size for name, size in sizes.items() if size}
-    return Listing(sizes, {**(unknown or {}), **empty})
+    return Listing({name: size for name, size in sizes.items() if size}, {**(unknown or {}), **empty})

@@ -87,17 +87,17 @@ class LocalFolder:
         except (FileNotFoundError, NotADirectoryError):
             return Listing()
         try:
-            with os.scandir(folder) as entries:  # of an open folder: a quarter faster than by names with the whole path
-                for entry in entries:
-                    if not entry.name.endswith(PICTURE) or not (entry.name.isascii() or _is_text(entry.name)):
-                        continue
-                    try:
-                        status = entry.stat()
-                    except OSError as error:  # moved now, a link into a folder that is not mounted, a loop, …
-                        unknown[entry.name] = f"it cannot be read: {error.strerror or error}"
-                        continue
-                    if stat.S_ISREG(status.st_mode):
-                        sizes[entry.name] = status.st_size
+            # Of an open folder: a quarter faster than by names with the whole path.
+            for name in os.listdir(folder):  # noqa: PTH208
+                if not name.endswith(PICTURE) or not (name.isascii() or _is_text(name)):
+                    continue
+                try:
+                    status = os.stat(name, dir_fd=folder)
+                except OSError as error:  # moved now, a link into a folder that is not mounted, a loop, …
+                    unknown[name] = f"it cannot be read: {error.strerror or error}"
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    sizes[name] = status.st_size
         finally:
             os.close(folder)
         return listing_of(sizes, unknown)

@@ -10,17 +10,22 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-
-from upath import UPath
-from upath.implementations.local import FilePath, PosixUPath, WindowsUPath
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from duomi_pipeline.common.files import time_stamp
+from duomi_pipeline.common.places import Place
 from duomi_pipeline.common.text import one_line
 from duomi_pipeline.images.listing import Listing, listing_of
 from duomi_pipeline.images.local_folder import LocalFolder
-from duomi_pipeline.images.object_folder import ObjectFolder
 
-_LOCAL = (FilePath, PosixUPath, WindowsUPath)
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from duomi_pipeline.images.object_folder import ObjectFolder
+
+_LOCAL = ("file", "local")  # protocols of URLs
 _IDENTITY = ".duomi-folder.json"
 _PROBE_BYTES = 4096
 _ROOM = 4_000_000  # bytes that a picture in flight may need
@@ -48,13 +53,20 @@ class ImageStore:
         run_id: of the run that writes here; its temporary files are named after it.
     """
 
-    def __init__(self, base: UPath, run_id: str = "") -> None:
-        self.base = base
-        self._is_local = isinstance(base, _LOCAL)
-        self._folder = LocalFolder(base.path, run_id) if self._is_local else ObjectFolder(base)
+    def __init__(self, base: Place, run_id: str = "") -> None:
+        self._base = base
+        self._folder = _folder_at(base, run_id)
+        self._is_local = isinstance(self._folder, LocalFolder)
         self._naming = threading.Lock()
         self._given: set[str] = set()
         self._is_marked = False
+
+    @cached_property
+    def base(self) -> "UPath":
+        """The base path, as all kinds of places are used alike."""
+        from upath import UPath  # noqa: PLC0415
+
+        return UPath(self._base)
 
     def names(self, prefix: str, now: datetime, count: int) -> list[str]:
         """Free names for the pictures of one request: `{prefix}_{timestamp}.png`, with `_1`, `_2` for several.
@@ -79,11 +91,11 @@ class ImageStore:
             StoreError: the name is taken, the disk is full, the folder is read-only, …
         """
         if self._is_away():
-            raise StoreError(f"{name} could not be saved in {self.base}: the folder was moved or unmounted")
+            raise StoreError(f"{name} could not be saved in {self._base}: the folder was moved or unmounted")
         try:
             self._folder.write_new(name, data)
         except Exception as error:
-            raise StoreError(f"{name} could not be saved in {self.base}: {_words(error)}") from error
+            raise StoreError(f"{name} could not be saved in {self._base}: {_words(error)}") from error
 
     def read(self, name: str) -> bytes:
         """A picture's bytes.
@@ -94,21 +106,21 @@ class ImageStore:
         try:
             return self._folder.read(name)
         except Exception as error:
-            raise PictureLostError(f"{name} could not be read from {self.base}: {_words(error)}") from error
+            raise PictureLostError(f"{name} could not be read from {self._base}: {_words(error)}") from error
 
     def problem(self) -> str | None:
         """Why no picture could be saved now, found by writing and removing a small file; `None` if one can be."""
         try:
             self._folder.try_to_write(_PROBE_BYTES)
         except Exception as error:  # noqa: BLE001 - each fsspec store has errors of its own
-            return f"No picture can be saved in {self.base}: {_words(error)}"
+            return f"No picture can be saved in {self._base}: {_words(error)}"
         return None
 
     def room(self, requests: int) -> str | None:
         """Why there is no space for so many more pictures; `None` if there is, or if it is unknown."""
         free = self._folder.free()
         if free is not None and free < requests * _ROOM:
-            return f"Less than {requests * _ROOM // 1_000_000} MB are free for {self.base}: {_ADVICE[errno.ENOSPC]}"
+            return f"Less than {requests * _ROOM // 1_000_000} MB are free for {self._base}: {_ADVICE[errno.ENOSPC]}"
         return None
 
     def sweep(self, is_gone: Callable[[str], bool] = lambda _: False) -> None:
@@ -124,19 +136,19 @@ class ImageStore:
         try:
             return self._folder.listing()
         except Exception as error:  # noqa: BLE001 - each fsspec store has errors of its own
-            return Listing(problem=f"{self.base} cannot be read: {_words(error)}")
+            return Listing(problem=f"{self._base} cannot be read: {_words(error)}")
 
     def look(self, names: Iterable[str]) -> Listing:
         """Like `listing`, of these pictures alone."""
         sizes: dict[str, int] = {}
         try:
             if self._is_away():
-                return Listing(problem=f"{self.base} was moved or unmounted")
+                return Listing(problem=f"{self._base} was moved or unmounted")
             for name in names:
                 with suppress(FileNotFoundError, NotADirectoryError):
                     sizes[name] = self._folder.size(name)
         except Exception as error:  # noqa: BLE001 - each fsspec store has errors of its own
-            return Listing(problem=f"{self.base} cannot be read: {_words(error)}")
+            return Listing(problem=f"{self._base} cannot be read: {_words(error)}")
         return listing_of(sizes)
 
     def identity(self) -> str | None:
@@ -150,9 +162,9 @@ class ImageStore:
         except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError):
             return None
         except IsADirectoryError as error:
-            raise StoreError(f"{self.base / _IDENTITY} is no file: remove it, then start again") from error
+            raise StoreError(f"{self._base / _IDENTITY} is no file: remove it, then start again") from error
         except Exception as error:
-            raise StoreError(f"{self.base} cannot be read: {_words(error)}") from error
+            raise StoreError(f"{self._base} cannot be read: {_words(error)}") from error
         self._is_marked = True
         return identity
 
@@ -169,19 +181,29 @@ class ImageStore:
         except FileExistsError:
             if (other := self.identity()) is not None:
                 return other
-            raise StoreError(f"{self.base / _IDENTITY} is not a mark: remove it, then start again") from None
+            raise StoreError(f"{self._base / _IDENTITY} is not a mark: remove it, then start again") from None
         except Exception as error:
-            raise StoreError(f"{_IDENTITY} could not be written in {self.base}: {_words(error)}") from error
+            raise StoreError(f"{_IDENTITY} could not be written in {self._base}: {_words(error)}") from error
         self._is_marked = True
         return identity
 
     def location(self, name: str) -> str:
         """The path or URL of a picture, as text."""
-        return str(self.base / name)
+        return str(self._base / name)
 
     def _is_away(self) -> bool:
         """Whether the folder whose mark was read or written is no longer there; a bucket is not unmounted."""
         return self._is_local and self._is_marked and not self._folder.has(_IDENTITY)
+
+
+def _folder_at(base: Place, run_id: str) -> "LocalFolder | ObjectFolder":
+    if isinstance(base, Path):
+        return LocalFolder(str(base), run_id)
+    if base.protocol in _LOCAL:
+        return LocalFolder(base.path, run_id)
+    from duomi_pipeline.images.object_folder import ObjectFolder  # noqa: PLC0415 - it loads fsspec
+
+    return ObjectFolder(base)
 
 
 def _without_case(name: str) -> str:

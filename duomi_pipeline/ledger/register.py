@@ -20,6 +20,7 @@ _AT_ONCE = 500  # values per statement
 MANY = 10_000  # prompts above which all are read at once
 _PROMPT = [prompts.c[one.name] for one in fields(RegisteredPrompt)]
 _LOOK = [looks.c[one.name] for one in fields(Look)]
+_LAST_LOOK = select(func.max(looks.c.id))
 
 
 class Known(NamedTuple):
@@ -74,6 +75,11 @@ class Register:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def last_look(self) -> int:
+        """The id of the last look at any source; 0 before the first."""
+        with self._database.read() as connection:
+            return connection.execute(_LAST_LOOK).scalar() or 0
+
     def holdings(self) -> Holdings:
         """How much there is, and since when."""
         counts: dict[Source, dict[Standing, int]] = {source: dict.fromkeys(Standing, 0) for source in Source}
@@ -81,7 +87,7 @@ class Register:
             prompts.c.source, prompts.c.standing
         )
         with self._database.read() as connection:
-            last = connection.execute(select(func.max(looks.c.id))).scalar() or 0
+            last = connection.execute(_LAST_LOOK).scalar() or 0
             for source, standing, count in connection.execute(query):
                 counts[source][standing] = count
         return Holdings(last, counts)
@@ -131,7 +137,7 @@ class Register:
         with self._database.write() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("LOCK TABLE looks IN SHARE ROW EXCLUSIVE MODE"))
-            last = connection.execute(select(func.max(looks.c.id))).scalar() or 0
+            last = connection.execute(_LAST_LOOK).scalar() or 0
             if after is not None and after != last:
                 return False
             for change in changes:

@@ -1,6 +1,6 @@
 """Repairs a ledger: records pictures that it does not know, drops records of files that are gone.
 
-These files and their metadata are found by `engine.adoption` and `maintenance.reconcile`.
+These files and their metadata are found by `engine.unknown_files` and `maintenance.reconcile`.
 """
 
 import time

@@ -11,8 +11,10 @@ from duomi_pipeline.engine.plan import Plan, PlannedPrompt
 from duomi_pipeline.engine.prompt_request import findings_for
 from duomi_pipeline.engine.session import Session
 from duomi_pipeline.engine.states import State
-from duomi_pipeline.images import Look, NotAPictureError, PictureLostError, check_whole, read_info, stored_look
-from duomi_pipeline.images.fingerprint import bits_apart
+from duomi_pipeline.images import NotAPictureError, PictureLostError
+from duomi_pipeline.images.fingerprint import Look, bits_apart
+from duomi_pipeline.images.metadata import read_info
+from duomi_pipeline.images.png import check_whole, stored_look
 from duomi_pipeline.ledger import PictureFile, PictureLook
 
 BLANK_CONTRAST = 0.02  # of 0.5: about 5 of 255 shades, which nobody takes for a picture

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from duomi_pipeline.engine.adoption import Survey as Unknown
-from duomi_pipeline.engine.adoption import findings_of, look_into
 from duomi_pipeline.engine.folder import lost_pictures
 from duomi_pipeline.engine.session import Session
-from duomi_pipeline.images import PictureInfo, Presence
+from duomi_pipeline.engine.unknown_files import Survey as Unknown
+from duomi_pipeline.engine.unknown_files import findings_of, look_into
+from duomi_pipeline.images import Presence
+from duomi_pipeline.images.metadata import PictureInfo
 from duomi_pipeline.ledger import PictureFile
 
 

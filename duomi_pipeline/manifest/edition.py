@@ -128,21 +128,20 @@ def parts_of(old: Edition, new: Edition) -> list[Part]:
     """
     at = {prompt_id: number for number, prompt_id in enumerate(old.ids)}
     parts: list[Part] = []
-    passed = -1
+    passed = start = -1  # `start`: of the rows that are kept up to the one before; -1 where that is made anew
     for prompt_id, digest in zip(new.ids, new.digests, strict=True):
         number = at.get(prompt_id, -1)
-        last = parts[-1] if parts else None
-        if number > passed and old.digests[number] == digest:
-            if isinstance(last, Kept) and last.stop == number:
-                parts[-1] = Kept(last.start, number + 1)
-            else:
-                parts.append(Kept(number, number + 1))
-            passed = number
-        elif isinstance(last, list):
+        is_kept = number > passed and old.digests[number] == digest
+        if start >= 0 and not (is_kept and number == passed + 1):
+            parts.append(Kept(start, passed + 1))
+            start = -1
+        if is_kept:
+            start, passed = number if start < 0 else start, number
+        elif parts and isinstance(last := parts[-1], list):
             last.append(prompt_id)
         else:
             parts.append([prompt_id])
-    return parts
+    return parts if start < 0 else [*parts, Kept(start, passed + 1)]
 
 
 _ROOM = 2**32  # between the places of two rows that were written together

@@ -110,10 +110,9 @@ def table_prompts(
     notes: list[Problem] = []
     for row in rows:
         origin, mark = f"prompts.id={row[0]}", mark_of(names, row)
-        is_repeated = known.was_seen(origin)
-        if not is_repeated and known.is_unchanged(origin, mark):
+        if known.is_unchanged(origin, mark):
             continue
-        found = _prompt(row, names)
+        is_repeated, found = known.was_seen(origin), _prompt(row, names)
         if isinstance(found, Problem):
             problems.append(found)
         elif is_repeated or found.id in prompts:

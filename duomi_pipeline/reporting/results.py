@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from upath import UPath
-
 from duomi_pipeline.common.files import time_stamp
 from duomi_pipeline.engine.outcome import Outcome
 from duomi_pipeline.engine.plan import PlannedPrompt
@@ -81,7 +79,7 @@ def write_new_results(folder: Path, content: Mapping[str, Any], now: datetime) -
         StoreError: it cannot be written.
     """
     data = as_json_bytes(content)
-    files = ImageStore(UPath(folder))  # used because it writes any file whole or not at all
+    files = ImageStore(folder)  # used because it writes any file whole or not at all
     files.sweep()
     while True:
         name = f"{RESULTS_PREFIX}_{time_stamp(now)}.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 
 from duomi_pipeline.engine import Session, State
-from duomi_pipeline.images import read_info, with_info
+from duomi_pipeline.images.metadata import read_info, with_info
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.bench.engine import make_home, write

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from duomi_pipeline.engine import Session, State
 from duomi_pipeline.engine.session import open_store
-from duomi_pipeline.images import check_whole
+from duomi_pipeline.images.png import check_whole
 from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings

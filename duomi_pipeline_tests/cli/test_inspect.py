@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from duomi_pipeline.engine import State
-from duomi_pipeline.images import read_info
+from duomi_pipeline.images.metadata import read_info
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli.harness import command

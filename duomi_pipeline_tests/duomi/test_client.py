@@ -32,7 +32,8 @@ from duomi_pipeline.duomi.errors import (
     TaskDenied,
     TaskFailed,
 )
-from duomi_pipeline.images import NotAPictureError, to_png
+from duomi_pipeline.images import NotAPictureError
+from duomi_pipeline.images.png import to_png
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline.settings import Settings, Size

@@ -18,7 +18,7 @@ from PIL import Image
 
 from duomi_pipeline.engine import NOT_CURRENT, Outcome, Plan, Session, State, Stop
 from duomi_pipeline.engine.waits import Waits
-from duomi_pipeline.images import PictureInfo, read_info
+from duomi_pipeline.images.metadata import PictureInfo, read_info
 from duomi_pipeline.images.png import check_whole
 from duomi_pipeline.ledger import Money
 from duomi_pipeline.prompts import Prompt, read_sources

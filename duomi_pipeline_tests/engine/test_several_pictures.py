@@ -9,7 +9,7 @@ import pytest
 
 from duomi_pipeline.engine import State
 from duomi_pipeline.gallery import write_gallery
-from duomi_pipeline.images import read_info
+from duomi_pipeline.images.metadata import read_info
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.manifest import planned_rows
 from duomi_pipeline.prompts import read_sources

@@ -14,7 +14,8 @@ from upath import UPath
 
 from duomi_pipeline.engine import GENERATED_BY_ITSELF, NOT_CURRENT, State
 from duomi_pipeline.engine.looking import look
-from duomi_pipeline.images import ImageStore, Listing, read_info, with_info
+from duomi_pipeline.images import ImageStore, Listing
+from duomi_pipeline.images.metadata import read_info, with_info
 from duomi_pipeline.maintenance.quality import damaged
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.prompts import read_sources
@@ -200,31 +201,16 @@ def test_a_file_that_nobody_can_tell_of_concerns_itself_alone_and_is_not_bought(
 def test_a_file_that_moves_away_while_the_folder_is_listed_takes_no_other_with_it(
     made: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    victim, scandir = made.files()[3], os.scandir
+    victim, listdir = made.files()[3], os.listdir
 
-    class Moving:
-        """A listing in which the file goes between its name and its size."""
-
-        def __init__(self, folder: str) -> None:
-            self._entries = scandir(folder)
-
-        def __enter__(self) -> "Moving":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self._entries.close()
-
-        def __iter__(self) -> "Moving":
-            return self
-
-        def __next__(self) -> os.DirEntry[str]:
-            entry = next(self._entries)
-            if entry.name == victim.name:
-                victim.unlink()
-            return entry
+    def moving(folder: int) -> list[str]:
+        """The names in the folder, of which one goes before anybody asks for its size."""
+        names = listdir(folder)
+        victim.unlink()
+        return names
 
     with monkeypatch.context() as patched:
-        patched.setattr("os.scandir", Moving)
+        patched.setattr("os.listdir", moving)
         listing = ImageStore(UPath(made.images)).listing()
 
     assert len(listing.sizes) == 14

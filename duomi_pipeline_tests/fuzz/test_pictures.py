@@ -14,17 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from duomi_pipeline.engine.looking import look
-from duomi_pipeline.images import (
-    NotAPictureError,
-    PictureInfo,
-    check_whole,
-    read_info,
-    stored_look,
-    thumbnail_of,
-    to_png,
-    with_info,
-)
-from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images import NotAPictureError
+from duomi_pipeline.images.metadata import PictureInfo, read_info, read_texts, with_info
+from duomi_pipeline.images.png import check_whole, stored_look, thumbnail_of, to_png
 from duomi_pipeline.images.png_chunks import BrokenPngError, with_texts
 from duomi_pipeline.maintenance.reconcile import repair, survey
 from duomi_pipeline.manifest import write_manifest

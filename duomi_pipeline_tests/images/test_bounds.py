@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageOps
 
-from duomi_pipeline.images import NotAPictureError, to_png
+from duomi_pipeline.images import NotAPictureError
 from duomi_pipeline.images.fitting import fit
+from duomi_pipeline.images.png import to_png
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images.harness import SIZE, chunk, encoded, gradient, opened, with_chunk
 from duomi_pipeline_tests.images.test_hostile import jpeg_that_claims, webp_that_claims
@@ -24,7 +25,8 @@ GIF_HEAD = 13 + 3 * 2 ** ((GIF[10] & 7) + 1)  # bytes, with its colours
 # One picture in a process of its own: seconds of CPU, and megabytes at its highest.
 MEASURE = """
 import json, sys, time
-from duomi_pipeline.images import NotAPictureError, to_png
+from duomi_pipeline.images import NotAPictureError
+from duomi_pipeline.images.png import to_png
 from duomi_pipeline.settings import Size
 data, start = sys.stdin.buffer.read(), time.process_time()
 try:

@@ -8,8 +8,9 @@ import sys
 import pytest
 from PIL import Image, ImageChops, ImageStat, features
 
-from duomi_pipeline.images import NotAPictureError, check_whole, to_png
+from duomi_pipeline.images import NotAPictureError
 from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images.png import check_whole, to_png
 from duomi_pipeline.images.xmp import XMP_KEY
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images.harness import SIZE, encoded, gradient, opened
@@ -20,7 +21,8 @@ needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow 
 WITHOUT_AVIF = """
 import sys
 sys.modules["PIL._avif"] = None
-from duomi_pipeline.images import NotAPictureError, to_png
+from duomi_pipeline.images import NotAPictureError
+from duomi_pipeline.images.png import to_png
 from duomi_pipeline.settings import Size
 try:
     to_png(sys.stdin.buffer.read(), Size(96, 160))

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from upath import UPath
 
-from duomi_pipeline.images import ImageStore, NotAPictureError, read_info, to_png, with_info
-from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images import ImageStore, NotAPictureError
+from duomi_pipeline.images.metadata import read_info, read_texts, with_info
+from duomi_pipeline.images.png import to_png
 from duomi_pipeline.images.png_chunks import with_texts
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images.harness import SIZE, chunk, encoded, gradient, opened, with_chunk

@@ -11,8 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from duomi_pipeline.duomi import build_request
-from duomi_pipeline.images import PictureInfo, read_info, with_info
-from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images.metadata import PictureInfo, read_info, read_texts, with_info
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.images.harness import SIZE, chunk, chunks, encoded, gradient, opened, pixels, with_chunk
 

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from duomi_pipeline.images import NotAPictureError, PictureInfo, check_whole, to_png, with_info
-from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images import NotAPictureError
+from duomi_pipeline.images.metadata import PictureInfo, read_texts, with_info
+from duomi_pipeline.images.png import check_whole, to_png
 from duomi_pipeline.images.xmp import XMP_KEY, read_disclosure
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images.harness import SIZE, chunk, encoded, gradient, opened, pixels, with_chunk

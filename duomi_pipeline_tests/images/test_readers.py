@@ -13,7 +13,7 @@ import requests
 from PIL import Image
 from sd_parsers import ParserManager
 
-from duomi_pipeline.images import PictureInfo, read_info, with_info
+from duomi_pipeline.images.metadata import PictureInfo, read_info, with_info
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.engine.home import SIZE, Home
 from duomi_pipeline_tests.images.harness import chunk, chunks, encoded, gradient, opened, pixels, with_chunk

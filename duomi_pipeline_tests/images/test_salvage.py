@@ -6,8 +6,9 @@ import zlib
 import pytest
 from PIL import Image
 
-from duomi_pipeline.images import NotAPictureError, check_whole, stored_look, thumbnail_of, to_png, with_info
-from duomi_pipeline.images.metadata import read_texts
+from duomi_pipeline.images import NotAPictureError
+from duomi_pipeline.images.metadata import read_texts, with_info
+from duomi_pipeline.images.png import check_whole, stored_look, thumbnail_of, to_png
 from duomi_pipeline.images.png_chunks import png_size
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images.harness import SIZE, chunk, chunks, encoded, gradient, opened, pixels, with_chunk

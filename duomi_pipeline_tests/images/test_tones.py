@@ -7,7 +7,7 @@ import zlib
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from duomi_pipeline.images import stored_look, thumbnail_of, to_png
+from duomi_pipeline.images.png import stored_look, thumbnail_of, to_png
 from duomi_pipeline.images.tones import in_plain_colours
 from duomi_pipeline.settings import Size
 from duomi_pipeline_tests.images.harness import SIZE, chunk, encoded, gradient, opened

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from duomi_pipeline.images import NotAPictureError, to_png
+from duomi_pipeline.images import NotAPictureError
 from duomi_pipeline.images.decoding import decode
 from duomi_pipeline.images.plain_pixels import plain_picture
+from duomi_pipeline.images.png import to_png
 from duomi_pipeline.images.png_chunks import SIGNATURE, encode, walk
 from duomi_pipeline.images.unpacking import unpacked
 from duomi_pipeline.settings import Size

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from PIL import Image, ImageOps
 
-from duomi_pipeline.images import read_info
+from duomi_pipeline.images.metadata import read_info
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
 from duomi_pipeline.orchestration.partitions import prompt_partitions
 from duomi_pipeline_tests.object_storage import Bucket, bucket

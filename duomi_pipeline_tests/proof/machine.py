@@ -30,7 +30,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from duomi_pipeline.engine import Session, State
-from duomi_pipeline.images import read_info
+from duomi_pipeline.images.metadata import read_info
 from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.settings import Settings

@@ -55,7 +55,7 @@ MUTANTS = (
     ),
     Mutant(
         "a file is adopted without reading what was asked: as what its prompt's first file was",
-        "duomi_pipeline/engine/adoption.py",
+        "duomi_pipeline/engine/unknown_files.py",
         "request_key=first.request_key,",
         "request_key=vars(_purchase).setdefault(first.prompt_id, first.request_key),",
         STORIES,

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 
 from duomi_pipeline.engine import NOT_CURRENT, Session, State, keeping, session
-from duomi_pipeline.images import check_whole, read_info
+from duomi_pipeline.images.metadata import read_info
+from duomi_pipeline.images.png import check_whole
 from duomi_pipeline.ledger import session_locks
 from duomi_pipeline.ledger.postgresql import lock_id
 from duomi_pipeline.prompts import read_sources

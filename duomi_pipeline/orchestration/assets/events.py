@@ -10,7 +10,8 @@ import dagster as dg
 
 from duomi_pipeline.common.places import is_object_storage
 from duomi_pipeline.engine import Outcome, PlannedPrompt, Status
-from duomi_pipeline.images import ImageStore, NotAPictureError, PictureLostError, thumbnail_of
+from duomi_pipeline.images import ImageStore, NotAPictureError, PictureLostError
+from duomi_pipeline.images.png import thumbnail_of
 from duomi_pipeline.ledger import Purchase, Selection
 from duomi_pipeline.orchestration.event_log.previews import PREVIEW, markdown, shown_before
 from duomi_pipeline.orchestration.links import picture_address
