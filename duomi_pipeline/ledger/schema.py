@@ -124,9 +124,14 @@ purchases = Table(
     Column("updated_at", Float, nullable=False),
     Index("purchases_by_key", "request_key", "id"),
 )
-# At most one open purchase per request: this guarantees "bought once" between two runs. Of which rows an index is, the
-# migration says that makes it: repeated here, it would load both dialects of SQLAlchemy into every process.
-Index("purchases_one_open_per_key", purchases.c.request_key, unique=True)  # of OPEN_STATES: migration 0001
+# At most one open purchase per request: this guarantees "bought once" between two runs. On PostgreSQL indexes are of the
+# same rows, as migrations make them: said here, it would load that dialect of SQLAlchemy into every process.
+Index(
+    "purchases_one_open_per_key",
+    purchases.c.request_key,
+    unique=True,
+    sqlite_where=purchases.c.state.in_(OPEN_STATES),
+)
 
 posts = Table(
     "posts",
@@ -143,7 +148,8 @@ posts = Table(
 )
 
 UNANSWERED = (Billing.SENT, Billing.AMBIGUOUS)
-Index("posts_unanswered", posts.c.purchase_id)  # of UNANSWERED without an answer: migration 0006
+_UNANSWERED = posts.c.billing.in_(UNANSWERED) & posts.c.answered_at.is_(None)
+Index("posts_unanswered", posts.c.purchase_id, sqlite_where=_UNANSWERED)
 
 # `day`: of UTC, counted from 1970; `writer`: the server's process on PostgreSQL, so that no two wait for one row.
 totals = Table(
