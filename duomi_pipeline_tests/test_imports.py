@@ -14,6 +14,14 @@ from duomi_pipeline.settings import Settings
 with TemporaryDirectory() as folder, Session(Settings.load(folder)) as session:
     assert write_manifest(session, session.plan_registered(), [], Path(folder) / "manifest").paths["parquet"].exists()
 """
+CONTACT_SHEET = """
+import io
+from duomi_pipeline.images.contact_sheet import contact_sheet
+from PIL import Image
+thumbnail = io.BytesIO()
+Image.new("RGB", (46, 81)).save(thumbnail, "WEBP")
+assert contact_sheet([thumbnail.getvalue()])
+"""
 
 
 @pytest.mark.parametrize(
@@ -25,6 +33,7 @@ with TemporaryDirectory() as folder, Session(Settings.load(folder)) as session:
         ("import duomi_pipeline.cli.generate", {"dagster", "pandas", "pyarrow"}),
         ("import duomi_pipeline.cli.dagster_runs", {"pandas", "pyarrow"}),
         (WRITE_PARQUET, {"pandas"}),
+        (CONTACT_SHEET, {"PIL.DdsImagePlugin", "PIL.TiffImagePlugin"}),
     ],
 )
 def test_a_command_loads_only_what_it_needs(code: str, absent: set[str]) -> None:

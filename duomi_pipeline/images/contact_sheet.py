@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 
-from PIL import Image
+from PIL import Image, WebPImagePlugin
 
 COLUMNS = 8
 MOST = 40  # pictures on a sheet: it lives in Dagster's event log
@@ -12,6 +12,7 @@ _GAP = 4
 _BACKGROUND = (24, 24, 27)
 _QUALITY = 45
 _EFFORT = 3  # of 6: more of it saves no byte here
+_WEBP = str(WebPImagePlugin.WebPImageFile.format)  # not known yet, Pillow imports its 40 formats to find it
 
 
 def contact_sheet(thumbnails: Sequence[bytes]) -> bytes | None:
@@ -27,11 +28,11 @@ def contact_sheet(thumbnails: Sequence[bytes]) -> bytes | None:
     width, height = _CELL[0] + _GAP, _CELL[1] + _GAP
     sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), _BACKGROUND)
     for place, thumbnail in enumerate(some):
-        picture = Image.open(io.BytesIO(thumbnail)).convert("RGB")
+        picture = Image.open(io.BytesIO(thumbnail), formats=[_WEBP]).convert("RGB")
         picture.thumbnail(_CELL)
         left = _GAP + place % COLUMNS * width + (_CELL[0] - picture.width) // 2
         top = _GAP + place // COLUMNS * height + (_CELL[1] - picture.height) // 2
         sheet.paste(picture, (left, top))
     file = io.BytesIO()
-    sheet.save(file, "WEBP", quality=_QUALITY, method=_EFFORT)
+    sheet.save(file, _WEBP, quality=_QUALITY, method=_EFFORT)
     return file.getvalue()

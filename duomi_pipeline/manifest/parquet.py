@@ -13,6 +13,8 @@ from typing import Any
 # Arrow's own pool keeps what was freed: 45 MB more with 100,000 rows, and a quarter more CPU time. It is made when
 # Arrow is imported, and takes 6 MB with 500 rows, too.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+# Arrow imports NumPy, whose algebra, which nobody here uses, would start a thread for each processor: 60 ms of CPU.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pyarrow as pa
 import pyarrow.json as pj
