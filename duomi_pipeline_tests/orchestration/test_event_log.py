@@ -12,8 +12,10 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import DagsterEventType
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from sqlalchemy import Connection, event
+from dagster._core.storage.event_log import SqliteEventLogStorage, sql_event_log
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._serdes import deserialize_value, serialize_value
+from sqlalchemy import Connection, event, select
 from sqlalchemy.engine import Engine
 
 from duomi_pipeline.orchestration.checks import picture_checks
@@ -100,6 +102,113 @@ def test_a_run_in_batches_leaves_the_same_facts_as_one_event_at_a_time(
         assert latest.asset_materialization.partition in materialized
     assert facts[0] == facts[1]
     assert facts[0][0] == ({key for key in keys if key != "json_p03"}, {"json_p03"})
+
+
+def some_events(count: int) -> list[dg.AssetMaterialization | dg.AssetObservation]:
+    """Materializations and observations with all that one can have, with a part of it, and with nothing."""
+
+    def metadata(number: int) -> dict[str, Any]:
+        column = dg.TableColumn("ä", "int", description=f"{number}")
+        kinds = {
+            "text": f'"{number}"\n\\ 图 é \U0001f600',
+            "int": number,
+            "float": number / 7,
+            "bool": number % 2 == 0,
+            "null": None,
+            "markdown": dg.MetadataValue.md(f"![{number}](data:image/webp;base64,AAAA)"),
+            "path": dg.MetadataValue.path(f"/tmp/{number}"),
+            "url": dg.MetadataValue.url(f"https://example.com/{number}"),
+            "json": dg.MetadataValue.json({"b": [number, None, 0.1], "a": {"z": "ü", "y": True}}),
+            "time": dg.MetadataValue.timestamp(1e9 + number),
+            "asset": dg.MetadataValue.asset(dg.AssetKey(["a", f"{number}"])),
+            "run": dg.MetadataValue.dagster_run(f"{number}"),
+            "schema": dg.MetadataValue.table_schema(dg.TableSchema([column])),
+            "table": dg.MetadataValue.table([dg.TableRecord({"ä": number})], dg.TableSchema([column])),
+        }
+        return dict(list(kinds.items())[: number % 7 * 3])  # of every seventh none
+
+    return [
+        kind(
+            asset,
+            partition=f"p{number}" if number % 5 else None,
+            description="described" if number % 11 == 0 else None,
+            metadata=metadata(number),
+            tags={DATA_VERSION_TAG: f"{number}", "more": "x"} if number % 3 else None,
+        )
+        for kind in (dg.AssetMaterialization, dg.AssetObservation)
+        for asset in ("one", "two")
+        for number in range(count)
+    ]
+
+
+def stored(instance: dg.DagsterInstance) -> list[dict[str, Any]]:
+    """The rows of all events, in their order."""
+    storage = instance.event_log_storage
+    assert isinstance(storage, EventBatches)
+    with storage.index_connection() as connection:
+        found = connection.execute(select(SqlEventLogStorageTable).order_by(SqlEventLogStorageTable.c.id)).mappings()
+        return [{name: value for name, value in row.items() if name != "id"} for row in found]
+
+
+def test_events_of_a_batch_are_written_letter_by_letter_as_dagster_writes_them(batching: dg.DagsterInstance) -> None:
+    events = some_events(50)
+
+    report_events(batching, events)
+
+    rows = stored(batching)
+    entries = [deserialize_value(row["event"], dg.EventLogEntry) for row in rows]
+    assert [entry.asset_materialization or entry.asset_observation for entry in entries] == events
+    assert [row["event"] for row in rows] == [serialize_value(entry) for entry in entries]
+    storage = batching.event_log_storage
+    assert isinstance(storage, EventBatches)
+    assert rows == [storage._event_to_row(entry) for entry in entries]
+
+
+@contextmanager
+def serialized_by_dagster(monkeypatch: pytest.MonkeyPatch, **how: Any) -> Iterator[list[Any]]:
+    """Collects the values that Dagster's event log serializes."""
+    found: list[Any] = []
+
+    def counted(value: Any) -> str:
+        found.append(value)
+        return serialize_value(value, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sql_event_log, "serialize_value", counted)
+        yield found
+
+
+def test_dagster_serializes_the_first_event_of_a_kind_alone(
+    tmp_path: Path, batching: dg.DagsterInstance, service: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path / "home", batching, service)
+    project.write_many(20)
+    project.look()
+    keys = project.partitions()
+    with serialized_by_dagster(monkeypatch) as found:
+        run = project.run(keys[0], keys[-1])
+
+    entries = [entry for entry in found if isinstance(entry, dg.EventLogEntry)]
+    per_picture = [entry for entry in entries if entry.dagster_event and entry.dagster_event.partition]
+    assert len(project.events(run)) == len(keys)
+    assert len(per_picture) <= 4, "the plan, the observations, and a few groups of pictures"
+    assert [row["event"] for row in stored(batching)] == [
+        serialize_value(deserialize_value(row["event"], dg.EventLogEntry)) for row in stored(batching)
+    ]
+
+
+def test_what_dagster_writes_in_another_format_it_writes_itself(
+    batching: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = some_events(8)
+
+    with serialized_by_dagster(monkeypatch, indent=1):
+        report_events(batching, events)
+
+    rows = [row["event"] for row in stored(batching)]
+    entries = [deserialize_value(row, dg.EventLogEntry) for row in rows]
+    assert [entry.asset_materialization or entry.asset_observation for entry in entries] == events
+    assert rows == [serialize_value(entry, indent=1) for entry in entries]
 
 
 def test_a_hundred_observations_are_few_transactions(batching: dg.DagsterInstance) -> None:

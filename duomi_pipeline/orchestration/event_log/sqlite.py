@@ -24,11 +24,11 @@ from dagster._core.storage.event_log.schema import (
     DynamicPartitionsTable,
     SqlEventLogStorageTable,
 )
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, exists, select
 
+from duomi_pipeline.orchestration.event_log.rows import EventRows, Row
 from duomi_pipeline.orchestration.sqlite_storage import (
     CONFIG,
     accept_percent_signs,
@@ -40,7 +40,7 @@ from duomi_pipeline.orchestration.sqlite_storage import (
 )
 
 _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"  # Dagster hands batches over only where this is set
-_MOST = "100"
+_MOST = "500"
 _BATCHED = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -50,7 +50,7 @@ _BATCHED = {
 _KEPT = (DagsterEventType.ASSET_MATERIALIZATION.value, DagsterEventType.ASSET_OBSERVATION.value)
 
 
-class EventBatches(SqlEventLogStorage):
+class EventBatches(EventRows):
     """Mixin for Dagster's SQL event logs: events in batches, and partitions that outlive their runs."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
@@ -63,7 +63,7 @@ class EventBatches(SqlEventLogStorage):
         for (_, batched), neighbours in groupby(events, lambda event: (event.run_id, _is_batched(event))):
             group = list(neighbours)
             if batched:
-                self._store_together(group, [self._event_to_row(event) for event in group])
+                self._store_together(group, list(self._rows(group)))
             else:
                 super().store_event_batch(group)
 
@@ -106,13 +106,14 @@ class EventBatches(SqlEventLogStorage):
         with self.index_connection() as connection:
             return connection.execute(partitions.limit(1)).first() is not None
 
-    def _store_together(self, events: Sequence[EventLogEntry], rows: Sequence[dict[str, Any]]) -> None:
+    def _store_together(self, events: Sequence[EventLogEntry], rows: Sequence[Row]) -> None:
         insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
         with self.index_transaction() as connection:
             ids = list(connection.execute(insert, rows).scalars())
             self._store_asset_event_tags(connection, events, ids)
             # The row of an asset holds only its latest event, so earlier ones of the batch are not written to it.
-            latest = {_asset_and_kind(event): (event, number) for event, number in zip(events, ids, strict=True)}
+            kinds = [(row["asset_key"], row["dagster_event_type"]) for row in rows]
+            latest = {kind: one for kind, *one in zip(kinds, events, ids, strict=True)}
             for place in sorted(latest):  # always in the same order, so that two processes cannot deadlock
                 self._store_asset_event(connection, *latest[place])
 
@@ -175,7 +176,7 @@ class BatchingEventLogStorage(EventBatches, SqliteEventLogStorage):
         path = self.path_for_shard(run_id)
         return tuple(Path(f"{path}{ending}") for ending in ("", "-wal", "-shm"))
 
-    def _store_together(self, events: Sequence[EventLogEntry], rows: Sequence[dict[str, Any]]) -> None:
+    def _store_together(self, events: Sequence[EventLogEntry], rows: Sequence[Row]) -> None:
         """Write the events to the run's own database, too."""
         with self.run_connection(events[0].run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
@@ -184,8 +185,3 @@ class BatchingEventLogStorage(EventBatches, SqliteEventLogStorage):
 
 def _is_batched(event: EventLogEntry) -> bool:
     return event.is_dagster_event and event.dagster_event_type in _BATCHED
-
-
-def _asset_and_kind(event: EventLogEntry) -> tuple[str, str]:
-    found = event.get_dagster_event()
-    return (found.asset_key.to_string() if found.asset_key else "", found.event_type_value)
