@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from duomi_pipeline.engine import Session
+from duomi_pipeline.orchestration.event_log.sqlite import BatchingEventLogStorage
 from duomi_pipeline.orchestration.partition_ranges import PartitionRange
 from duomi_pipeline.orchestration.partition_sync import (
     PROMPTS_KEY,
@@ -51,6 +52,25 @@ def test_more_partitions_are_added_at_once_than_a_statement_takes_values(tmp_pat
             assert instance.get_dynamic_partitions(PARTITIONS_NAME) == keys
     finally:
         event.remove(Engine, "connect", limit)
+
+
+def test_a_partition_that_another_process_adds_in_the_same_moment_is_no_error(tmp_path: Path) -> None:
+    log = BatchingEventLogStorage(str(tmp_path))
+    log.add_dynamic_partitions(PARTITIONS_NAME, ["json_a"])
+
+    others = [["json_b", "json_c"]]
+
+    def add_first(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if others and statement.startswith("INSERT INTO dynamic_partitions"):
+            BatchingEventLogStorage(str(tmp_path)).add_dynamic_partitions(PARTITIONS_NAME, others.pop())
+
+    event.listen(Engine, "before_cursor_execute", add_first)
+    try:
+        log.add_dynamic_partitions(PARTITIONS_NAME, ["json_a", "json_c", "json_d"])
+    finally:
+        event.remove(Engine, "before_cursor_execute", add_first)
+
+    assert log.get_dynamic_partitions(PARTITIONS_NAME) == ["json_a", "json_b", "json_c", "json_d"]
 
 
 class TestChanges:

@@ -13,7 +13,7 @@ of what they last found. Here they are not announced.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +27,7 @@ from dagster._core.storage.event_log.schema import (
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, exists, select
+from sqlalchemy.exc import IntegrityError
 
 from duomi_pipeline.orchestration.event_log.rows import EventRows, Row
 from duomi_pipeline.orchestration.sqlite_storage import (
@@ -41,6 +42,7 @@ from duomi_pipeline.orchestration.sqlite_storage import (
 
 _BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"  # Dagster hands batches over only where this is set
 _MOST = "500"
+_TRIES = 3  # of adding partitions while others add the same
 _BATCHED = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -66,6 +68,13 @@ class EventBatches(EventRows):
                 self._store_together(group, list(self._rows(group)))
             else:
                 super().store_event_batch(group)
+
+    def add_dynamic_partitions(self, partitions_def_name: str, partition_keys: Sequence[str]) -> None:
+        """Add partitions. Dagster looks which are new, then adds them: another process may have added one between."""
+        for _ in range(_TRIES - 1):
+            with suppress(IntegrityError):
+                return super().add_dynamic_partitions(partitions_def_name, partition_keys)
+        return super().add_dynamic_partitions(partitions_def_name, partition_keys)
 
     def get_dynamic_partitions(self, partitions_def_name: str) -> Sequence[str]:
         """All partitions in the order in which they were added; an object for each row takes three times as long."""
