@@ -85,7 +85,7 @@ class Note:
         """
         ledger = self._ledger
         note = json.loads(ledger.fact(self._name) or "[]")
-        if len(note) != 4 or note[0] != self._here:  # noqa: PLR2004 - earlier programs noted less
+        if len(note) != 4 or note[0] != self._here:  # earlier programs noted less
             return None
         then, decided, usable = Mark(*note[1]), note[2], note[3]
         changed = ledger.register.changed_since(then) if then.pictures == mark.pictures else None

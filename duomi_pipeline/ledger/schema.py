@@ -124,8 +124,8 @@ purchases = Table(
     Column("updated_at", Float, nullable=False),
     Index("purchases_by_key", "request_key", "id"),
 )
-# At most one open purchase per request: this guarantees "bought once" between two runs. On PostgreSQL indexes are of the
-# same rows, as migrations make them: said here, it would load that dialect of SQLAlchemy into every process.
+# At most one open purchase per request: this guarantees "bought once" between two runs. On PostgreSQL it is of the same
+# rows, as its migration makes it: said here, it would load that dialect of SQLAlchemy into every process.
 Index(
     "purchases_one_open_per_key",
     purchases.c.request_key,

@@ -35,7 +35,7 @@ from duomi_pipeline.prompts import Prompt, read_sources
 from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.proof.stage import RETRIES, TABLES, Stage, stage
-from duomi_pipeline_tests.proof.steps import NO_WAITS, SteppedRun, WatchedDatabase
+from duomi_pipeline_tests.proof.steps import NO_WAITS, PLAN, SteppedRun, WatchedDatabase
 
 NAMES = st.sampled_from(("a", "b", "c"))
 TEXTS = st.sampled_from(("a lighthouse", "a paper boat", "a clock tower"))
@@ -71,6 +71,7 @@ class Story(RuleBasedStateMachine):
         self.away = self.on.home.path / "away"
         shutil.rmtree(self.away, ignore_errors=True)
         self.runs = 0
+        self.at_plan: dict[str, Counter[Asked]] = {}  # bills before the look of each run, by its id
 
     # --- the user ----------------------------------------------------------------------------------------
 
@@ -251,31 +252,44 @@ class Story(RuleBasedStateMachine):
     ) -> None:
         """Let runs go on in turns; then one of them dies, if it should, and all that live come to their ends."""
         before, files = self.bills(), len(self.paid_pictures()) + self.waiting()
+        self.at_plan = {}
         for turn in turns:
             if not runs[turn].is_over:
-                runs[turn].go()
+                self.go(runs[turn])
         if dies is not None and not runs[dies].is_over:
             (runs[dies].go_and_die if commits else runs[dies].die)()
         while living := [run for run in runs if not run.is_over]:
             for run in living:  # in turns: one may wait for the other
-                run.go()
+                self.go(run)
         for run in runs:
             run.close()
             assert run.error is None, repr(run.error)
-        new = self.bills() - before
+        bills = self.bills()
+        new = bills - before
         # What the user's word lets be bought again: what is current, and what failed for good.
-        self.word += Counter(
-            {key: bills for key, bills in new.items() if said or self.is_said_again(runs, key, before)}
-        )
+        self.word += new if said else Counter({key: bills[key] - self.said_again_at(runs, key, bills) for key in new})
         gone = sum(new.values()) - (len(self.paid_pictures()) + self.waiting() - files)
         if dies is not None or self.on.sandbox.faults.rate_reset_after:
             self.lost += max(gone, 0)
 
-    def is_said_again(self, runs: Sequence[SteppedRun], key: Asked, before: Counter[Asked]) -> bool:
-        """Whether these runs were told to ask for failed prompts, and this one had used up what may be risked."""
-        return before[key] >= 1 + RETRIES + self.word[key] and any(
-            entry.state is State.FAILED_FOR_GOOD for run in runs if run.plan for entry in run.plan.entries
-        )
+    def go(self, run: SteppedRun) -> None:
+        """One step of a run; before its look at the prompts the bills are noted."""
+        if run.at == PLAN:
+            self.at_plan[run.run_id] = self.bills()
+        run.go()
+
+    def said_again_at(self, runs: Sequence[SteppedRun], key: Asked, now: Counter[Asked]) -> int:
+        """How many bills of a request there were when the first of these runs was told to ask for failed prompts.
+
+        Only where what may be risked was used up then; as many as now where none was told.
+        """
+        told = [
+            billed
+            for run in runs
+            if run.plan and any(entry.state is State.FAILED_FOR_GOOD for entry in run.plan.entries)
+            if (billed := self.at_plan.get(run.run_id, now)[key]) >= 1 + RETRIES + self.word[key]
+        ]
+        return min(told, default=now[key])
 
     def bills(self) -> Counter[Asked]:
         """How often each request was billed."""
