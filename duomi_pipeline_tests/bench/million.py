@@ -72,6 +72,7 @@ def _partition_rows(home: Path, prompts: int, url: str) -> Iterator[str]:
 
 def _picture_rows(home: Path, prompts: int) -> Iterator[str]:
     step("scale_steps.draw", home, prompts)
+    yield _row("`duomi plan`, all pictures for the first time", duomi(home, "plan"))
     yield _row("`duomi plan`, nothing to do", duomi(home, "plan"))
     first, later = step("scale_steps.ticks", home, 2)
     yield _row("tick of the sensor, nothing to do, the first of its process", first)
