@@ -264,10 +264,14 @@ class Story(RuleBasedStateMachine):
         for run in runs:
             run.close()
             assert run.error is None, repr(run.error)
-        bills = self.bills()
-        new = bills - before
+        new = self.bills() - before
         # What the user's word lets be bought again: what is current, and what failed for good.
-        self.word += new if said else Counter({key: bills[key] - self.said_again_at(runs, key, bills) for key in new})
+        if said:
+            self.word += new
+        told: set[Asked] = set()
+        for key, billed in self.said_again(runs):
+            self.word[key] = max(billed, self.word[key] + (1 + RETRIES if key in told else 0))
+            told.add(key)
         gone = sum(new.values()) - (len(self.paid_pictures()) + self.waiting() - files)
         if dies is not None or self.on.sandbox.faults.rate_reset_after:
             self.lost += max(gone, 0)
@@ -278,18 +282,19 @@ class Story(RuleBasedStateMachine):
             self.at_plan[run.run_id] = self.bills()
         run.go()
 
-    def said_again_at(self, runs: Sequence[SteppedRun], key: Asked, now: Counter[Asked]) -> int:
-        """How many bills of a request there were when the first of these runs was told to ask for failed prompts.
+    def said_again(self, runs: Sequence[SteppedRun]) -> list[tuple[Asked, int]]:
+        """Failed requests that these runs were told to ask for, and how often each was billed when the run looked.
 
-        Only where what may be risked was used up then; as many as now where none was told.
+        Only where what may be risked was used up then. A run that dies before it asks leaves its word to the next one.
         """
-        told = [
-            billed
+        failed = [
+            ((entry.prompt.text, str(entry.request.body["image_size"])), self.at_plan[run.run_id])
             for run in runs
-            if run.plan and any(entry.state is State.FAILED_FOR_GOOD for entry in run.plan.entries)
-            if (billed := self.at_plan.get(run.run_id, now)[key]) >= 1 + RETRIES + self.word[key]
+            if run.plan and run.run_id in self.at_plan
+            for entry in run.plan.entries
+            if entry.state is State.FAILED_FOR_GOOD
         ]
-        return min(told, default=now[key])
+        return [(key, billed[key]) for key, billed in failed if billed[key] >= 1 + RETRIES + self.word[key]]
 
     def bills(self) -> Counter[Asked]:
         """How often each request was billed."""
