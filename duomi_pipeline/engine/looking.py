@@ -218,7 +218,7 @@ def _why(prompt_id: str, standing: Standing | None) -> str:
             f"it is not in the register of prompts: materialize `{ASSETS[source]}`, or start the sensor `new_prompts`"
         )
     if standing is Standing.UNUSABLE:
-        return "its file or recorded override cannot be read; see `duomi doctor`"
+        return "its row, file or recorded override cannot be read; see `duomi doctor`"
     return "there is no such prompt any more: its row or file is gone"
 
 
