@@ -308,7 +308,7 @@ def _standings(
 ) -> dict[str, Standing]:
     """The prompts that cannot be used now, and those that are gone."""
     usable = {prompt.id for prompt in reading.prompts}
-    broken = {key for key in reading.present - usable if key in known and known[key].standing is not Standing.UNUSABLE}
+    broken = {key for key in reading.present - usable if key in known and known[key].standing in _USABLE}
     found = dict.fromkeys(broken, Standing.UNUSABLE)
     visitors = [key for key, entry in known.items() if entry.standing is Standing.VISITING and key not in here]
     return {**found, **dict.fromkeys([*visitors, *(key for key in gone if retires and key in known)], Standing.RETIRED)}
