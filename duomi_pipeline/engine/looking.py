@@ -217,7 +217,7 @@ def _why(prompt_id: str, standing: Standing | None) -> str:
             f"it is not in the register of prompts: materialize `{ASSETS[source]}`, or start the sensor `new_prompts`"
         )
     if standing is Standing.UNUSABLE:
-        return "its file or recorded override cannot be read; see `duomi doctor`"
+        return "its row, file or recorded override cannot be read; see `duomi doctor`"
     return "there is no such prompt any more: its row or file is gone"
 
 
@@ -327,7 +327,7 @@ def _standings(
 ) -> dict[str, Standing]:
     """The prompts that cannot be used now, and those that are gone."""
     usable = {prompt.id for prompt in reading.prompts}
-    broken = {key for key in reading.present - usable if key in known and known[key].standing is not Standing.UNUSABLE}
+    broken = {key for key in reading.present - usable if key in known and known[key].standing in _USABLE}
     found = dict.fromkeys(broken, Standing.UNUSABLE)
     visitors = [key for key, entry in known.items() if entry.standing is Standing.VISITING and key not in here]
     return {**found, **dict.fromkeys([*visitors, *(key for key in gone if retires and key in known)], Standing.RETIRED)}

@@ -93,6 +93,7 @@ LOST = (
 )
 _UNTIL_ANSWERED = 0.3  # seconds
 _ON_THE_WIRE = 60.0  # seconds for which the service may still work on the POST of a run that died
+_AHEAD = 60.0  # seconds by which clocks may differ; later than that sends only one that was set back since
 
 
 def check_caps(connection: Connection, run_id: str, asked: int, price: float, limits: Limits, now: float) -> None:
@@ -171,7 +172,8 @@ def check_in_flight(
     if len(sent) < limits.requests_in_flight:  # no need to ask who lives
         return
     living = {run_id for run_id in {row.run_id for row in sent} if is_alive(connection, run_id)}
-    if sum(row.run_id in living or row.sent_at > now - _ON_THE_WIRE for row in sent) >= limits.requests_in_flight:
+    recent = [now - _ON_THE_WIRE < row.sent_at < now + _AHEAD for row in sent]
+    if sum(row.run_id in living or new for row, new in zip(sent, recent, strict=True)) >= limits.requests_in_flight:
         raise NotYet(_UNTIL_ANSWERED)
 
 
@@ -188,7 +190,7 @@ def check_rate(connection: Connection, limits: Limits, now: float) -> None:
     if limits.requests_per_minute is not None:
         recent = (
             select(posts.c.sent_at)
-            .where(posts.c.sent_at > now - 60)
+            .where(posts.c.sent_at > now - 60, posts.c.sent_at < now + _AHEAD)
             .order_by(posts.c.sent_at.desc())
             .limit(limits.requests_per_minute)
         )

@@ -152,12 +152,16 @@ class Register:
                 return [tuple(row) for row in in_parts(connection, query, prompts.c.prompt_id, ids)]
             return [row for row in connection.execute(query).tuples().all() if row[0] in ids]
 
+    def looked_at(self, look_id: int) -> float:
+        """When a look was, in seconds since 1970; 0 if this ledger has none with this id."""
+        with self._database.read() as connection:
+            return connection.execute(select(looks.c.looked_at).where(looks.c.id == look_id)).scalar() or 0.0
+
     def changed_since(self, mark: Mark) -> set[str] | None:
         """The ids of prompts that were changed since then; `None` if this ledger does not know that mark."""
-        was_here = select(looks.c.id).where(looks.c.id == mark.look_id, looks.c.looked_at == mark.looked_at)
+        if mark.looked_at != self.looked_at(mark.look_id):
+            return None
         with self._database.read() as connection:
-            if mark.look_id and connection.execute(was_here).first() is None:
-                return None
             changed = select(prompts.c.prompt_id).where(prompts.c.look_id > mark.look_id)
             return set(connection.execute(changed).scalars())
 

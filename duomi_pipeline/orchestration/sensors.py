@@ -11,7 +11,7 @@ import dagster as dg
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Plan, Session
 from duomi_pipeline.engine.looking import Looked
-from duomi_pipeline.ledger import Holdings, Standing
+from duomi_pipeline.ledger import Ledger, Standing
 from duomi_pipeline.orchestration.assets.images_config import MISSING_AND_FAILED_FOR_NOW, ImagesConfig
 from duomi_pipeline.orchestration.assets.prompt_states import report_states
 from duomi_pipeline.orchestration.assets.results_manifest import MANIFEST_KEY, left_to_write
@@ -71,8 +71,8 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
         looked = duomi.look(session, existing)
         _warn_of(context, looked)
         end_dead_runs(instance, session.ledger)
-        held = session.ledger.register.holdings()
-        since = _since(context.cursor, held, existing)
+        mark = session.ledger.mark()
+        since = _since(context.cursor, session.ledger, existing)
         changes = partition_changes(instance, session.ledger, existing, looked, since)
         retired = set(changes.retire)
         order = [key for key in existing if key not in retired] + list(changes.add[:MAX_NEW])
@@ -87,22 +87,24 @@ def _evaluate(context: dg.SensorEvaluationContext, duomi: DuomiResource) -> dg.S
         skip_reason=None if requests else dg.SkipReason(f"{waiting} {not_read(looked)}".strip()),
         dynamic_partitions_requests=_partition_requests(changes.add[:MAX_NEW], changes.retire),
         asset_events=[observation(prompt) for prompt in changes.observe[:MAX_NEW]],
-        cursor=context.cursor if _is_more(changes) else _cursor(held.last_look, order),
+        cursor=context.cursor if _is_more(changes) else _cursor(mark.look_id, mark.looked_at, order),
     )
 
 
-def _cursor(last_look: int, partitions: Sequence[str]) -> str:
-    """The look up to which Dagster has all changes, and the mark of the partitions that it has then."""
-    return f"{last_look} {mark_of(*partitions)}"
+def _cursor(look_id: int, looked_at: float, partitions: Sequence[str]) -> str:
+    """The look up to which Dagster has all changes, with a mark of it and of the partitions that it has then."""
+    return f"{look_id} {mark_of(looked_at, *partitions)}"
 
 
-def _since(cursor: str | None, held: Holdings, existing: Sequence[str]) -> int | None:
+def _since(cursor: str | None, ledger: Ledger, existing: Sequence[str]) -> int | None:
     """The look up to which Dagster has all changes; `None` if that is not known, or its partitions are others."""
-    partitions = sum(counts[standing] for counts in held.counts.values() for standing in HAS_PARTITION)
+    counts = ledger.register.holdings().counts.values()
+    partitions = sum(count[standing] for count in counts for standing in HAS_PARTITION)
     look = (cursor or "").partition(" ")[0]
-    if not look.isdecimal() or partitions != len(existing) or cursor != _cursor(int(look), existing):
+    if not look.isdecimal() or partitions != len(existing):
         return None
-    return int(look) if int(look) <= held.last_look else None  # else the ledger is an older one, restored
+    # Another time: the ledger is an older one, restored, and has seen as many looks since.
+    return int(look) if cursor == _cursor(int(look), ledger.register.looked_at(int(look)), existing) else None
 
 
 def _is_more(changes: PartitionChanges) -> bool:

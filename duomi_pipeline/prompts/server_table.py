@@ -1,14 +1,15 @@
 """Reads the prompt table from a database server, in a read-only transaction. From an SQLite file: `table`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, ProgrammingError, SQLAlchemyError
 
 from duomi_pipeline.common.text import one_line
 from duomi_pipeline.prompts.prompt import SourceError
-from duomi_pipeline.prompts.sqlite_file import TABLES_NEEDED, Row
+from duomi_pipeline.prompts.sqlite_file import TABLES_NEEDED, Row, text_of
 from duomi_pipeline.prompts.table import QUERY, fetch_rows, with_whole_ids
 
 _CONNECT_SECONDS = 10
@@ -56,13 +57,25 @@ def fetch_rows_of_server(address: str, home: Path) -> list[Row]:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql(read_only)
-            return list(with_whole_ids(tuple(row) for row in connection.execute(text(QUERY))))
+            return list(with_whole_ids(_rows(connection)))
     except ProgrammingError as error:
         raise SourceError(f"{shown}: {_words(error, url)}; {TABLES_NEEDED}") from None
     except SQLAlchemyError as error:
         raise SourceError(f"{shown} cannot be read: {_words(error, url)}. Check DUOMI_DATABASE.") from None
     finally:
         engine.dispose()
+
+
+def _rows(connection: Connection) -> Iterator[Row]:
+    """The rows; their texts may be `NotUtf8` where the server does not know in what encoding they are."""
+    is_usual = connection.dialect.driver == "psycopg2"
+    if not is_usual or connection.exec_driver_sql("SHOW server_encoding").scalar() != "SQL_ASCII":
+        yield from (tuple(row) for row in connection.execute(text(QUERY)))
+        return
+    # In Latin-1, which has a character for each byte, the driver gives the bytes as they are.
+    connection.connection.dbapi_connection.set_client_encoding("LATIN1")  # type: ignore[union-attr]
+    for row in connection.execute(text(QUERY)):
+        yield tuple(text_of(value.encode("latin-1")) if isinstance(value, str) else value for value in row)
 
 
 def _words(error: Exception, url: URL) -> str:

@@ -63,7 +63,7 @@ class Sources:
             if prompt_id.startswith(prefix):
                 return f"its source cannot be read: {reason}"
         if prompt_id in self.files.present | self.table.present:
-            return "its file or recorded override cannot be read; see `duomi doctor`"
+            return "its row, file or recorded override cannot be read; see `duomi doctor`"
         return "there is no such prompt any more: its row or file is gone"
 
     def may_retire(self, prompt_id: str) -> bool:

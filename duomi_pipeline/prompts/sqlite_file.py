@@ -23,6 +23,14 @@ class NotUtf8(str):
     """A text that was written in another encoding, with U+FFFD for each part of it that cannot be read."""
 
 
+def text_of(raw: bytes) -> str:
+    """Bytes as the text that they are, or as `NotUtf8`."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return NotUtf8(raw.decode("utf-8", "replace"))
+
+
 def query_file(database: Path, query: str, lock_wait: float) -> Iterator[Row]:
     """The rows that a query gives, one by one; errors also come while they are read. Their texts may be `NotUtf8`.
 
@@ -55,17 +63,10 @@ def side_file(database: Path, ending: str) -> Path:
 def _rows(database: Path, query: str, lock_wait: float, how: str = "mode=ro") -> Iterator[Row]:
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?{how}", uri=True, timeout=lock_wait)) as db:
-            db.text_factory = _text
+            db.text_factory = text_of
             yield from db.execute(query)
     except UnicodeDecodeError as error:  # even SQLite's own message, if it quotes a damaged schema
         raise SourceError(f"{database}: the database is damaged ({error.reason})") from error
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return NotUtf8(raw.decode("utf-8", "replace"))
 
 
 def _unchanging_rows(database: Path, query: str) -> list[Row]:

@@ -108,6 +108,7 @@ def table_prompts(
     found_marks: dict[str, int] = {}
     problems: list[Problem] = []
     notes: list[Problem] = []
+    unusable: dict[str, str] = {}
     for row in rows:
         origin, mark = f"prompts.id={row[0]}", mark_of(names, row)
         if known.is_unchanged(origin, mark):
@@ -115,6 +116,8 @@ def table_prompts(
         is_repeated, found = known.was_seen(origin), _prompt(row, names)
         if isinstance(found, Problem):
             problems.append(found)
+            if _is_id(row[0]) and _is_written(row[2]):
+                unusable[origin] = _prompt_id(row[0])
         elif is_repeated or found.id in prompts:
             problems.append(Problem(found.origin, "an earlier row has the same id"))
         else:
@@ -126,6 +129,7 @@ def table_prompts(
     return Reading(
         tuple(prompts.values()),
         tuple(problems),
+        frozenset(prompt_id for origin, prompt_id in unusable.items() if not known.was_seen(origin)),
         notes=tuple(notes),
         marks=found_marks,
         unchanged=known.unchanged,
@@ -138,7 +142,7 @@ def _prompt(row: Row, names: str) -> Prompt | Problem:
     origin = f"prompts.id={row_id}"
     if row_id is None:
         return Problem(origin, "its id is NULL; give the row one")
-    if not isinstance(row_id, int | str) or row_id == "":
+    if not _is_id(row_id):
         return Problem(origin, f"its id is neither a whole number nor text but {type(row_id).__name__}")
     if text is None:
         return Problem(origin, "image_prompt is NULL")
@@ -148,7 +152,7 @@ def _prompt(row: Row, names: str) -> Prompt | Problem:
         return Problem(origin, f"image_prompt {problem}")
     name = descriptive_name.strip() if isinstance(descriptive_name, str) else ""
     return Prompt(
-        id=f"db_{safe_name(str(row_id), MAX_ID_LENGTH - len('db_'))}",
+        id=_prompt_id(row_id),
         text=str(text),
         source="database",
         origin=origin,
@@ -156,3 +160,16 @@ def _prompt(row: Row, names: str) -> Prompt | Problem:
         image_id=image_id if isinstance(image_id, int) else None,
         name=name or None,
     )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str) and value != ""
+
+
+def _prompt_id(row_id: object) -> str:
+    return f"db_{safe_name(str(row_id), MAX_ID_LENGTH - len('db_'))}"
+
+
+def _is_written(text: object) -> bool:
+    """Whether a row's text is there, if not usable; a row without one is no prompt, as in the guide's query."""
+    return bool(text.strip()) if isinstance(text, str) else text is not None

@@ -336,6 +336,21 @@ def test_what_a_dead_run_sent_is_in_flight_for_a_minute_and_what_a_living_one_se
     ledger.send(mine, "r", 1, FEW)
 
 
+def test_what_a_clock_ahead_has_sent_holds_up_nothing_until_that_time_comes(
+    ledger: Ledger, url: str, tmp_path: Path
+) -> None:
+    killed(another_process(url, tmp_path, "submitting"))
+    let_the_lease_run_out(url, tmp_path, "theirs")
+    mine = claim(ledger, "mine")
+    for limits in (FEW, Limits(requests_per_minute=1)):
+        with pytest.raises(NotYet):
+            ledger.send(mine, "r", 1, limits)
+    sql(url, tmp_path, "UPDATE posts SET sent_at = sent_at + 3600")
+    ledger.not_taken(mine, ledger.send(mine, "r", 1, FEW))
+    sql(url, tmp_path, "UPDATE posts SET sent_at = sent_at + 3600")
+    ledger.send(mine, "r", 1, Limits(requests_per_minute=1))
+
+
 def test_what_a_killed_run_sent_is_in_flight_for_a_minute_also_once_another_one_has_taken_it_over(
     ledger: Ledger, url: str, tmp_path: Path
 ) -> None:

@@ -165,6 +165,23 @@ def test_a_prompt_that_is_gone_is_kept_as_retired_and_comes_back(home: Path, led
     assert ids(registered(ledger).prompts) == ["json_a", "json_b"]
 
 
+def test_a_prompt_that_comes_back_broken_stays_retired_until_it_can_be_read(home: Path, ledger: Ledger) -> None:
+    write(home, "a", "b")
+    settings, path = Settings.load(home), home / "out/prompt_json/a.json"
+    look(ledger, settings)
+    path.unlink()
+    look(ledger, settings)
+    path.write_bytes(b"{")
+    look(ledger, settings)
+    # It has no partition: counted as unusable, the sensor would compare all prompts with Dagster's on each tick.
+    assert by_id(ledger)["json_a"].standing is Standing.RETIRED
+
+    write(home, "a")
+    look(ledger, settings)
+
+    assert ids(registered(ledger).prompts) == ["json_a", "json_b"]
+
+
 def test_commands_take_what_is_there_and_retire_none_where_many_are_gone(home: Path, ledger: Ledger) -> None:
     write(home, *(f"p{number:02}" for number in range(12)))
     settings = Settings.load(home)

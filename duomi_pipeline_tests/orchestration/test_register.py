@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -73,8 +75,25 @@ class TestRuns:
         project.write("p", b"{not json")
         project.look()
 
-        assert f"- {key}: its file or recorded override cannot be read" in failure_text(project.run(key))
+        assert f"- {key}: its row, file or recorded override cannot be read" in failure_text(project.run(key))
         assert project.posts() == []
+
+    def test_rows_that_are_there_but_cannot_be_read_are_not_made_from_what_they_said_before(
+        self, project: Project
+    ) -> None:
+        keys = project.write_table(*(f"a lighthouse {number}" for number in range(20)))
+        project.look()
+        with closing(sqlite3.connect(project.home / "data/llm_video_batch.db")) as table, table:
+            table.execute("UPDATE prompts SET image_prompt = CAST(X'636166E9' AS TEXT) WHERE id > 1 AND id < 12")
+            table.execute("UPDATE prompts SET image_prompt = X'00' WHERE id >= 12 AND id < 19")
+            table.execute("UPDATE prompts SET image_prompt = 'an edited lighthouse' WHERE id = 20")
+
+        project.look()
+
+        assert set(project.partitions()) == set(keys)
+        run = project.run(keys[0], keys[-1])
+        assert f"- {keys[10]}: its row, file or recorded override cannot be read" in failure_text(run)
+        assert sorted(map(str, project.posts())) == ["a lighthouse 0", "a lighthouse 18", "an edited lighthouse"]
 
     def test_overrides_names_and_odd_texts_come_through_as_they_were(self, project: Project) -> None:
         text = "nothing \0 and \\0, \\ and 夜市 🦊\n"

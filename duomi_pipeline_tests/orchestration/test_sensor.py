@@ -420,6 +420,24 @@ class TestChangesSinceTheLastTick:
 
         assert (added(tick), retired(tick)) == ([new], [gone])
 
+    def test_an_older_ledger_that_has_seen_as_many_looks_since_is_told_from_the_one_before(
+        self, project: Project
+    ) -> None:
+        first, second = project.write_many(2)
+        project.obey(project.tick())
+        ledger = project.home / "out/ledger.db"
+        backup = ledger.read_bytes()
+        for number in range(3):
+            project.write("p00", f"text {number}")
+            project.obey(project.tick())
+        ledger.write_bytes(backup)
+        project.write("p01", "an edited picture")
+        for number in range(5):
+            project.look_elsewhere()
+            project.write("p00", f"another text {number}")
+
+        assert {event.partition for event in project.tick().asset_events} == {first, second}
+
     def test_a_partition_that_was_deleted_by_hand_comes_back(self, project: Project) -> None:
         first, _ = project.write_many(2)
         project.obey(project.tick())

@@ -160,6 +160,17 @@ class TestTable:
                 "db_2": "active",
             }
 
+    def test_of_two_rows_with_one_id_the_one_that_cannot_be_read_takes_nothing_from_the_other(
+        self, ledger: Ledger, home: Path
+    ) -> None:
+        with closing(sqlite3.connect(home / "data/llm_video_batch.db")) as table, table:
+            table.execute("CREATE TABLE images (id, original_filename, descriptive_name)")
+            table.execute("CREATE TABLE prompts (id, image_id, image_prompt)")
+            table.execute("INSERT INTO prompts VALUES (1, 1, CAST(X'FF' AS TEXT)), (1, 1, 'a boat'), (1, 1, X'00')")
+        for _ in range(3):
+            found, texts = looked(ledger, home)
+            assert (texts, len(found.problems)) == ({"db_1": "a boat"}, 2)
+
     def test_a_table_behind_a_link_is_seen_to_change_in_its_log(self, ledger: Ledger, home: Path) -> None:
         database = prompt_database(home / "real.db", ["a boat"])
         (home / "data/llm_video_batch.db").symlink_to(database)

@@ -59,6 +59,22 @@ def test_its_rows_are_prompts_as_those_of_a_file(tmp_path: Path, url: str) -> No
     assert [str(problem) for problem in look(tmp_path, url).table.problems] == ["prompts.id=3: image_prompt is NULL"]
 
 
+def test_a_database_of_no_encoding_gives_the_rows_that_are_utf8(tmp_path: Path) -> None:
+    server = os.environ.get("TEST_POSTGRES_URL")
+    if not server:
+        pytest.skip("TEST_POSTGRES_URL names no PostgreSQL server")
+    create = "CREATE DATABASE {} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    with own_database(server, create) as url:
+        engine = create_engine(url, client_encoding="utf8")
+        with engine.begin() as connection:
+            for statement in (*TABLES, "INSERT INTO prompts VALUES (4, 1, E'caf\\351', NULL)"):
+                connection.exec_driver_sql(statement)
+        engine.dispose()
+        table = look(tmp_path, url).table
+    assert [(p.id, p.text, p.name) for p in table.prompts] == [("db_1", "夜市 🦊", "station"), ("db_2", "a fox", None)]
+    assert "prompts.id=4: image_prompt is not UTF-8 text; write it as UTF-8" in map(str, table.problems)
+
+
 def test_numeric_ids_are_those_of_whole_numbers(tmp_path: Path, url: str) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
