@@ -25,6 +25,11 @@ def gallery(opens: bool, serves: bool, port: int | None) -> None:
     Thumbnails are made once per picture: the next call makes only new ones. With --serve the page follows what happens,
     makes pictures again, keeps earlier ones and edits parameters, after saying what it costs. Whoever has the address
     that is printed can do so: it holds a secret of this start.
+
+    \b
+    Examples:
+      duomi gallery --open
+      duomi gallery --serve
     """
     if port is not None and not serves:
         raise click.UsageError("--port needs --serve")

@@ -52,6 +52,12 @@ def test_every_help_fits_a_narrow_terminal(path: tuple[str, ...]) -> None:
     assert [line for line in shown.output.splitlines() if len(line) > NARROW] == []
 
 
+@pytest.mark.parametrize("path", list(commands(cli)), ids=" ".join)
+def test_every_help_has_examples(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*path, "--help"], terminal_width=NARROW).output
+    assert f"  Examples:\n    {' '.join(('duomi', *path))}" in shown
+
+
 @pytest.mark.parametrize("encoding", ["gbk", "cp1252"])
 def test_every_command_prints_in_any_encoding(home: Path, encoding: str) -> None:
     write_prompts(home, {"fox": ANY_SCRIPT, "城市 café": "\u2028 4k, masterpiece, 夜市"})
