@@ -76,9 +76,25 @@ class ProgressReport:
             self._last_line = time.monotonic()
             click.echo(self._figures(), err=True)
 
+    @contextmanager
+    def writing_manifest(self) -> Iterator[None]:
+        """Say what is done in the block: among many prompts it takes longer than the last pictures did."""
+        if not self._bar or self._task is None:
+            with announce_if_slow("Writing the manifest"):
+                yield
+            return
+        self._bar.update(self._task, figures=f"{self._count()}, writing the manifest …", refresh=True)
+        try:
+            yield
+        finally:
+            self._bar.update(self._task, figures=self._figures())
+
+    def _count(self) -> str:
+        return f"{self._done:,}/{counted(self._total, 'picture')}"
+
     def _figures(self) -> str:
         """Progress, speed, money and time left: `3/8 pictures, 0.4/s, 0.30 CNY, 0 failed, 0:00:12 left`."""
-        parts = [f"{self._done:,}/{counted(self._total, 'picture')}"]
+        parts = [self._count()]
         if self._done:
             rate = self._done / max(time.monotonic() - self._started, 1e-6)
             parts.append(f"{rate:.1f}/s")

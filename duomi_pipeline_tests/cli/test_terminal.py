@@ -124,6 +124,12 @@ def test_the_picture_of_a_single_prompt_is_named(home: Path) -> None:
     assert f"Pictures: {home / 'out' / 'generated_images'}" in duomi(home, "generate").stdout.splitlines()
 
 
+def test_a_terminal_is_told_that_the_manifest_is_being_written(home: Path) -> None:
+    with terminal(home, "generate", columns=NARROW) as shown:
+        assert shown.end() == 0
+    assert "4/4 pictures, writing the manifest …" in shown.seen.partition("4 generated")[0]
+
+
 def test_progress_in_a_pipe_is_lines_with_money_speed_and_time_left(home: Path, sandbox: SandboxServer) -> None:
     sandbox.change_faults(refuse=("fox",))
     said = duomi(home, "generate").stderr
