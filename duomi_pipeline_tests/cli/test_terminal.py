@@ -130,6 +130,16 @@ def test_a_terminal_is_told_that_the_manifest_is_being_written(home: Path) -> No
     assert "4/4 pictures, writing the manifest …" in shown.seen.partition("4 generated")[0]
 
 
+def test_a_bar_of_thumbnails_is_shown_where_there_are_some_to_make(home: Path) -> None:
+    duomi(home, "generate")
+    with terminal(home, "gallery", columns=NARROW) as shown:
+        assert shown.end() == 0
+    with terminal(home, "gallery", columns=NARROW) as again:
+        assert again.end() == 0
+    assert "100%" in shown.seen
+    assert "Thumbnails" not in again.seen
+
+
 def test_progress_in_a_pipe_is_lines_with_money_speed_and_time_left(home: Path, sandbox: SandboxServer) -> None:
     sandbox.change_faults(refuse=("fox",))
     said = duomi(home, "generate").stderr
