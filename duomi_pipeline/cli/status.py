@@ -135,7 +135,7 @@ def status(spend: bool, days: int | None, as_json: bool) -> None:
     for entry in failed[:_MAX_NAMED]:
         say(f"{entry.state.value}: {entry.prompt.id}: {entry.purchase and entry.purchase.error_message}")
     if len(failed) > _MAX_NAMED:
-        click.echo(f"… and {len(failed) - _MAX_NAMED} more: duomi status --json")
+        click.echo(f"… and {len(failed) - _MAX_NAMED:,} more: duomi status --json")
 
 
 def _last_run(ledger: Ledger) -> RunRecord | None:

@@ -9,6 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from duomi_pipeline.cli import cli
+from duomi_pipeline.cli.console import print_states
+from duomi_pipeline.engine import State
+from duomi_pipeline.reporting.receipt import Receipt
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli import harness
 from duomi_pipeline_tests.cli.harness import pictures, write_prompts
@@ -138,6 +141,29 @@ def test_a_bar_of_thumbnails_is_shown_where_there_are_some_to_make(home: Path) -
         assert again.end() == 0
     assert "100%" in shown.seen
     assert "Thumbnails" not in again.seen
+
+
+def test_large_numbers_are_written_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    print_states({State.CURRENT: 10_000}, [State.CURRENT])
+    assert capsys.readouterr().out == "  10,000  current          the picture exists\n"
+    counts = {"generated": 5188, "reused": 4812, "failed": {"refused": 1002}, "not_reached": 8832}
+    about = {"run_id": "1", "trigger": "cli", "service": "sandbox", "started_at": 0, "ended_at": 9, "failures": ()}
+    money = {"spent": None, "maybe_billed": 0, "maybe_spent": None, "currency": "CNY"}
+    stop = {"stopped_by": None, "message": None, "left_out": 1300}
+    lines = Receipt.from_json({**about, **counts, **money, **stop}).as_text().splitlines()
+    assert lines[0].startswith("5,188 generated, 4,812 reused, 1,002 failed, 8,832 not reached in 9.0 s")
+    assert "Failed: 1,002 refused" in lines
+    assert "Next: Rows or files without a prompt: 1,300. `duomi doctor` names them." in lines
+
+
+def test_lint_says_what_it_does_before_it_is_over(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DUOMI_HOME", str(home))
+    monkeypatch.setattr("duomi_pipeline.cli.progress.SLOW", 0.0)
+    with pytest.raises(SystemExit):
+        cli(["lint"])
+    assert "Looking at the prompts …" in capsys.readouterr().err
 
 
 def test_progress_in_a_pipe_is_lines_with_money_speed_and_time_left(home: Path, sandbox: SandboxServer) -> None:
