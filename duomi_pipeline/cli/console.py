@@ -18,6 +18,7 @@ from duomi_pipeline.prompts import Problem
 from duomi_pipeline.reporting.doubts import named_doubts
 from duomi_pipeline.reporting.estimate import Estimate
 from duomi_pipeline.reporting.receipt import amount, spent
+from duomi_pipeline.settings import Settings
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -55,7 +56,7 @@ def say(text: str, indent: int = 2, *, err: bool = False) -> None:
 def print_states(counts: Mapping[State, int], states: Iterable[State]) -> None:
     """Print how many prompts are in each of these states, and what the state means."""
     for state in states:
-        say(f"{counts[state]:>8}  {state.value:<16} {STATE_WORDS[state]}", indent=27)
+        say(f"{counts[state]:>8,}  {state.value:<16} {STATE_WORDS[state]}", indent=27)
 
 
 def print_json(content: Mapping[str, Any]) -> None:
@@ -69,7 +70,7 @@ def warn_of(problems: Sequence[Problem]) -> None:
     for problem in problems[:_MAX_PROBLEMS]:
         say(f"Left out: {problem}", err=True)
     if len(problems) > _MAX_PROBLEMS:
-        say(f"… and {len(problems) - _MAX_PROBLEMS} more left out: `duomi plan --json` names all", err=True)
+        say(f"… and {len(problems) - _MAX_PROBLEMS:,} more left out: `duomi plan --json` names all", err=True)
 
 
 def warn_of_readings(notes: Sequence[Problem]) -> None:
@@ -77,7 +78,7 @@ def warn_of_readings(notes: Sequence[Problem]) -> None:
     for note in notes[:_MAX_PROBLEMS]:
         say(f"Note: {note}", err=True)
     if len(notes) > _MAX_PROBLEMS:
-        say(f"… and {len(notes) - _MAX_PROBLEMS} more notes: `duomi lint --json` has all", err=True)
+        say(f"… and {len(notes) - _MAX_PROBLEMS:,} more notes: `duomi lint --json` has all", err=True)
 
 
 def warn_of_texts(wanted: Iterable[PlannedPrompt]) -> None:
@@ -99,8 +100,26 @@ def print_findings(found: Plan, base: str) -> None:
         say(f"Next: {found.stop.advice}", err=True)
 
 
-def print_estimate(estimated: Estimate, *, err: bool = False) -> None:
-    """Print what requests cost by model, how long they take, and on stderr whether that is more than usual."""
+def addressed(estimated: Estimate, settings: Settings) -> str:
+    """How many requests would be sent, and where to."""
+    where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
+    return f"{counted(estimated.requests, 'request')} to {where}"
+
+
+def print_estimate(estimated: Estimate, prompts: int, *, err: bool = False) -> None:
+    """Print what requests cost by model, how long they take, and on stderr whether that is more than usual.
+
+    Args:
+        prompts: how many are generated; some may need no request.
+    """
+    if (without := prompts - estimated.requests) > 0:
+        need = "needs" if without == 1 else "need"
+        say(
+            f"  {counted(without, 'prompt')} {need} no request: a picture of the very same request is there, or made "
+            "for another prompt",
+            indent=4,
+            err=err,
+        )
     for line in estimated.as_lines():
         say(f"  {line}", indent=4, err=err)
     if estimated.warning:

@@ -67,7 +67,7 @@ def run_in_process(
             )
             ids = {entry.prompt.id for entry in wanted}
             with ProgressReport(len(wanted), "" if settings.uses_sandbox else settings.currency) as shown:
-                command = Command(session, _recorder(ids, log.record, shown.show, progress))
+                command = Command(session, _recorder(ids, log.record, shown.show, progress), shown.writing_manifest)
                 job = _job(command)
                 for number, partitions in enumerate(ranges, 1):
                     command.more_runs_follow = number < len(ranges)

@@ -43,7 +43,16 @@ _REPAIR = "`duomi doctor --repair` records unknown pictures and forgets files th
     "--repair", "--mend", "repairs", is_flag=True, help="First record unknown pictures and forget files that are gone."
 )
 def doctor(show_settings: bool, repairs: bool) -> None:
-    """Check settings, key, folders, database and Dagster, and print what to fix. Sends nothing that costs money."""
+    """Check settings, key, folders, database and Dagster, and print what to fix. Sends nothing that costs money.
+
+    The exit code is 1 where something is to be fixed, else 0.
+
+    \b
+    Examples:
+      duomi doctor
+      duomi doctor --settings
+      duomi doctor --repair
+    """
     settings = Settings.load()
     if repairs:
         with Session(settings) as session:

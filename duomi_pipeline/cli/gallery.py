@@ -1,9 +1,13 @@
 """`duomi gallery`. The page and its data are in the package `gallery`."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import click
 
+from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.common.places import is_remote, shown
 from duomi_pipeline.common.text import counted
 from duomi_pipeline.engine import Session
@@ -25,6 +29,11 @@ def gallery(opens: bool, serves: bool, port: int | None) -> None:
     Thumbnails are made once per picture: the next call makes only new ones. With --serve the page follows what happens,
     makes pictures again, keeps earlier ones and edits parameters, after saying what it costs. Whoever has the address
     that is printed can do so: it holds a secret of this start.
+
+    \b
+    Examples:
+      duomi gallery --open
+      duomi gallery --serve
     """
     if port is not None and not serves:
         raise click.UsageError("--port needs --serve")
@@ -49,13 +58,30 @@ def gallery(opens: bool, serves: bool, port: int | None) -> None:
         click.launch(report.index.as_uri())
 
 
-def _write(settings: Settings) -> GalleryReport:
-    with Session(settings) as session, click.progressbar(length=0, label="Thumbnails", file=sys.stderr) as bar:
+@contextmanager
+def _told() -> Iterator[Callable[[int, int], None]]:
+    """What to call with the thumbnails done and their total: a bar shows them; slow work before and after is said.
+
+    The bar begins with the first one, so that its time left does not count the reading of prompts as thumbnails.
+    """
+    with ExitStack() as step:
+        step.enter_context(announce_if_slow("Reading prompts and pictures"))
+        bars: list[Any] = []
 
         def advance(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
+            if not bars:
+                step.close()
+                bars.append(step.enter_context(click.progressbar(length=total, label="Thumbnails", file=sys.stderr)))
+            bars[0].update(done - bars[0].pos)
+            if done == total:
+                step.close()
+                step.enter_context(announce_if_slow("Writing the gallery"))
 
+        yield advance
+
+
+def _write(settings: Settings) -> GalleryReport:
+    with Session(settings) as session, _told() as advance:
         try:
             with session.writing_results():
                 look(session.ledger, settings)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from duomi_pipeline.cli.console import (
+    addressed,
     json_option,
     print_estimate,
     print_findings,
@@ -278,12 +279,10 @@ def _estimate(session: Session, wanted: list[PlannedPrompt], options: Options) -
 
 def _announce(settings: Settings, wanted: list[PlannedPrompt], estimated: Estimate) -> None:
     warn_of_texts(wanted)
-    requests = counted(estimated.requests, "request")
-    where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
     is_free = settings.uses_sandbox or not estimated.requests
     cost = "" if is_free else f", cost: {amount(estimated.cost, settings.currency)}"
-    say(f"{counted(len(wanted), 'prompt')} to generate, {requests} to {where}{cost}", err=True)
-    print_estimate(estimated, err=True)
+    say(f"{counted(len(wanted), 'prompt')} to generate, {addressed(estimated, settings)}{cost}", err=True)
+    print_estimate(estimated, len(wanted), err=True)
 
 
 def _confirm(settings: Settings, estimated: Estimate, options: Options) -> None:

@@ -43,6 +43,11 @@ def inspect(files: tuple[Path, ...], as_json: bool) -> None:
     """Print the metadata of PNG files: prompt, settings, origin, price, disclosure; also of pictures from elsewhere.
 
     A file that is missing, damaged or not a PNG is named, and the others are shown; the exit code is then 2.
+
+    \b
+    Examples:
+      duomi inspect out/generated_images/boat_20260111_083000_000.png
+      duomi inspect --json out/generated_images/*.png
     """
     entries: list[dict[str, Any]] = []
     bad = False

@@ -32,14 +32,24 @@ from duomi_pipeline.settings import Settings
 
 @click.group()
 def ledger() -> None:
-    """Commands on the ledger, the record of what was requested, paid and saved."""
+    """Commands on the ledger, the record of what was requested, paid and saved.
+
+    \b
+    Examples:
+      duomi ledger rebuild    it is lost: the pictures tell what was paid
+      duomi ledger backup
+    """
 
 
-@ledger.command()
+@ledger.command(short_help="Restore a lost ledger from the PNG files.")
 def rebuild() -> None:
     """Restore a lost ledger from the PNG files, which carry all that is needed.
 
     Adds only what the ledger does not know: on a complete ledger it changes nothing.
+
+    \b
+    Examples:
+      duomi ledger rebuild
     """
     settings = Settings.load()
     with Session(settings) as session:
@@ -55,7 +65,7 @@ def rebuild() -> None:
             click.echo(f"{counted(len(found.foreign), 'file')} not ours or damaged, left alone")
 
 
-@ledger.command()
+@ledger.command(short_help="Move the ledger to another place.")
 @click.argument("url")
 def copy(url: str) -> None:
     """Move the ledger: copy all records to URL; from then on no run starts on the old one.
@@ -82,12 +92,16 @@ def copy(url: str) -> None:
     click.echo("`duomi plan`. No run starts on the old ledger any more; keep it until you have seen the new one work.")
 
 
-@ledger.command()
+@ledger.command(short_help="Let runs start on a ledger that was copied elsewhere.")
 def reopen() -> None:
     """Let runs start again on a ledger that was copied to another place.
 
     What was bought with the other ledger since is not known here: its pictures are recorded from the folder, but costs
     and lost answers are not. Never use both.
+
+    \b
+    Examples:
+      duomi ledger reopen    asks whether the other one is out of use for good
     """
     with _opened(Settings.load()) as old:
         place = old.fact(MOVED) or old.fact(COPYING)
@@ -100,7 +114,7 @@ def reopen() -> None:
     click.echo("Runs start on this ledger again.")
 
 
-@ledger.command()
+@ledger.command(short_help="Copy the ledger into one SQLite file.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 def backup(file: Path | None) -> None:
     """Copy the ledger into one SQLite file, also from PostgreSQL; default: out/ledger_backups/ledger_TIME.db.

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from duomi_pipeline.cli.console import json_option, print_json, problems_json, say, warn_of, warn_of_readings
+from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.cli.terminal import word_diff
 from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, PlannedPrompt, Session, State
@@ -31,18 +32,13 @@ class _Comparison:
 
     Attributes:
         as_written, cleaned: plans with `clean_prompts` off and on.
+        findings: in what is sent, by prompt id; prompts without any are not in it.
     """
 
     settings: Settings
     as_written: Plan
     cleaned: Plan
-
-    @cached_property
-    def findings(self) -> Mapping[str, Sequence[Finding]]:
-        """The findings in what is sent, by prompt id; prompts without findings are not in it."""
-        sent = self.cleaned if self.settings.clean_prompts else self.as_written
-        found = {entry.prompt.id: findings_for(entry.request) for entry in sent.entries}
-        return {prompt_id: some for prompt_id, some in found.items() if some}
+    findings: Mapping[str, Sequence[Finding]]
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -95,12 +91,13 @@ def lint(prompt_ids: tuple[str, ...], shows_diff: bool, as_json: bool) -> None:
       duomi lint --json | jq .counts
     """
     settings = Settings.load()
-    with Session(settings) as session:
+    with announce_if_slow("Reading the prompts"), Session(settings) as session:
         sources = with_known_ids(read_sources(settings), session.ledger, settings)
     prompts = [prompt for prompt in sources.prompts if not prompt_ids or prompt.id in prompt_ids]
     if unknown := sorted(set(prompt_ids) - {prompt.id for prompt in prompts}):
         raise click.UsageError(f"There is no prompt {unknown[0]}: {sources.why_absent(unknown[0])}.")
-    compared = _compare(settings, prompts)
+    with announce_if_slow("Looking at the prompts"):
+        compared = _compare(settings, prompts)
     if as_json:
         content = {**_as_json(compared), "left_out": problems_json(sources.problems)}
         content["notes"] = problems_json(sources.notes)
@@ -129,7 +126,10 @@ def _compare(settings: Settings, prompts: Sequence[Prompt]) -> _Comparison:
             )
             for clean in (False, True)
         )
-        return _Comparison(settings, as_written, cleaned)
+    sent = cleaned if settings.clean_prompts else as_written
+    found = {entry.prompt.id: findings_for(entry.request) for entry in sent.entries}
+    findings = {prompt_id: some for prompt_id, some in found.items() if some}
+    return _Comparison(settings, as_written, cleaned, findings)
 
 
 def _print_prompts(compared: _Comparison, shows_diff: bool) -> None:
@@ -153,7 +153,7 @@ def _print_prompts(compared: _Comparison, shows_diff: bool) -> None:
 def _summary(compared: _Comparison) -> Iterator[str]:
     total, found, changed = len(compared.as_written.entries), len(compared.findings), len(compared.changes)
     for kind, count in compared.counts.most_common():
-        yield f"{count:>8}  {kind}"
+        yield f"{count:>8,}  {kind}"
     prompts = counted(total, "prompt")
     yield f"{found:,} of {prompts} {'has' if found == 1 else 'have'} findings." if found else f"{prompts}, no findings."
     if not changed:

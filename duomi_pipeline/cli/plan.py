@@ -3,6 +3,7 @@
 import click
 
 from duomi_pipeline.cli.console import (
+    addressed,
     json_option,
     print_estimate,
     print_findings,
@@ -60,9 +61,7 @@ def plan(as_json: bool) -> None:
     warn_of(looked.problems)
     warn_of_texts(wanted)
     print_states(found.counts, [state for state in State if found.counts[state]])
-    say(
-        f"duomi generate would make pictures for {counted(len(wanted), 'prompt')} with "
-        f"{counted(estimated.requests, 'request')} to {settings.host_kind} ({settings.model})."
-    )
+    prompts = counted(len(wanted), "prompt")
+    say(f"duomi generate would make pictures for {prompts} with {addressed(estimated, settings)}")
     click.echo(f"Cost: {amount(estimated.cost, settings.currency)}")
-    print_estimate(estimated)
+    print_estimate(estimated, len(wanted))

@@ -49,6 +49,7 @@ class ProgressReport:
         self._failed = 0
         self._spent: float | None = None  # as far as prices are known
         self._started = time.monotonic()
+        self._first = 0.0  # when the first outcome was known
         self._last_line = 0.0
         self._bar = _bar() if sys.stderr.isatty() and total else None
         self._task = self._bar.add_task("", total=total, figures=self._figures()) if self._bar else None
@@ -64,6 +65,7 @@ class ProgressReport:
 
     def show(self, outcome: Outcome) -> None:
         """Count an outcome."""
+        self._first = self._first or time.monotonic()
         self._done += 1
         if outcome.cost is not None:
             self._spent = (self._spent or 0.0) + outcome.cost
@@ -76,17 +78,40 @@ class ProgressReport:
             self._last_line = time.monotonic()
             click.echo(self._figures(), err=True)
 
+    @contextmanager
+    def writing_manifest(self) -> Iterator[None]:
+        """Say what is done in the block: among many prompts it takes longer than the last pictures did."""
+        if not self._bar or self._task is None:
+            with announce_if_slow("Writing the manifest"):
+                yield
+            return
+        self._bar.update(self._task, figures=f"{self._count()}, writing the manifest", refresh=True)
+        try:
+            yield
+        finally:
+            self._bar.update(self._task, figures=self._figures())
+
+    def _count(self) -> str:
+        return f"{self._done:,}/{counted(self._total, 'picture')}"
+
     def _figures(self) -> str:
         """Progress, speed, money and time left: `3/8 pictures, 0.4/s, 0.30 CNY, 0 failed, 0:00:12 left`."""
-        parts = [f"{self._done:,}/{counted(self._total, 'picture')}"]
+        parts = [self._count()]
         if self._done:
-            rate = self._done / max(time.monotonic() - self._started, 1e-6)
+            now = time.monotonic()
+            rate = self._done / max(now - self._started, 1e-6)
             parts.append(f"{rate:.1f}/s")
             if self._currency and self._spent is not None:
                 parts.append(amount(self._spent, self._currency))
-            left = timedelta(seconds=round((self._total - self._done) / rate))
-            parts += [f"{self._failed:,} failed", f"{left} left"]
+            parts.append(f"{self._failed:,} failed")
+            # The first one is sent alone, after all that comes before it: minutes would seem to be hours.
+            if now - self._first >= LINE_EVERY or self._done == self._total:
+                parts.append(f"{timedelta(seconds=round((self._total - self._done) * self._pace(now)))} left")
         return ", ".join(parts)
+
+    def _pace(self, now: float) -> float:
+        """Seconds for one picture since the first one was there."""
+        return (now - self._first) / max(self._done - 1, 1)
 
     def _print(self, line: str) -> None:
         if self._bar:

@@ -97,7 +97,7 @@ class Report:
 
     def as_text(self) -> str:
         """A few lines: what was made, what it cost, what to do next, where the files are."""
-        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count) or "Nothing to do."
+        counts = ", ".join(f"{count:,} {name}" for name, count in self.counts.items() if count) or "Nothing to do."
         lines = [counts]
         if self.receipt is not None:
             lines = [f"{counts} {self.receipt.pace}", *self.receipt.details()]

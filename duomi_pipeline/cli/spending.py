@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-import click
-
-from duomi_pipeline.cli.console import print_json, today
+from duomi_pipeline.cli.console import print_json, say, today
 from duomi_pipeline.cli.progress import announce_if_slow
 from duomi_pipeline.common.text import counted, one_line
 from duomi_pipeline.ledger import DaySpend, Ledger
@@ -38,10 +36,10 @@ def print_spending(settings: Settings, days: int, *, as_json: bool) -> None:
         return
     most = _most(rows, settings.currency)
     for day, of_day in by_day(rows).items():
-        click.echo(f"{day}  {_bar(of_day, settings.currency, most)}{Spent.of(of_day)}")
+        say(f"{day}  {_bar(of_day, settings.currency, most)}{Spent.of(of_day)}")
         for (model, source), some in by_model_and_source(of_day).items():
-            click.echo(f"    {one_line(model, _MAX_NAME)}, {source}: {Spent.of(some)}")
-    click.echo(f"In {counted(days, 'day')}: {Spent.of(rows)}")
+            say(f"    {one_line(model, _MAX_NAME)}, {source}: {Spent.of(some)}", indent=6)
+    say(f"In {counted(days, 'day')}: {Spent.of(rows)}")
 
 
 def _row(row: DaySpend) -> dict[str, object]:

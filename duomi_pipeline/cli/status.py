@@ -64,12 +64,14 @@ class _Waiting:
         address, _, key = (service or "").partition(" ")
         return cls(address, key, count, service in (None, settings.service_identity))
 
-    def __str__(self) -> str:
+    def told(self, *, at_work: bool) -> str:
+        """The line about them; `at_work`: whether a run is, which may be about to fetch them."""
         key = f" (key {self.key})" if self.key else ""
         what = f"{counted(self.purchases, 'purchase')} wait{'s' if self.purchases == 1 else ''}"
         where = f"{what} at {self.service or 'the service'}{key}"
         if self.is_here:
-            return f"{where}: the next run fetches the pictures."
+            who = "the run at work, or the next one," if at_work else "the next run"
+            return f"{where}: {who} fetches the pictures."
         return f"{where}: to get the pictures, set DUOMI_BASE_URL and DUOMI_API_KEY to these again."
 
 
@@ -96,6 +98,7 @@ def status(spend: bool, days: int | None, as_json: bool) -> None:
         looks = session.ledger.register.last_looks()
         found = session.plan_registered()
         waiting = [_Waiting.of(service, count, settings) for service, count in session.waiting().items()]
+        at_work = bool(session.ledger.active_runs())
         total, day, last = session.ledger.money(), session.ledger.money(today()), _last_run(session.ledger)
     print_findings(found, settings.image_dir)
     failed = [e for e in found.entries if e.state in (State.FAILED_FOR_GOOD, State.FAILED_FOR_NOW)]
@@ -131,11 +134,11 @@ def status(spend: bool, days: int | None, as_json: bool) -> None:
     if last:
         say(_run_line(last))
     for one in waiting:
-        say(str(one))
+        say(one.told(at_work=at_work))
     for entry in failed[:_MAX_NAMED]:
         say(f"{entry.state.value}: {entry.prompt.id}: {entry.purchase and entry.purchase.error_message}")
     if len(failed) > _MAX_NAMED:
-        click.echo(f"… and {len(failed) - _MAX_NAMED} more: duomi status --json")
+        click.echo(f"… and {len(failed) - _MAX_NAMED:,} more: duomi status --json")
 
 
 def _last_run(ledger: Ledger) -> RunRecord | None:

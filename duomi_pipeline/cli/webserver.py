@@ -23,6 +23,11 @@ def webserver(host: str, port: int, hosts: tuple[str, ...], workspace: Path, rea
 
     For several machines: daemon and code servers run elsewhere. On one machine, `duomi dev` starts all of them.
     There is no login: everybody who can reach the address can spend your money, unless it is read-only.
+
+    \b
+    Examples:
+      duomi webserver --workspace workspace.yaml
+      duomi webserver --workspace workspace.yaml --read-only --port 3001
     """
     settings = Settings.load()
     with listening(host, port) as opened:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from textwrap import indent
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from duomi_pipeline.ledger import Billing, Origin, PurchaseState
 from duomi_pipeline.prompts.overrides import read_overrides
 from duomi_pipeline.settings import ParameterOverrides, Settings
 
+_NAME = 13  # columns before a value
 _ONLY_WHERE_TAKEN = {"seed", "num_inference_steps", "guidance_scale", "negative_prompt"}
 
 
@@ -138,7 +140,9 @@ def why(argument: str, as_json: bool) -> None:
         print_json(history.as_json())
         return
     for name, value in _lines(history, entry):
-        say(f"{name + ':':<12} {safe(value)}", indent=13)
+        # Lines of a prompt stand below its first one, so that none can be taken for one of ours.
+        below = indent(safe(value), " " * _NAME).removeprefix(" " * _NAME)
+        say(f"{f'{name}:':<{_NAME}}{below}", indent=_NAME)
 
 
 def _history(session: Session, asked: Asked, entry: PlannedPrompt | None) -> _History:

@@ -296,6 +296,12 @@ class LedgerReader:
         with self.database.read() as connection:
             return _run(connection.execute(select(runs).order_by(runs.c.started_at.desc()).limit(1)).mappings().first())
 
+    def last_result(self) -> RunRecord | None:
+        """The same among runs that recorded how they ended: one that was refused or died says nothing of a stop."""
+        query = select(runs).where(runs.c.counts.is_not(None)).order_by(runs.c.started_at.desc()).limit(1)
+        with self.database.read() as connection:
+            return _run(connection.execute(query).mappings().first())
+
     def run(self, run_id: str) -> RunRecord | None:
         """One run; `None` if it ended before it generated anything."""
         with self.database.read() as connection:

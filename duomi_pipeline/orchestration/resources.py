@@ -1,7 +1,7 @@
 """The resources `duomi` and `image_store`: they give settings, sessions and pictures to assets and sensors."""
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +27,7 @@ class Command:
     Attributes:
         session: of all its runs, with the settings of its flags.
         record: called with every outcome; the command also writes the log of all its runs.
+        writing_manifest: entered while the manifest is written, to say so.
         more_runs_follow: whether a later run will write the manifest.
         stop: why a run ended early.
         unwritten: why the manifest could not be written; empty if it was.
@@ -34,6 +35,7 @@ class Command:
 
     session: Session
     record: Callable[[Outcome], None]
+    writing_manifest: Callable[[], AbstractContextManager[None]] = nullcontext
     more_runs_follow: bool = False
     stop: Stop | None = None
     unwritten: str = ""

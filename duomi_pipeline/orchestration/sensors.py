@@ -195,7 +195,7 @@ def _requests(
     wanted, room = due.keys() - keys_in_flight(instance, order), MAX_RUNS - sum(_is_own(run) for run in active)
     if not wanted or room < 1 or any(ledger_run(run) != run.run_id for run in active):
         return [], f"{counted(len(due), 'prompt')} waiting for the end of active image runs."
-    last = session.ledger.last_run()
+    last = session.ledger.last_result()
     # Where clocks differ, its end may lie ahead; one that was set back must not make this wait for as long.
     if last and last.stopped_by and abs(now - (last.ended_at or 0)) < STOPPED_PAUSE:
         return [], waiting_after_stop(len(wanted), last.message, (last.ended_at or 0) + STOPPED_PAUSE)

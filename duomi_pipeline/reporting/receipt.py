@@ -114,7 +114,7 @@ class Receipt:
         steps = [self.advice or _AFTER_STOP.get(self.stopped_by, "")] if self.stopped_by else []
         steps += [row.advice.format(id=self._example(name)) for name in sorted(self.failed) if (row := policy_of(name))]
         if self.left_out:
-            steps.append(f"Rows or files without a prompt: {self.left_out}. `duomi doctor` names them.")
+            steps.append(f"Rows or files without a prompt: {self.left_out:,}. `duomi doctor` names them.")
         return [step for step in dict.fromkeys(steps) if step]
 
     def shortened(self, named: int = _NAMED) -> Self:
@@ -139,7 +139,7 @@ class Receipt:
             "failed": sum(self.failed.values()),
             "not reached": self.not_reached,
         }
-        summary = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do"
+        summary = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count) or "nothing to do"
         return "\n".join([f"{summary} {self.pace}", *self.details()])
 
     @property
@@ -154,7 +154,7 @@ class Receipt:
         if self.message:
             lines.append(f"Stopped: {one_line(self.message, MAX_REASON)}")
         if self.failed:
-            lines.append("Failed: " + ", ".join(f"{count} {name}" for name, count in sorted(self.failed.items())))
+            lines.append("Failed: " + ", ".join(f"{count:,} {name}" for name, count in sorted(self.failed.items())))
             lines += named(self.failures, sum(self.failed.values()))
         return [*lines, *(f"Next: {step}" for step in self.next_steps)]
 
@@ -165,7 +165,7 @@ class Receipt:
         lines = [f"Cost: {amount(self.spent, self.currency)}"]
         if self.maybe_billed:
             most = amount(self.maybe_spent, self.currency)
-            lines.append(f"May have been billed twice: {self.maybe_billed} (at most {most})")
+            lines.append(f"May have been billed twice: {self.maybe_billed:,} (at most {most})")
         return lines
 
     def _example(self, error_class: str) -> str:
@@ -181,7 +181,7 @@ def named(failures: Sequence[FailedPrompt], count: int) -> list[str]:
     """
     lines = [f"  failed: {failure}" for failure in failures[:_NAMED]]
     more = count - len(lines)
-    return [*lines, f"  … and {more} more: duomi status --json"] if more > 0 else lines
+    return [*lines, f"  … and {more:,} more: duomi status --json"] if more > 0 else lines
 
 
 def failed_prompts(outcomes: Sequence[Outcome]) -> list[FailedPrompt]:

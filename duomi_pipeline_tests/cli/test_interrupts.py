@@ -90,6 +90,7 @@ def test_the_first_says_what_goes_on_and_no_helper_prints_a_traceback(home: Path
         shown.press()
         assert shown.end() == 130
     assert "Traceback" not in shown.seen
+    assert "pictures, writing the manifest" in shown.seen.partition("Interrupted: ")[2]
     assert (
         "Interrupted: nothing new is sent, 2 requests in flight are finished. Ctrl-C again leaves at once."
         in shown.seen

@@ -87,7 +87,8 @@ def test_with_cleaning_on_what_is_sent_is_looked_at(messy: Path) -> None:
     assert run.returncode == 0
     assert "Cleaning is on: 1 prompt sent without" in run.stdout
     why = duomi(messy, "why", "json_messy", DUOMI_CLEAN_PROMPTS="true").stdout
-    assert f"Text:        {MESSY}\nSent:        A fox in the snow\n" in why
+    below = MESSY.replace("\n\n", "\n\n" + " " * 13)
+    assert f"Text:        {below}\nSent:        A fox in the snow\n" in why
     assert "negative_prompt=blurry, text" in why
 
 

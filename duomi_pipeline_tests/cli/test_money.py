@@ -17,6 +17,7 @@ from duomi_pipeline.sandbox.faults import Faults
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli.harness import command, write_prompts
 from duomi_pipeline_tests.cli.quick import duomi
+from duomi_pipeline_tests.cli.test_interrupts import terminal
 from duomi_pipeline_tests.cli.test_receipts import log_lines
 from duomi_pipeline_tests.processes import started
 
@@ -65,6 +66,17 @@ def test_a_plan_says_count_and_cost_by_model_and_that_no_run_tells_the_time(home
     assert f"3 pictures with {SDXL}: 0.30 CNY" in text
     assert f"1 picture with {FLUX}: 0.10 CNY" in text
     assert f"Time: not known, no recent run with {SDXL}, {FLUX} to go by" in text
+
+
+def test_fewer_requests_than_prompts_are_explained(home: Path, sandbox: SandboxServer) -> None:
+    write_prompts(home, {"twin": "A lighthouse", "triplet": "A lighthouse", "quadruplet": "A lighthouse"})
+    planned, said = duomi(home, "plan").stdout, duomi(home, "generate", **SMALL).stderr
+    why = "  2 prompts need no request: a picture of the very same request is there, or made for another prompt"
+    assert f"for 7 prompts with 5 requests to {sandbox.url}\n" in planned
+    assert f"7 prompts to generate, 5 requests to {sandbox.url}, cost: 0.50 CNY" in said
+    assert why in planned.splitlines()
+    assert why in said.splitlines()
+    assert "need no request" not in duomi(home, "plan").stdout
 
 
 def test_the_time_is_at_the_pace_of_the_last_runs(home: Path) -> None:
@@ -232,6 +244,9 @@ class TestStatusSpend:
             f"    {SDXL}, JSON files: 3 pictures, 0.30 CNY",
             "In 30 days: 5 pictures, 0.50 CNY",
         ]
+        with terminal(home, "status", "--spend", columns=50) as shown:
+            assert shown.end() == 0
+        assert max(map(len, shown.seen.splitlines())) <= 50
         assert [line.count("#") for line in lines if "#" in line] == [8, 30], "as long as what was spent"
         assert found["total"]["amounts"] == {"CNY": 0.5}
         assert [(row["source"], row["amount"]) for row in found["rows"]] == [

@@ -9,6 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from duomi_pipeline.cli import cli
+from duomi_pipeline.cli.console import print_states
+from duomi_pipeline.engine import State
+from duomi_pipeline.reporting.receipt import Receipt
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli import harness
 from duomi_pipeline_tests.cli.harness import pictures, write_prompts
@@ -50,6 +53,12 @@ def test_every_help_fits_a_narrow_terminal(path: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(cli, [*path, "--help"], terminal_width=NARROW)
     assert shown.exit_code == 0, shown.output
     assert [line for line in shown.output.splitlines() if len(line) > NARROW] == []
+
+
+@pytest.mark.parametrize("path", list(commands(cli)), ids=" ".join)
+def test_every_help_has_examples(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*path, "--help"], terminal_width=NARROW).output
+    assert f"  Examples:\n    {' '.join(('duomi', *path))}" in shown
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "cp1252"])
@@ -118,11 +127,52 @@ def test_the_picture_of_a_single_prompt_is_named(home: Path) -> None:
     assert f"Pictures: {home / 'out' / 'generated_images'}" in duomi(home, "generate").stdout.splitlines()
 
 
+def test_a_terminal_is_told_that_the_manifest_is_being_written(home: Path) -> None:
+    with terminal(home, "generate", columns=NARROW) as shown:
+        assert shown.end() == 0
+    assert "4/4 pictures, writing the manifest" in shown.seen.partition("4 generated")[0]
+
+
+def test_a_bar_of_thumbnails_is_shown_where_there_are_some_to_make(home: Path) -> None:
+    duomi(home, "generate")
+    with terminal(home, "gallery", columns=NARROW) as shown:
+        assert shown.end() == 0
+    with terminal(home, "gallery", columns=NARROW) as again:
+        assert again.end() == 0
+    assert "100%" in shown.seen
+    assert "Thumbnails" not in again.seen
+
+
+def test_large_numbers_are_written_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    print_states({State.CURRENT: 10_000}, [State.CURRENT])
+    assert capsys.readouterr().out == "  10,000  current          the picture exists\n"
+    counts = {"generated": 5188, "reused": 4812, "failed": {"refused": 1002}, "not_reached": 8832}
+    about = {"run_id": "1", "trigger": "cli", "service": "sandbox", "started_at": 0, "ended_at": 9, "failures": ()}
+    money = {"spent": None, "maybe_billed": 0, "maybe_spent": None, "currency": "CNY"}
+    stop = {"stopped_by": None, "message": None, "left_out": 1300}
+    lines = Receipt.from_json({**about, **counts, **money, **stop}).as_text().splitlines()
+    assert lines[0].startswith("5,188 generated, 4,812 reused, 1,002 failed, 8,832 not reached in 9.0 s")
+    assert "Failed: 1,002 refused" in lines
+    assert "Next: Rows or files without a prompt: 1,300. `duomi doctor` names them." in lines
+
+
+def test_lint_says_what_it_does_before_it_is_over(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DUOMI_HOME", str(home))
+    monkeypatch.setattr("duomi_pipeline.cli.progress.SLOW", 0.0)
+    with pytest.raises(SystemExit):
+        cli(["lint"])
+    assert "Looking at the prompts …" in capsys.readouterr().err
+
+
 def test_progress_in_a_pipe_is_lines_with_money_speed_and_time_left(home: Path, sandbox: SandboxServer) -> None:
     sandbox.change_faults(refuse=("fox",))
     said = duomi(home, "generate").stderr
     assert "\x1b" not in said
     assert "\r" not in said
+    (first,) = [line for line in said.splitlines() if line.startswith("1/4")]
+    assert "left" not in first, "one picture tells no pace"
     last = next(line for line in reversed(said.splitlines()) if line.startswith("4/4"))
     parts = last.split(", ")
     assert (parts[0], parts[2:]) == ("4/4 pictures", ["0.30 CNY", "1 failed", "0:00:00 left"])

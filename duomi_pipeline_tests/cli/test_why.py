@@ -49,6 +49,15 @@ def test_why_says_where_a_cleaned_negative_prompt_comes_from(home: Path) -> None
     assert "negative_prompt=blurry, text from the prompt's text, cleaned; the settings have (empty)" in story
 
 
+def test_no_line_of_a_text_looks_like_one_of_the_answer(home: Path) -> None:
+    (home / "out/prompt_json/fox.json").write_text(json.dumps({"image_prompt": "A fox\n\nState:       current: no"}))
+    said = duomi(home, "why", "json_fox").stdout
+    assert "Text:        A fox\n\n             State:       current: no\n" in said
+    assert [line for line in said.splitlines() if line.startswith("State:")] == [
+        "State:       missing: no picture yet, or its file is gone or cut short"
+    ]
+
+
 def test_why_finds_a_prompt_by_its_file_and_by_its_picture(home: Path) -> None:
     duomi(home, "generate")
     by_id = duomi(home, "why", "json_boat").stdout

@@ -129,6 +129,20 @@ def test_status_tells_what_waits_where(home: Home) -> None:
     assert f"{here}: to get the pictures, set DUOMI_BASE_URL and DUOMI_API_KEY to these again." in elsewhere
 
 
+def test_status_leaves_to_a_run_at_work_what_it_waits_for(home: Home) -> None:
+    home.sandbox.change_faults(task_seconds=3600)
+    home.write_many(2)
+    working = home.worker(api_key="abc", **ASYNCHRONOUS)
+    wait_until(lambda: home.billed == 2, "both tasks to run")
+    wait_until(lambda: home.purchase_states() == ["submitted"] * 2, "both tasks to be recorded")
+    environment = {"DUOMI_BASE_URL": home.sandbox.url, "DUOMI_API_KEY": "abc", "DUOMI_LEDGER_URL": home.ledger_url}
+    assert (
+        ": the run at work, or the next one, fetches the pictures." in duomi(home.path, "status", **environment).stdout
+    )
+    working.kill()
+    assert ": the next run fetches the pictures." in duomi(home.path, "status", **environment).stdout
+
+
 # --- money --------------------------------------------------------------------------------------------
 
 

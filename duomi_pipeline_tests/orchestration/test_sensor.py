@@ -373,6 +373,21 @@ class TestWhatIsLeftAlone:
             change_ledger(project, f"UPDATE runs SET ended_at = {ended_at}")
             assert ranges(project.tick().run_requests or ()) == [(keys[1], keys[2])]
 
+    def test_a_run_that_was_refused_does_not_end_the_waiting(self, project: Project) -> None:
+        keys = project.write_many(2)
+        project.look()
+        project.configure(max_images_per_run=1, max_concurrency=1)
+        assert not project.run(keys[0], keys[-1]).success
+        refused = project.defs().resolve_job_def("generate_missing_images")
+        config = {"ops": {"generated_images": {"config": {"force": True}}}}
+        assert not project.execute(refused, run_config=config).success
+
+        tick = project.tick()
+
+        assert not tick.run_requests
+        assert "because the last run was stopped" in str(tick.skip_message)
+        assert len(project.service.books.billings()) == 1
+
     def test_it_is_off_until_somebody_switches_it_on(self, project: Project) -> None:
         sensor = project.defs().resolve_sensor_def("new_prompts")
 

@@ -156,7 +156,8 @@ def _generate(context: dg.AssetExecutionContext, config: ImagesConfig, duomi: Du
         if _is_left_to_others(context, duomi, session, log.stop):
             leave_manifest(context, results)
         else:
-            refresh_manifest(context, duomi, session, results)
+            with command.writing_manifest() if command else contextlib.nullcontext():
+                refresh_manifest(context, duomi, session, results)
     except OSError as error:
         # Reported, but failed prompts are the more important failure.
         context.log.exception("The manifest could not be written")
