@@ -156,16 +156,6 @@ def test_large_numbers_are_written_alike(capsys: pytest.CaptureFixture[str]) -> 
     assert "Next: Rows or files without a prompt: 1,300. `duomi doctor` names them." in lines
 
 
-def test_lint_says_what_it_does_before_it_is_over(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DUOMI_HOME", str(home))
-    monkeypatch.setattr("duomi_pipeline.cli.progress.SLOW", 0.0)
-    with pytest.raises(SystemExit):
-        cli(["lint"])
-    assert "Looking at the prompts …" in capsys.readouterr().err
-
-
 def test_progress_in_a_pipe_is_lines_with_money_speed_and_time_left(home: Path, sandbox: SandboxServer) -> None:
     sandbox.change_faults(refuse=("fox",))
     said = duomi(home, "generate").stderr
