@@ -42,6 +42,7 @@ _VERSION = "SELECT version_num FROM alembic_version"
 _RIGHT_VERSION = f"SELECT 1 / (version_num = '{VERSION}')::integer FROM alembic_version"  # noqa: S608
 _WRONG_VERSION = "22012"  # SQLSTATE of a division by zero: no other statement of ours divides
 _NEWER = "The ledger was upgraded by a newer version of this program: nothing more is written. Upgrade the program."
+_NO_ROOM = "Free disk space, or check the disk, then start again."
 _TOO_MANY = ("too many clients", "too many connections", "remaining connection slots")
 
 
@@ -100,7 +101,8 @@ class Database:
             if _is_too_many(error.__cause__):
                 raise
             words, file = _words(error.__cause__ or error), f" {self.file}" if self.file else ""
-            raise LedgerError(f"The ledger{file} cannot be opened: {words} Check DUOMI_LEDGER_URL.") from error
+            advice = _NO_ROOM if "disk" in words else "Check DUOMI_LEDGER_URL."
+            raise LedgerError(f"The ledger{file} cannot be opened: {words} {advice}") from error
         except ValueError:  # an invalid port; the error's own text would show it, and it may be part of a password
             raise LedgerError("The ledger cannot be opened: its URL is invalid. Check DUOMI_LEDGER_URL.") from None
         except ImportError as error:

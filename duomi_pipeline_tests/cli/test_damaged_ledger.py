@@ -1,6 +1,7 @@
 """A ledger file that is no database, or only a part of one: each command names it and the way on."""
 
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -64,6 +65,17 @@ def test_a_folder_in_place_of_the_ledger_is_named(home: Path) -> None:
     done = duomi(home, "status")
     assert done.returncode == 2
     assert done.stderr.startswith(f"Error: The ledger {home}/out/ledger.db cannot be opened: unable to open")
+
+
+def test_a_disk_without_room_for_a_ledger_is_named(home: Path) -> None:
+    line, env = command(home, "status")
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8_192, 8_192))
+
+    done = subprocess.run(line, env=env, cwd=home, capture_output=True, text=True, preexec_fn=no_room, check=False)
+    assert done.returncode == 2
+    assert "cannot be opened: disk I/O error. Free disk space, or check the disk, then start again." in done.stderr
 
 
 def test_a_ledger_that_is_deleted_under_a_command_ends_it_with_3_and_a_receipt(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from duomi_pipeline.common.text import counted
 from duomi_pipeline.reporting.receipt import FailedPrompt, Receipt
 
 _NAMED = 20  # failures in the text; the metadata table has more
@@ -17,7 +18,8 @@ def failure(receipt: Receipt) -> dg.Failure | None:
     if not failures and not receipt.not_reached:
         return None
     good = receipt.generated + receipt.reused
-    lines = [f"{good} pictures are there, {len(failures)} failed, {receipt.not_reached} were not reached."]
+    there = f"{counted(good, 'picture')} {'is' if good == 1 else 'are'} there"
+    lines = [f"{there}, {len(failures)} failed, {receipt.not_reached} were not reached."]
     if receipt.message:
         lines.append(f"{receipt.message} {receipt.advice}".strip())
     lines += [f"- {failed}" for failed in failures[:_NAMED]]
