@@ -1,6 +1,5 @@
 """`duomi` as an installed program, from Enter to its end: its imports, Dagster and the ends of runs are all in it."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from duomi_pipeline.prompts import read_sources
 from duomi_pipeline.settings import Settings
 from duomi_pipeline_tests.bench.engine import make_home, write
 from duomi_pipeline_tests.bench.measure import Cost, child_cost
+from duomi_pipeline_tests.bench.programs import duomi, environment
 from duomi_pipeline_tests.bench.service import posted_at, posts
 
 _OTHER_MODEL = "stabilityai/stable-diffusion-2-1"
@@ -58,22 +58,15 @@ def starts(url: str, home: Path) -> dict[str, Cost]:
     _home(home, url, 1)
     (picture,) = map(str, (home / "out" / "generated_images").glob("*.png"))
     commands = [["--help"], ["status"], ["why", "json_p000000"], ["inspect", picture]]
-    nothing = {"python -c pass": child_cost([sys.executable, "-c", "pass"], home, _environment(home))}
+    nothing = {"python -c pass": child_cost([sys.executable, "-c", "pass"], home, environment(home))}
     return {**nothing, **{f"duomi {line[0]}": run(home, *line, pictures=1) for line in commands}}
 
 
 def run(home: Path, *arguments: str, pictures: int) -> Cost:
     """What one command costs."""
-    program = Path(sys.executable).with_name("duomi")
-    cost = child_cost([str(program), *arguments], home, _environment(home))
+    cost = duomi(home, *arguments)
     cost.pictures = pictures
     return cost
-
-
-def _environment(home: Path) -> dict[str, str]:
-    """An installed program has its bytecode, whatever the environment of the bench says."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "DUOMI_HOME": str(home), "DAGSTER_HOME": str(home / ".dagster_home")}
 
 
 def _home(home: Path, url: str, concurrency: int) -> Settings:

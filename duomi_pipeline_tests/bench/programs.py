@@ -13,6 +13,7 @@ from duomi_pipeline_tests.bench.measure import Cost, child_cost, cost_so_far
 from duomi_pipeline_tests.bench.service import posted_at, posts
 from duomi_pipeline_tests.processes import started
 
+_NOT_TAKEN = ("DUOMI_", "DAGSTER_", "PYTHONDONTWRITEBYTECODE")
 _LOOK_EVERY = 0.02  # seconds
 
 
@@ -70,6 +71,6 @@ def step_line(name: str, home: Path, *arguments: object) -> list[str]:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """This one without settings of its own, for a home."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("DUOMI_", "DAGSTER_"))}
+    """This one without settings of its own, for a home. An installed program has its bytecode, whatever this one says."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_TAKEN)}
     return {**own, "DUOMI_HOME": str(home), "DAGSTER_HOME": str(home / ".dagster_home")}
