@@ -115,8 +115,8 @@ def print_estimate(estimated: Estimate, prompts: int, *, err: bool = False) -> N
     if (without := prompts - estimated.requests) > 0:
         need = "needs" if without == 1 else "need"
         say(
-            f"  {counted(without, 'prompt')} {need} no request: a picture of the very same request is there, or made "
-            "for another prompt",
+            f"  {counted(without, 'prompt')} {need} no request: a picture of the very same request is there, paid "
+            "already or made for another prompt",
             indent=4,
             err=err,
         )
