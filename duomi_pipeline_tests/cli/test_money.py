@@ -91,6 +91,16 @@ def test_that_a_picture_is_paid_and_waits_is_why_a_prompt_needs_no_request(home:
     assert why in said.splitlines()
 
 
+def test_where_requests_go_is_said_without_a_password_in_the_address(home: Path, sandbox: SandboxServer) -> None:
+    with_password = {"DUOMI_BASE_URL": sandbox.url.replace("://", "://me:secret@")}
+    planned, said = (
+        duomi(home, "plan", **with_password).stdout,
+        duomi(home, "generate", **with_password, **SMALL).stderr,
+    )
+    assert f"with 4 requests to {sandbox.url}\n" in planned
+    assert f"4 requests to {sandbox.url}, cost" in said
+
+
 def test_the_time_is_at_the_pace_of_the_last_runs(home: Path) -> None:
     bought_before(home)
     (home / "out" / "prompt_json" / "tower.json").unlink()
