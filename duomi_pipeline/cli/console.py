@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from duomi_pipeline.common.places import shown
 from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, PlannedPrompt, State
 from duomi_pipeline.ledger import Money
@@ -102,7 +103,7 @@ def print_findings(found: Plan, base: str) -> None:
 
 def addressed(estimated: Estimate, settings: Settings) -> str:
     """How many requests would be sent, and where to."""
-    where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
+    where = "the built-in sandbox (free)" if settings.uses_sandbox else shown(settings.service_url)
     return f"{counted(estimated.requests, 'request')} to {where}"
 
 
@@ -115,8 +116,8 @@ def print_estimate(estimated: Estimate, prompts: int, *, err: bool = False) -> N
     if (without := prompts - estimated.requests) > 0:
         need = "needs" if without == 1 else "need"
         say(
-            f"  {counted(without, 'prompt')} {need} no request: a picture of the very same request is there, or made "
-            "for another prompt",
+            f"  {counted(without, 'prompt')} {need} no request: a picture of the very same request is there, paid "
+            "already or made for another prompt",
             indent=4,
             err=err,
         )

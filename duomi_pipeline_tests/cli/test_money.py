@@ -71,12 +71,34 @@ def test_a_plan_says_count_and_cost_by_model_and_that_no_run_tells_the_time(home
 def test_fewer_requests_than_prompts_are_explained(home: Path, sandbox: SandboxServer) -> None:
     write_prompts(home, {"twin": "A lighthouse", "triplet": "A lighthouse", "quadruplet": "A lighthouse"})
     planned, said = duomi(home, "plan").stdout, duomi(home, "generate", **SMALL).stderr
-    why = "  2 prompts need no request: a picture of the very same request is there, or made for another prompt"
+    why = "  2 prompts need no request: a picture of the very same request is there, paid already or made for another prompt"
     assert f"for 7 prompts with 5 requests to {sandbox.url}\n" in planned
     assert f"7 prompts to generate, 5 requests to {sandbox.url}, cost: 0.50 CNY" in said
     assert why in planned.splitlines()
     assert why in said.splitlines()
     assert "need no request" not in duomi(home, "plan").stdout
+
+
+def test_that_a_picture_is_paid_and_waits_is_why_a_prompt_needs_no_request(home: Path, sandbox: SandboxServer) -> None:
+    """It waits at the service, where an earlier run has left it."""
+    waiting = {"DUOMI_PROTOCOL": "duomi_async", "DUOMI_POLL_INTERVAL": "0.05", "DUOMI_TASK_TIMEOUT": "0.2"}
+    sandbox.change_faults(task_seconds=3600)
+    duomi(home, "generate", "--prompt-id", "json_boat", **waiting, **SMALL)
+    planned = duomi(home, "plan", **waiting, **SMALL).stdout
+    said = duomi(home, "generate", "--prompt-id", "json_boat", **waiting, **SMALL).stderr
+    why = "  1 prompt needs no request: a picture of the very same request is there, paid already or made for another prompt"
+    assert why in planned.splitlines()
+    assert why in said.splitlines()
+
+
+def test_where_requests_go_is_said_without_a_password_in_the_address(home: Path, sandbox: SandboxServer) -> None:
+    with_password = {"DUOMI_BASE_URL": sandbox.url.replace("://", "://me:secret@")}
+    planned, said = (
+        duomi(home, "plan", **with_password).stdout,
+        duomi(home, "generate", **with_password, **SMALL).stderr,
+    )
+    assert f"with 4 requests to {sandbox.url}\n" in planned
+    assert f"4 requests to {sandbox.url}, cost" in said
 
 
 def test_the_time_is_at_the_pace_of_the_last_runs(home: Path) -> None:

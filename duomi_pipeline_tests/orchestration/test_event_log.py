@@ -13,9 +13,9 @@ import dagster as dg
 import pytest
 from dagster import DagsterEventType
 from dagster._core.storage.event_log import SqliteEventLogStorage, sql_event_log
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import DynamicPartitionsTable, SqlEventLogStorageTable
 from dagster._serdes import deserialize_value, serialize_value
-from sqlalchemy import Connection, event, select
+from sqlalchemy import Connection, event, select, text
 from sqlalchemy.engine import Engine
 
 from duomi_pipeline.orchestration.checks import picture_checks
@@ -25,6 +25,7 @@ from duomi_pipeline.orchestration.event_log.sqlite import BatchingEventLogStorag
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionRange
 from duomi_pipeline.orchestration.partition_sync import DATA_VERSION_TAG, PROMPTS_KEY, observed_versions
 from duomi_pipeline.sandbox.server import SandboxServer
+from duomi_pipeline_tests.engine.home import wait_until
 from duomi_pipeline_tests.orchestration.harness import Project
 
 
@@ -299,3 +300,19 @@ def test_partitions_are_listed_in_the_order_in_which_they_were_added(
         storage.add_dynamic_partitions("of prompts", ["c", "a"])
         assert list(storage.get_dynamic_partitions("of prompts")) == ["b", "c", "a"]
         assert list(storage.get_dynamic_partitions("of none")) == []
+
+
+def test_on_postgresql_the_same_partitions_may_be_added_at_once_in_different_orders(database: str) -> None:
+    """Each of two such statements would wait for what the other has added, until the server ends one of them."""
+    log, keys = BatchingPostgresEventLogStorage(database), ["a", "b", "c"]
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with ThreadPoolExecutor(2) as threads:
+        with log.index_transaction() as other:
+            other.execute(DynamicPartitionsTable.insert().values(partitions_def_name="of prompts", partition="b"))
+            adding = [threads.submit(log.add_dynamic_partitions, "of prompts", order) for order in (keys, keys[::-1])]
+            with log.index_connection() as connection:
+                wait_until(lambda: connection.execute(waiting).scalar() == len(adding), "both to wait")
+        assert [one.exception() for one in adding] == [None, None]
+    assert sorted(log.get_dynamic_partitions("of prompts")) == keys
