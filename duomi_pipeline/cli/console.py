@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from duomi_pipeline.common.places import shown
 from duomi_pipeline.common.text import counted, safe
 from duomi_pipeline.engine import Plan, PlannedPrompt, State
 from duomi_pipeline.ledger import Money
@@ -103,8 +102,7 @@ def print_findings(found: Plan, base: str) -> None:
 
 def addressed(estimated: Estimate, settings: Settings) -> str:
     """How many requests would be sent, and where to."""
-    where = "the built-in sandbox (free)" if settings.uses_sandbox else shown(settings.service_url)
-    return f"{counted(estimated.requests, 'request')} to {where}"
+    return f"{counted(estimated.requests, 'request')} to {settings.shown_service}"
 
 
 def print_estimate(estimated: Estimate, prompts: int, *, err: bool = False) -> None:

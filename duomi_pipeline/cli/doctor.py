@@ -105,16 +105,16 @@ def _service(settings: Settings) -> Iterator[Finding]:
     try:
         with open_client(settings) as client:
             client.check_key()
-        yield True, f"{settings.service_url} accepts the key"
+        yield True, f"{settings.shown_service} accepts the key"
     except DuomiError as error:
-        yield False, f"{settings.service_url}: {error}"
+        yield False, f"{settings.shown_service}: {error}"
 
 
 def _environment(settings: Settings) -> Iterator[Finding]:
     """What of the environment stands between this machine and the service."""
     masked = Mask(settings.api_key.get_secret_value() if settings.api_key else "")
     for name, value in proxies_in_force(settings.service_url).items():
-        yield True, masked(f"{settings.service_url} is asked through {name}={without_secrets(value)}")
+        yield True, masked(f"{settings.shown_service} is asked through {name}={without_secrets(value)}")
     for name, value in list(certificates_in_force().items())[:1]:
         good = Path(value).exists()
         yield good, f"certificates: {name}={value}{'' if good else ', which does not exist: fix or unset it'}"

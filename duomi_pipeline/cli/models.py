@@ -137,10 +137,10 @@ def _confirm(settings: Settings, entries: Sequence[PlannedPrompt], *, force: boo
     """Print what a probe costs before it is sent, and ask for confirmation."""
     requests = list(requests_to_buy(entries, force=force).values())
     cost = total_cost(requests)
-    where = "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url
     price = "" if settings.uses_sandbox or not requests else f", cost: {amount(cost, settings.currency)}"
     click.echo(
-        f"{counted(len(entries), 'model')}, {counted(len(requests), 'request')} for one picture each to {where}{price}",
+        f"{counted(len(entries), 'model')}, {counted(len(requests), 'request')} for one picture each to "
+        f"{settings.shown_service}{price}",
         err=True,
     )
     if requests and not yes and settings.host_kind == "service" and sys.stdin.isatty():

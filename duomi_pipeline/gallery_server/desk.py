@@ -140,7 +140,7 @@ class Desk:
             _NAMES[action.kind],
             terms.prompts,
             terms.requests,
-            "the built-in sandbox (free)" if settings.uses_sandbox else settings.service_url,
+            settings.shown_service,
             "" if is_free else amount(terms.cost, terms.currency),
             prepared.notes,
         )

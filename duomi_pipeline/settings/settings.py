@@ -267,6 +267,14 @@ class Settings(BaseSettings, ImageParameters):
         return self.base_url or "https://duomiapi.com"
 
     @property
+    def shown_service(self) -> str:
+        """Where requests go, in words: without a user, password or query that the address may hold."""
+        if self.uses_sandbox:
+            return "the built-in sandbox (free)"
+        parts = urlsplit(self.service_url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    @property
     def service_identity(self) -> str:
         """Identifies the service and the account: the origin of the service and a short hash of the key."""
         if self.uses_sandbox:

@@ -99,6 +99,10 @@ def test_where_requests_go_is_said_without_a_password_in_the_address(home: Path,
     )
     assert f"with 4 requests to {sandbox.url}\n" in planned
     assert f"4 requests to {sandbox.url}, cost" in said
+    checked = duomi(home, "doctor", **with_password)
+    probed = duomi(home, "models", "--probe", "--yes", **with_password)
+    assert f"{sandbox.url} accepts the key" in checked.stdout
+    assert "secret" not in checked.stdout + probed.stdout + probed.stderr
 
 
 def test_the_time_is_at_the_pace_of_the_last_runs(home: Path) -> None:
