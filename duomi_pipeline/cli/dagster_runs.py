@@ -14,6 +14,7 @@ from duomi_pipeline.engine import Outcome, Plan, PlannedPrompt, Session, Stop, S
 from duomi_pipeline.engine.outcome import INTERRUPTED
 from duomi_pipeline.orchestration.assets.images_config import ImagesConfig
 from duomi_pipeline.orchestration.build import build_defs
+from duomi_pipeline.orchestration.event_log.sqlite import index_kept_open
 from duomi_pipeline.orchestration.instance import open_instance, printing_here
 from duomi_pipeline.orchestration.jobs import images_config
 from duomi_pipeline.orchestration.partition_ranges import RUN_TAG, PartitionRange, end_dead_runs, partition_ranges
@@ -51,7 +52,11 @@ def run_in_process(
         left_out: how many rows and files give no prompt.
         progress: called with each outcome of a wanted prompt, besides the progress on the terminal.
     """
-    with Session(settings, "cli", uuid.uuid4().hex) as session, open_instance(settings, printing_here) as instance:
+    with (
+        Session(settings, "cli", uuid.uuid4().hex) as session,
+        open_instance(settings, printing_here) as instance,
+        index_kept_open(instance),
+    ):
         left = left_prompts(plan.left_without_picture(wanted))
         log = RunLog(session, wanted, left=left, left_out=left_out, force=config.force, max_images=config.max_images)
         with log.written():

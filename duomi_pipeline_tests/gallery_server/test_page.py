@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 
 from duomi_pipeline.sandbox.server import SandboxServer
 from duomi_pipeline_tests.cli.quick import duomi
@@ -52,6 +53,21 @@ def button(page: Page, text: str, within: str = "") -> Any:
     path = f'//{within or "body"}//button[normalize-space()="{text}" or @aria-label="{text}"]'
     page.until(lambda: [one for one in page.driver.find_elements("xpath", path) if one.is_displayed()])
     return next(one for one in page.driver.find_elements("xpath", path) if one.is_displayed())
+
+
+def press(page: Page, text: str) -> None:
+    """Scroll to a button and click it, also while the page, which follows what happens, is being drawn anew."""
+
+    def is_pressed() -> bool:
+        found = button(page, text)
+        try:
+            page.run("arguments[0].scrollIntoView({ block: 'center' })", found)
+            found.click()
+        except StaleElementReferenceException:
+            return False
+        return True
+
+    page.until(is_pressed)
 
 
 def violations(page: Page) -> Any:
@@ -128,9 +144,7 @@ def test_all_that_is_rejected_is_made_again_from_the_grid_of_versions(
     page.until(lambda: "2 generated" in page.text("#work"))
     page.until(lambda: not page.find("#bulk").is_displayed())  # the marks are done with
     assert sorted(overrides(home)) == ["json_boat", "json_tower"]
-    boat = button(page, f"Another seed: Boat, {model}")
-    page.run("arguments[0].scrollIntoView({ block: 'center' })", boat)
-    boat.click()
+    press(page, f"Another seed: Boat, {model}")
     page.until(lambda: "cost: 0.10 CNY" in page.text("#confirm"))
     page.keys(ESCAPE)
     assert billed(sandbox) == 5

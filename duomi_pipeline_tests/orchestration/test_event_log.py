@@ -21,7 +21,7 @@ from sqlalchemy.engine import Engine
 from duomi_pipeline.orchestration.checks import picture_checks
 from duomi_pipeline.orchestration.event_log.batches import report_events
 from duomi_pipeline.orchestration.event_log.postgres import BatchingPostgresEventLogStorage
-from duomi_pipeline.orchestration.event_log.sqlite import BatchingEventLogStorage, EventBatches
+from duomi_pipeline.orchestration.event_log.sqlite import BatchingEventLogStorage, EventBatches, index_kept_open
 from duomi_pipeline.orchestration.partition_ranges import IMAGES_KEY, PartitionRange
 from duomi_pipeline.orchestration.partition_sync import DATA_VERSION_TAG, PROMPTS_KEY, observed_versions
 from duomi_pipeline.sandbox.server import SandboxServer
@@ -270,6 +270,20 @@ def test_the_database_of_a_run_is_as_dagster_makes_it(tmp_path: Path) -> None:
         made = made_of(connection)
     with SqliteEventLogStorage(str(tmp_path / "dagsters")).run_connection("run") as connection:
         assert made == made_of(connection)
+
+
+def test_the_log_of_an_index_that_is_kept_open_is_written_into_it_at_the_end(tmp_path: Path) -> None:
+    log = tmp_path / "index.db-wal"
+    ours = {"module": BatchingEventLogStorage.__module__, "class": "BatchingEventLogStorage"}
+    overrides = {"event_log_storage": {**ours, "config": {"base_dir": str(tmp_path)}}}
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
+        instance.add_dynamic_partitions("of prompts", ["a"])
+        assert not log.exists()
+        with index_kept_open(instance):
+            instance.add_dynamic_partitions("of prompts", ["b"])
+            assert log.exists()
+        assert not log.exists()
+        assert instance.get_dynamic_partitions("of prompts") == ["a", "b"]
 
 
 def made_of(connection: Connection) -> list[tuple[Any, ...]]:
